@@ -1,0 +1,215 @@
+// The arena ABI: ours, versioned, private to the host. Guests never see these structs; every address in them is an
+// absolute address in the arena's memory. Fields are 32 bit unless a comment says otherwise.
+
+export const ARENA_MAGIC = 0x4e54504e; // "NPTN"
+export const ARENA_ABI = 1;
+
+// struct arena: one per arena, 64 bytes, then the thread table
+export const ARENA_MAGIC_OFS = 0;
+export const ARENA_ABI_OFS = 4;
+export const ARENA_THREADS = 8; // address of the thread table
+export const ARENA_NTHREADS = 12; // records in it
+export const ARENA_SIZE = 64;
+
+// struct thread: one per attached thread. Thread ids are 1..63; 0 means "none" and is the value of a free lock.
+//   line 0: written by wakers      line 1: written by the thread and by the control thread
+export const THREAD_SEQ = 0; // the waiter word: incremented by every event that concerns the thread
+export const THREAD_SLEEPERS = 4; // how many waits are pending on THREAD_SEQ
+export const THREAD_STATE = 64; // THREAD_FREE and on
+export const THREAD_ID = 68;
+export const THREAD_ARENA = 72;
+export const THREAD_SCRATCH = 76; // address of struct scratch
+export const THREAD_TOKEN = 80; // handle token that the thread attached with
+export const THREAD_ATTENTION = 84; // set when the thread has interrupts or requests to look at
+export const THREAD_SPIN_LIMIT = 88; // polls of a contended lock before giving up
+export const THREAD_NLOOPS = 92; // entries of THREAD_LOOPS in use (holes are 0)
+export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
+export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot
+export const THREAD_REQ_DATA = 192;
+export const THREAD_REQ_SIZE = 7744;
+export const THREAD_LOOPS = 7936; // THREAD_MAX_LOOPS addresses of the struct kloop that this thread serves, 0 = hole
+export const THREAD_MAX_LOOPS = 512;
+export const THREAD_SIZE = 10240;
+export const THREAD_MAX = 64;
+
+export const THREAD_FREE = 0;
+export const THREAD_CLAIMED = 1;
+export const THREAD_LIVE = 2;
+export const THREAD_LEAVING = 3; // has said that it ends
+export const THREAD_LEFT = 4; // the control thread has heard it
+
+export const REQ_IDLE = 0;
+export const REQ_POSTED = 1;
+export const REQ_TAKEN = 2;
+export const REQ_DONE = 3;
+
+// struct kring: the trusted twin of a ring, 512 bytes, 64-byte aligned
+//   line 0: set up by the control thread, read-mostly
+export const KRING_RING = 0; // address of the netmap_ring, 0 = none (fake or unbound)
+export const KRING_NSLOTS = 4;
+export const KRING_NBUFS = 8; // objtotal of the region's buffer pool
+export const KRING_BUFBASE = 12; // address of buffer 0
+export const KRING_BUFSIZE = 16;
+export const KRING_KIND = 20; // PORT_KIND_*
+export const KRING_DIR = 24; // NR_RX, NR_TX
+export const KRING_INDEX = 28;
+export const KRING_PORT = 32; // address of struct port
+export const KRING_PEER = 36; // pipes: address of the peer's kring
+export const KRING_LEASES = 40; // VALE rx: address of the lease array, nslots entries of LEASE_SIZE
+export const KRING_MODE = 44; // 1 = in netmap mode
+export const KRING_STOP = 48; // KRING_RUN, KRING_STOPPED, KRING_LOCKED
+export const KRING_LOOP = 52; // address of the struct kloop that runs this ring, 0 = none
+//   line 1: written by the thread that holds the ring
+export const KRING_BUSY = 64; // thread id of the holder, 0 = free
+export const KRING_RHEAD = 68;
+export const KRING_RCUR = 72;
+export const KRING_RTAIL = 76;
+export const KRING_HWCUR = 80;
+export const KRING_HWTAIL = 84;
+export const KRING_SYNCS = 88; // incremented at each release: tells the control thread that a sync has ended
+//   line 2: written by others
+export const KRING_MAILTAIL = 128; // the mailbox: hwtail as the other side (pipe peer, switch) last published it
+export const KRING_LOCK = 132; // VALE rx: holder of the lease lock
+export const KRING_HWLEASE = 136; // VALE rx: first slot not leased
+export const KRING_LEASE_HEAD = 140; // VALE rx: oldest lease not yet published
+export const KRING_LEASE_TAIL = 144; // VALE rx: next lease
+//   line 3: who is to be woken
+export const KRING_WAITERS = 192; // u64: bit t set = thread t waits for this ring
+//   line 4 and on: counters, u64 each
+export const KRING_STATS = 256;
+export const KRING_SIZE = 512;
+
+export const KRING_RUN = 0;
+export const KRING_STOPPED = 2;
+export const KRING_LOCKED = 3;
+
+// counters of a kring: index of a u64 behind KRING_STATS
+export const STAT_PACKETS = 0; // tx: packets that left the ring; rx: packets released by the user
+export const STAT_BYTES = 1;
+export const STAT_SYNCS = 2;
+export const STAT_REINITS = 3; // prologue failures
+export const STAT_BAD_SLOT = 4; // slots with an index or a length out of range
+export const STAT_KICKS = 5; // doorbells of this ring
+export const STAT_INTERRUPTS = 6; // interrupts raised for this ring
+export const STAT_FORWARDED = 7; // VALE tx: copies delivered (a broadcast counts once per destination)
+// drops by reason, on the tx kring of the source
+export const STAT_DROP_SHORT = 8; // frame shorter than an Ethernet header
+export const STAT_DROP_SELF = 9; // destination is the port it came from
+export const STAT_DROP_NO_PORT = 10; // destination or source port is gone, not in netmap mode, or has no such ring
+export const STAT_DROP_NO_SPACE = 11; // destination ring full
+export const STAT_DROP_BAD_SLOT = 12; // frame with a bad slot
+export const STAT_DROP_TOO_LONG = 13; // a fragment does not fit the destination's buffers
+export const STAT_DROP_FRAGS = 14; // more than NETMAP_MAX_FRAGS slots
+export const STAT_DROP_BUSY = 15; // the destination ring's lock stayed taken
+export const STAT_DROP_HEADER = 16; // the two ports use virtio-net headers of different lengths
+// rx krings of VALE ports, added atomically by all senders
+export const STAT_DELIVERED = 17; // packets put into the ring
+export const STAT_DELIVERED_BYTES = 18;
+export const STAT_COUNT = 19;
+
+// entry of the lease array of a VALE rx ring
+export const LEASE_STATE = 0; // LEASE_FREE, LEASE_OPEN, LEASE_DONE
+export const LEASE_OWNER = 4; // thread id
+export const LEASE_START = 8; // first slot
+export const LEASE_END = 12; // slot after the last
+export const LEASE_SIZE = 16;
+export const LEASE_FREE = 0;
+export const LEASE_OPEN = 1;
+export const LEASE_DONE = 2;
+
+// struct port
+export const PORT_KIND = 0;
+export const PORT_ID = 4;
+export const PORT_NTX = 8;
+export const PORT_NRX = 12;
+export const PORT_TX = 16; // address of the first tx kring
+export const PORT_RX = 20; // address of the first rx kring
+export const PORT_BRIDGE = 24; // VALE: address of struct bridge, 0 = not attached
+export const PORT_BDG_INDEX = 28; // VALE: index on the bridge
+export const PORT_HDR_LEN = 32; // virtio-net header length: 0, 10, 12
+export const PORT_MFS = 36; // maximum frame size
+export const PORT_LAST_SRC = 40; // u64: last source address learned from this port
+export const PORT_LAST_SRC_ENTRY = 48; // address of its forwarding table entry
+export const PORT_SIZE = 64;
+
+export const PORT_KIND_NULL = 1;
+export const PORT_KIND_PIPE = 2;
+export const PORT_KIND_VALE = 3;
+
+// struct bridge
+export const BRIDGE_ACTIVE = 0; // address of the active list: u32 count, u32 port index...
+export const BRIDGE_FDB = 4; // address of the forwarding table
+export const BRIDGE_LOCK = 8; // holder of the learning lock
+export const BRIDGE_FDB_FULL = 16; // u64: addresses not learned for want of room
+export const BRIDGE_PORTS = 64; // 254 addresses of struct port, 0 = free
+export const BRIDGE_LIST_A = 1088; // the two active lists that BRIDGE_ACTIVE alternates between
+export const BRIDGE_LIST_B = 2176;
+export const BRIDGE_LIST_SIZE = 1088;
+export const BRIDGE_SIZE = 3264;
+
+// forwarding table: FDB_BUCKETS buckets, one cache line each, of 8 u64 entries: mac | (port + 1) << 48, 0 = free
+export const FDB_BUCKET_SHIFT = 6;
+export const FDB_BUCKETS_LOG2 = 10;
+export const FDB_BUCKETS = 1024;
+export const FDB_WAYS = 8;
+export const FDB_SIZE = 65536;
+
+// struct scratch: working memory of one thread's switch, between gather, classify and deliver
+export const SCRATCH_ENTRY_SIZE = 16;
+export const SCRATCH_ADDR = 0; // address of the fragment's bytes
+export const SCRATCH_LEN = 4; // u16
+export const SCRATCH_FRAGS = 6; // u16: slots of the packet in its first entry, 0 = dropped
+export const SCRATCH_DEST = 8; // port | ring << 8: what the lookup decided
+export const SCRATCH_NEXT = 12; // index of the next packet for the same destination, 0xffffffff = last
+export const SCRATCH_ENTRIES = 0; // NM_BDG_BATCH + NETMAP_MAX_FRAGS entries
+export const SCRATCH_QUEUES = 17408; // a queue per port and ring (port * 16 + ring), then the broadcast queue
+export const SCRATCH_QUEUE_SIZE = 16;
+export const QUEUE_HEAD = 0;
+export const QUEUE_TAIL = 4;
+export const QUEUE_SLOTS = 8; // slots in it
+export const QUEUE_PACKETS = 12; // packets in it, 0 = empty
+export const SCRATCH_BROADCAST = 4064; // index of the broadcast queue: NM_BDG_BROADCAST * NM_BDG_MAXRINGS
+export const SCRATCH_NQUEUES = 4080;
+export const SCRATCH_DESTS = 82688; // u32 list of queue indices in use
+export const SCRATCH_SIZE = 99072;
+
+// struct kloop: one per passed-through port
+export const KLOOP_STATE = 0; // KLOOP_*: the word by which rings are handed to a thread and taken back
+export const KLOOP_EVENT = 4; // set by kicks and port notifications
+export const KLOOP_MODE = 8; // KLOOP_MODE_*
+export const KLOOP_NTX = 12;
+export const KLOOP_NRX = 16;
+export const KLOOP_ATOK = 20; // address of the atok array
+export const KLOOP_KTOA = 24; // address of the ktoa array
+export const KLOOP_THREAD = 28; // address of the thread record that serves it
+export const KLOOP_GUEST = 32; // address of the thread record that takes interrupts, 0 = none
+export const KLOOP_OWNER = 36; // thread id while a pass works on the loop, 0 = free
+export const KLOOP_BUDGET = 40; // slots per ring and activation
+export const KLOOP_TX = 44; // address of the first tx kring
+export const KLOOP_RX = 48;
+export const KLOOP_IRQS_ON = 52; // 0 = no interrupts wanted (no irqfd)
+export const KLOOP_PASSES = 56;
+export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
+export const KLOOP_SIZE = 128;
+
+export const KLOOP_IDLE = 0;
+export const KLOOP_RUNNING = 1;
+export const KLOOP_STOPPING = 2;
+
+export const KLOOP_MODE_BUSY = 0;
+export const KLOOP_MODE_NOTIFY = 1;
+export const KLOOP_MODE_DIRECT = 2;
+
+// struct gkring: the guest driver's kring, in guest RAM, 64 bytes
+export const GKRING_RING = 0;
+export const GKRING_NSLOTS = 4;
+export const GKRING_ATOK = 8;
+export const GKRING_KTOA = 12;
+export const GKRING_RHEAD = 16;
+export const GKRING_RCUR = 20;
+export const GKRING_RTAIL = 24;
+export const GKRING_HWCUR = 28;
+export const GKRING_HWTAIL = 32;
+export const GKRING_IRQ_OFF = 36; // notifications administratively off
+export const GKRING_REINITS = 40;
+export const GKRING_SIZE = 64;

@@ -1,0 +1,16 @@
+// The Wasm API: the export list and nothing else. Every function takes the addresses that it works on.
+export { checksumAdd, checksumFold, packetChecksum } from './packet/checksum';
+export { packetCopy } from './packet/copy';
+export { memZero } from './mem/zero';
+export { slotsCopy, slotsSwap } from './mem/exchange';
+export { threadWake } from './ring/notify';
+export { kringRelease } from './ring/kring';
+export { ringSync } from './sync/sync';
+export { fdbLookup, fdbPurge } from './vale/fdb';
+export { leaseLock, leaseRecover, leaseUnlock } from './vale/lease';
+export { valeClassify } from './vale/classify';
+export { valeDeliver } from './vale/deliver';
+export { valeGather } from './vale/gather';
+export { csbInit } from './csb/kernel';
+export { kloopKick, kloopPass } from './kloop/pass';
+export { ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from './ptnet/driver';

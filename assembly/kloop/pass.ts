@@ -1,0 +1,72 @@
+// One pass of a thread over the loops that it serves. Kicks and port notifications are level-like: they set the loop's
+// event word, and the pass then activates all its rings, tx first.
+import {
+  KLOOP_EVENT,
+  KLOOP_MODE,
+  KLOOP_MODE_BUSY,
+  KLOOP_NRX,
+  KLOOP_NTX,
+  KLOOP_OWNER,
+  KLOOP_PASSES,
+  KLOOP_RUNNING,
+  KLOOP_RX,
+  KLOOP_STATE,
+  KLOOP_THREAD,
+  KLOOP_TX,
+  KRING_SIZE,
+  STAT_KICKS,
+  THREAD_ID,
+  THREAD_LOOPS,
+  THREAD_NLOOPS,
+} from '../abi/arena';
+import { threadWake } from '../ring/notify';
+import { statAddShared } from '../stats/counters';
+import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './ring';
+
+/** Activates the loops of thread `self` that have an event pending. Returns how many had something to do. */
+export function kloopPass(self: usize): u32 {
+  const n = atomic.load<u32>(self, THREAD_NLOOPS);
+  let worked: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const loop: usize = atomic.load<u32>(self + ((<usize>i) << 2), THREAD_LOOPS);
+    if (loop != 0 && kloopRun(loop, self)) worked++;
+  }
+  return worked;
+}
+
+/** One round over the rings of a loop. True when it is worth coming back soon. */
+export function kloopRun(loop: usize, self: usize): bool {
+  if (atomic.load<u32>(loop, KLOOP_STATE) != KLOOP_RUNNING) return false;
+  const busy = load<u32>(loop, KLOOP_MODE) == KLOOP_MODE_BUSY;
+  if (!busy) {
+    if (atomic.load<u32>(loop, KLOOP_EVENT) == 0) return false;
+    atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
+  }
+  if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) return false;
+  let result: u32 = 0;
+  // Pairs with STOP, which changes the state and then waits for the owner to leave.
+  if (atomic.load<u32>(loop, KLOOP_STATE) == KLOOP_RUNNING) {
+    const ntx = load<u32>(loop, KLOOP_NTX);
+    const nrx = load<u32>(loop, KLOOP_NRX);
+    for (let i: u32 = 0; i < ntx; i++) result |= kloopTxRing(loop, i, self);
+    for (let i: u32 = 0; i < nrx; i++) result |= kloopRxRing(loop, i, self);
+    if (result & ACTIVATION_MORE) atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    store<u32>(loop, load<u32>(loop, KLOOP_PASSES) + 1, KLOOP_PASSES);
+  }
+  atomic.store<u32>(loop, 0, KLOOP_OWNER);
+  return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
+}
+
+/** A doorbell write for ring `i` (tx rings first). The thread that serves the loop is woken unless it is the caller's. */
+export function kloopKick(loop: usize, i: u32, self: usize): void {
+  const ntx = load<u32>(loop, KLOOP_NTX);
+  if (i >= ntx + load<u32>(loop, KLOOP_NRX)) return;
+  const kr =
+    i < ntx
+      ? <usize>load<u32>(loop, KLOOP_TX) + <usize>i * KRING_SIZE
+      : <usize>load<u32>(loop, KLOOP_RX) + <usize>(i - ntx) * KRING_SIZE;
+  statAddShared(kr, STAT_KICKS, 1);
+  atomic.store<u32>(loop, 1, KLOOP_EVENT);
+  const thread: usize = load<u32>(loop, KLOOP_THREAD);
+  if (thread != 0 && thread != self) threadWake(thread);
+}

@@ -1,0 +1,129 @@
+// Pipe port: two ends over one set of buffers (netmap_pipe.c). A tx ring of one end and the rx ring of the other name
+// the same buffers; slots are copied, payload never. The mailbox (KRING_MAILTAIL) tells the other side how far it may go.
+import {
+  KRING_BUFSIZE,
+  KRING_HWCUR,
+  KRING_HWTAIL,
+  KRING_MAILTAIL,
+  KRING_NBUFS,
+  KRING_NSLOTS,
+  KRING_PEER,
+  KRING_RHEAD,
+  KRING_RING,
+  STAT_BAD_SLOT,
+  STAT_BYTES,
+  STAT_PACKETS,
+} from '../abi/arena';
+import {
+  NETMAP_RING_SLOT,
+  NETMAP_SLOT_FLAGS,
+  NETMAP_SLOT_PTR,
+  NETMAP_SLOT_SIZE,
+  NS_BUF_CHANGED,
+  NS_MOREFRAG,
+} from '../abi/netmap';
+import { kringNotify } from '../ring/notify';
+import { ringDistance, ringPrev } from '../ring/wrap';
+import { statAdd } from '../stats/counters';
+
+/** Sender: copies the slots up to rhead to the peer's rx ring and publishes the complete packets. */
+export function pipeTxsync(kr: usize, self: usize): void {
+  store<u32>(kr, atomic.load<u32>(kr, KRING_MAILTAIL), KRING_HWTAIL);
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const head = load<u32>(kr, KRING_RHEAD);
+  let k = load<u32>(kr, KRING_HWCUR);
+  let m = ringDistance(k, head, n);
+  if (m == 0) return;
+  const peer: usize = load<u32>(kr, KRING_PEER);
+  const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
+  const txSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  const rxSlots: usize = load<u32>(peer, KRING_RING) + NETMAP_RING_SLOT;
+  let published = n; // slot after the last packet end, n = none yet
+  let packets: u64 = 0;
+  let bytes: u64 = 0;
+  let bad: u64 = 0;
+  while (m != 0) {
+    // At most two runs: up to the end of the ring, then from its start.
+    const run = min(m, n - k);
+    let tx = txSlots + <usize>k * NETMAP_SLOT_SIZE;
+    let rx = rxSlots + <usize>k * NETMAP_SLOT_SIZE;
+    const end = tx + <usize>run * NETMAP_SLOT_SIZE;
+    let lastEnd: usize = 0;
+    while (tx < end) {
+      const w = load<u64>(tx); // buf_idx, len and flags: read once
+      const len = (w >> 32) & 0xffff;
+      const flags = <u32>(w >> 48);
+      if (<u32>w - 2 < bufLimit && len <= bufSize) {
+        store<u64>(rx, w);
+        store<u64>(rx, load<u64>(tx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        if (flags & NS_BUF_CHANGED) store<u16>(tx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
+        bytes += len;
+      } else {
+        // The receiver keeps the buffer it has and finds an empty slot in it.
+        store<u32>(rx, (flags & NS_MOREFRAG) << 16, 4);
+        bad++;
+      }
+      tx += NETMAP_SLOT_SIZE;
+      rx += NETMAP_SLOT_SIZE;
+      const last = (flags & NS_MOREFRAG) == 0;
+      packets += last ? 1 : 0;
+      lastEnd = last ? tx : lastEnd;
+    }
+    m -= run;
+    k = k + run == n ? 0 : k + run;
+    if (lastEnd != 0) {
+      published = <u32>(lastEnd - txSlots) / NETMAP_SLOT_SIZE;
+      if (published == n) published = 0;
+    }
+  }
+  store<u32>(kr, head, KRING_HWCUR); // before publishing: a thread that dies in between must not copy again
+  statAdd(kr, STAT_PACKETS, packets);
+  statAdd(kr, STAT_BYTES, bytes);
+  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
+  if (published != n) {
+    atomic.store<u32>(peer, published, KRING_MAILTAIL); // pairs with the load at the start of pipeRxsync
+    kringNotify(peer, self);
+  }
+}
+
+/** Receiver: hands the released slots back to the sender, buffers swapped in by the receiver included. */
+export function pipeRxsync(kr: usize, self: usize): void {
+  store<u32>(kr, atomic.load<u32>(kr, KRING_MAILTAIL), KRING_HWTAIL);
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const head = load<u32>(kr, KRING_RHEAD);
+  let k = load<u32>(kr, KRING_HWCUR);
+  let m = ringDistance(k, head, n);
+  if (m == 0) return;
+  const peer: usize = load<u32>(kr, KRING_PEER);
+  const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
+  const rxSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  const txSlots: usize = load<u32>(peer, KRING_RING) + NETMAP_RING_SLOT;
+  let bad: u64 = 0;
+  while (m != 0) {
+    const run = min(m, n - k);
+    let rx = rxSlots + <usize>k * NETMAP_SLOT_SIZE;
+    let tx = txSlots + <usize>k * NETMAP_SLOT_SIZE;
+    const end = rx + <usize>run * NETMAP_SLOT_SIZE;
+    while (rx < end) {
+      const w = load<u64>(rx);
+      const flags = <u32>(w >> 48);
+      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize) {
+        store<u64>(tx, w);
+        store<u64>(tx, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        if (flags & NS_BUF_CHANGED) store<u16>(rx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
+      } else {
+        bad++; // the sender keeps the buffer it has
+      }
+      rx += NETMAP_SLOT_SIZE;
+      tx += NETMAP_SLOT_SIZE;
+    }
+    m -= run;
+    k = k + run == n ? 0 : k + run;
+  }
+  store<u32>(kr, head, KRING_HWCUR);
+  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
+  atomic.store<u32>(peer, ringPrev(head, n), KRING_MAILTAIL); // pairs with the load at the start of pipeTxsync
+  kringNotify(peer, self);
+}

@@ -1,0 +1,111 @@
+// Guest half: txsync and rxsync of a ring over the CSB (the ptnet driver in netmap mode). The guest's krings lie in the
+// guest's own RAM; the rings are the host's, reached through the memory BAR. Returns 1 when the doorbell must be rung.
+import {
+  GKRING_ATOK,
+  GKRING_HWCUR,
+  GKRING_HWTAIL,
+  GKRING_IRQ_OFF,
+  GKRING_KTOA,
+  GKRING_NSLOTS,
+  GKRING_RCUR,
+  GKRING_REINITS,
+  GKRING_RHEAD,
+  GKRING_RING,
+  GKRING_RTAIL,
+} from '../abi/arena';
+import { NAF_FORCE_RECLAIM, NETMAP_RING_CUR, NETMAP_RING_HEAD, NETMAP_RING_TAIL } from '../abi/netmap';
+import {
+  csbApplNeedIrq,
+  csbApplPublish,
+  csbApplSyncFlags,
+  csbHwcur,
+  csbHwtail,
+  csbKernWantsKick,
+} from '../csb/application';
+import { indicesValid } from '../ring/kring';
+
+function fetch(gk: usize): void {
+  const ktoa: usize = load<u32>(gk, GKRING_KTOA);
+  const tail = csbHwtail(ktoa);
+  store<u32>(gk, tail, GKRING_HWTAIL);
+  store<u32>(gk, csbHwcur(ktoa), GKRING_HWCUR);
+}
+
+/** Accepts the application's head and cur, or resets them to what the driver last accepted. */
+function prologue(gk: usize, lo: u32, hi: u32): bool {
+  const ring: usize = load<u32>(gk, GKRING_RING);
+  const head = load<u32>(ring, NETMAP_RING_HEAD);
+  const cur = load<u32>(ring, NETMAP_RING_CUR);
+  if (indicesValid(head, cur, lo, hi, load<u32>(gk, GKRING_NSLOTS))) {
+    store<u32>(gk, head, GKRING_RHEAD);
+    store<u32>(gk, cur, GKRING_RCUR);
+    return true;
+  }
+  const rhead = load<u32>(gk, GKRING_RHEAD);
+  store<u32>(gk, rhead, GKRING_RCUR);
+  store<u32>(ring, rhead, NETMAP_RING_HEAD);
+  store<u32>(ring, rhead, NETMAP_RING_CUR);
+  store<u32>(gk, load<u32>(gk, GKRING_REINITS) + 1, GKRING_REINITS);
+  return false;
+}
+
+/** cur == tail: would block. Asks for an interrupt and looks once more, unless notifications are off. */
+function arm(gk: usize, atok: usize): void {
+  if (load<u32>(gk, GKRING_RCUR) != load<u32>(gk, GKRING_HWTAIL) || load<u32>(gk, GKRING_IRQ_OFF) != 0) return;
+  csbApplNeedIrq(atok, 1); // seq-cst: the look at hwtail comes after it
+  fetch(gk);
+  if (load<u32>(gk, GKRING_RCUR) != load<u32>(gk, GKRING_HWTAIL)) csbApplNeedIrq(atok, 0);
+}
+
+function finalize(gk: usize): void {
+  const tail = load<u32>(gk, GKRING_HWTAIL);
+  store<u32>(gk, tail, GKRING_RTAIL);
+  store<u32>(load<u32>(gk, GKRING_RING), tail, NETMAP_RING_TAIL);
+}
+
+export function ptnetTxsync(gk: usize, flags: u32): u32 {
+  if (!prologue(gk, load<u32>(gk, GKRING_RHEAD), load<u32>(gk, GKRING_RTAIL))) return 0;
+  const atok: usize = load<u32>(gk, GKRING_ATOK);
+  const ktoa: usize = load<u32>(gk, GKRING_KTOA);
+  const head = load<u32>(gk, GKRING_RHEAD);
+  const cur = load<u32>(gk, GKRING_RCUR);
+  csbApplNeedIrq(atok, 0);
+  const hwcur = csbHwcur(ktoa);
+  csbApplPublish(atok, cur, head);
+  const full = cur == load<u32>(gk, GKRING_HWTAIL);
+  const reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
+  const notify = ((head != hwcur || full) && csbKernWantsKick(ktoa)) || reclaim;
+  if (notify) csbApplSyncFlags(atok, flags);
+  if (full || reclaim) fetch(gk);
+  arm(gk, atok);
+  finalize(gk);
+  return notify ? 1 : 0;
+}
+
+export function ptnetRxsync(gk: usize, flags: u32): u32 {
+  if (!prologue(gk, load<u32>(gk, GKRING_RHEAD), load<u32>(gk, GKRING_RTAIL))) return 0;
+  const atok: usize = load<u32>(gk, GKRING_ATOK);
+  const ktoa: usize = load<u32>(gk, GKRING_KTOA);
+  const head = load<u32>(gk, GKRING_RHEAD);
+  const cur = load<u32>(gk, GKRING_RCUR);
+  csbApplNeedIrq(atok, 0);
+  fetch(gk);
+  const release = head != load<u32>(gk, GKRING_HWCUR);
+  if (release) csbApplPublish(atok, cur, head);
+  arm(gk, atok);
+  finalize(gk);
+  if (!(release || cur == load<u32>(gk, GKRING_HWTAIL)) || !csbKernWantsKick(ktoa)) return 0;
+  csbApplSyncFlags(atok, flags);
+  return 1;
+}
+
+/** After CREATE: takes over what the host put into the CSB ("sync from CSB"). */
+export function ptnetSyncFromCsb(gk: usize, head: u32, cur: u32): void {
+  const ring: usize = load<u32>(gk, GKRING_RING);
+  store<u32>(gk, head, GKRING_RHEAD);
+  store<u32>(gk, cur, GKRING_RCUR);
+  store<u32>(ring, head, NETMAP_RING_HEAD);
+  store<u32>(ring, cur, NETMAP_RING_CUR);
+  fetch(gk);
+  finalize(gk);
+}

@@ -1,0 +1,33 @@
+// Waking threads (netmap's nm_notify). A waiter is one word a thread: each event increments it, and only a sleeper is
+// woken. Called by every port when it has moved a tail that somebody else may wait for.
+import {
+  ARENA_THREADS,
+  KLOOP_EVENT,
+  KRING_LOOP,
+  KRING_WAITERS,
+  THREAD_ARENA,
+  THREAD_SEQ,
+  THREAD_SIZE,
+  THREAD_SLEEPERS,
+} from '../abi/arena';
+
+/** Wakes the thread whose record is at `threadPtr`. */
+export function threadWake(threadPtr: usize): void {
+  // Pairs with the sleeper: sleepers += 1, then wait(seq == seen). Both sides are seq-cst, so either the sleeper sees
+  // the new seq, or we see the sleeper (tests/model/waiter.pml).
+  atomic.add<u32>(threadPtr, 1, THREAD_SEQ);
+  if (atomic.load<u32>(threadPtr, THREAD_SLEEPERS) != 0) atomic.notify(threadPtr + THREAD_SEQ, -1);
+}
+
+/** Wakes whoever waits for the ring: threads polling it, and the kernel loop that runs it. `self` is the caller's thread. */
+export function kringNotify(kr: usize, self: usize): void {
+  const loop = atomic.load<u32>(kr, KRING_LOOP);
+  if (loop != 0) atomic.store<u32>(loop, 1, KLOOP_EVENT);
+  let waiters = atomic.load<u64>(kr, KRING_WAITERS);
+  if (waiters == 0) return;
+  const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
+  while (waiters != 0) {
+    threadWake(threads + <usize>ctz<u64>(waiters) * THREAD_SIZE);
+    waiters &= waiters - 1;
+  }
+}

@@ -1,0 +1,41 @@
+// Which port's txsync and rxsync a kring has (netmap's kring->nm_sync), and one ring of NIOCTXSYNC and NIOCRXSYNC.
+import { KRING_DIR, KRING_KIND, KRING_RING, PORT_KIND_PIPE, PORT_KIND_VALE, STAT_SYNCS, THREAD_ID } from '../abi/arena';
+import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX } from '../abi/netmap';
+import { pipeRxsync, pipeTxsync } from '../port/pipe';
+import { kringAcquire, kringFinalize, kringReinit, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
+import { statAdd } from '../stats/counters';
+import { valeRxsync, valeTxsync } from '../vale/switch';
+
+/** The port's own sync, after a successful prologue; the ring is held. Null ports do nothing. */
+export function kringSync(kr: usize, self: usize): void {
+  const kind = load<u32>(kr, KRING_KIND);
+  statAdd(kr, STAT_SYNCS, 1);
+  if (load<u32>(kr, KRING_DIR) == NR_TX) {
+    if (kind == PORT_KIND_PIPE) pipeTxsync(kr, self);
+    else if (kind == PORT_KIND_VALE) valeTxsync(kr, self);
+  } else {
+    if (kind == PORT_KIND_PIPE) pipeRxsync(kr, self);
+    else if (kind == PORT_KIND_VALE) valeRxsync(kr);
+  }
+}
+
+/**
+ * Syncs one ring of an application on the host: 0, or -EBUSY (somebody else is at it), -EIO (stopped).
+ * A failed prologue resets the ring and is counted; a tx ring then sends nothing, an rx ring still receives.
+ */
+export function ringSync(kr: usize, self: usize): i32 {
+  const error = kringAcquire(kr, load<u32>(self, THREAD_ID));
+  if (error != 0) return error;
+  const ring: usize = load<u32>(kr, KRING_RING);
+  const head = load<u32>(ring, NETMAP_RING_HEAD); // read once
+  const cur = load<u32>(ring, NETMAP_RING_CUR);
+  const tx = load<u32>(kr, KRING_DIR) == NR_TX;
+  const valid = tx ? txPrologue(kr, head, cur) : rxPrologue(kr, head, cur);
+  if (!valid) kringReinit(kr);
+  if (valid || !tx) {
+    kringSync(kr, self);
+    kringFinalize(kr);
+  }
+  kringRelease(kr);
+  return 0;
+}

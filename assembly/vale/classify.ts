@@ -1,0 +1,155 @@
+// Second step of the switch: which port and ring each gathered packet goes to (the learning bridge's lookup), and the
+// queues of packets per destination. A lookup of the user's may replace `valeClassify` between the two other steps.
+import {
+  BRIDGE_FDB,
+  PORT_BDG_INDEX,
+  PORT_BRIDGE,
+  PORT_HDR_LEN,
+  PORT_LAST_SRC,
+  PORT_LAST_SRC_ENTRY,
+  QUEUE_HEAD,
+  QUEUE_PACKETS,
+  QUEUE_SLOTS,
+  QUEUE_TAIL,
+  SCRATCH_ADDR,
+  SCRATCH_BROADCAST,
+  SCRATCH_DEST,
+  SCRATCH_DESTS,
+  SCRATCH_ENTRY_SIZE,
+  SCRATCH_FRAGS,
+  SCRATCH_LEN,
+  SCRATCH_NEXT,
+  SCRATCH_QUEUE_SIZE,
+  SCRATCH_QUEUES,
+  STAT_DROP_NO_PORT,
+  STAT_DROP_SELF,
+  STAT_DROP_SHORT,
+} from '../abi/arena';
+import { ETHER_HDR_LEN, ETHER_SRC } from '../abi/ether';
+import { NM_BDG_BROADCAST, NM_BDG_MAXPORTS, NM_BDG_MAXRINGS, NM_BDG_NOPORT } from '../abi/netmap';
+import { statAdd } from '../stats/counters';
+import { fdbLearn, fdbLookup, MAC_MASK } from './fdb';
+
+export const QUEUE_END: u32 = 0xffffffff;
+const GROUP_BIT: u64 = 1; // first bit of the first byte of a MAC address: multicast or broadcast
+
+/** Learning lookup of `count` gathered entries of `port`: fills SCRATCH_DEST of each packet's first entry. */
+export function valeClassify(kr: usize, port: usize, scratch: usize, count: u32, ring: u32, self: usize): void {
+  const bridge: usize = load<u32>(port, PORT_BRIDGE);
+  const fdb: usize = load<u32>(bridge, BRIDGE_FDB);
+  const index = load<u32>(port, PORT_BDG_INDEX);
+  const hdrLen = load<u32>(port, PORT_HDR_LEN);
+  const end = scratch + <usize>count * SCRATCH_ENTRY_SIZE;
+  const ringBits = ring << 8;
+  let lastSrc = lastSource(port, index);
+  let lastDst: u64 = MAC_MASK;
+  let lastPort: u32 = NM_BDG_BROADCAST;
+  let short: u64 = 0;
+  for (let e = scratch; e < end; ) {
+    const frags = <usize>load<u16>(e, SCRATCH_FRAGS);
+    let p: usize = <usize>load<u32>(e, SCRATCH_ADDR) + hdrLen;
+    let usable = <i32>load<u16>(e, SCRATCH_LEN) - <i32>hdrLen;
+    if (usable == 0 && frags > 1) {
+      // the port header alone in the first slot
+      p = load<u32>(e + SCRATCH_ENTRY_SIZE, SCRATCH_ADDR);
+      usable = load<u16>(e + SCRATCH_ENTRY_SIZE, SCRATCH_LEN);
+    }
+    let dest: u32 = NM_BDG_NOPORT;
+    if (usable >= ETHER_HDR_LEN) {
+      const dst = load<u64>(p) & MAC_MASK;
+      const src = load<u64>(p, ETHER_SRC) & MAC_MASK;
+      if (src != lastSrc && (src & GROUP_BIT) == 0) {
+        lastSrc = learn(bridge, port, src, index, self);
+        lastDst = MAC_MASK; // the table has changed
+        lastPort = NM_BDG_BROADCAST;
+      }
+      if (dst != lastDst) {
+        lastDst = dst;
+        lastPort = (dst & GROUP_BIT) != 0 ? NM_BDG_BROADCAST : fdbLookup(fdb, dst);
+      }
+      dest = lastPort | ringBits;
+    } else {
+      short++;
+    }
+    store<u32>(e, dest, SCRATCH_DEST);
+    e += frags * SCRATCH_ENTRY_SIZE;
+  }
+  if (short != 0) statAdd(kr, STAT_DROP_SHORT, short);
+}
+
+/** The address that this port sent from last, as long as the table still says so; else a value that no address has. */
+function lastSource(port: usize, index: u32): u64 {
+  const entry: usize = load<u32>(port, PORT_LAST_SRC_ENTRY);
+  const src = load<u64>(port, PORT_LAST_SRC);
+  // DIFF: netmap trusts the cached address even when another port has taken it over meanwhile.
+  return entry != 0 && atomic.load<u64>(entry) == (src | ((<u64>(index + 1)) << 48)) ? src : u64.MAX_VALUE;
+}
+
+function learn(bridge: usize, port: usize, src: u64, index: u32, self: usize): u64 {
+  const entry = fdbLearn(bridge, src, index, self);
+  store<u32>(port, <u32>entry, PORT_LAST_SRC_ENTRY);
+  store<u64>(port, src, PORT_LAST_SRC);
+  return entry != 0 ? src : u64.MAX_VALUE;
+}
+
+/**
+ * Puts the classified packets into a queue per destination, in order. Returns how many queues the list SCRATCH_DESTS
+ * names; the broadcast queue is not in it. Packets for nobody or for their own source are dropped and counted.
+ */
+export function valeQueue(kr: usize, index: u32, scratch: usize, count: u32): u32 {
+  const queues = scratch + SCRATCH_QUEUES;
+  const dests = scratch + SCRATCH_DESTS;
+  let nDests: u32 = 0;
+  let self: u64 = 0;
+  let noPort: u64 = 0;
+  let lastDest: u32 = QUEUE_END;
+  let queue: usize = 0;
+  for (let i: u32 = 0; i < count; ) {
+    const e = scratch + <usize>i * SCRATCH_ENTRY_SIZE;
+    const frags = <u32>load<u16>(e, SCRATCH_FRAGS);
+    const dest = load<u32>(e, SCRATCH_DEST);
+    const port = dest & 0xff;
+    if (port == index || port >= <u32>NM_BDG_NOPORT) {
+      if (port == index) self++;
+      else if (dest != NM_BDG_NOPORT) noPort++; // decided by a lookup; short frames are counted already
+      i += frags;
+      continue;
+    }
+    store<u32>(e, QUEUE_END, SCRATCH_NEXT);
+    if (dest != lastDest || queue == 0) {
+      lastDest = dest;
+      const q =
+        port == NM_BDG_BROADCAST ? SCRATCH_BROADCAST : port * NM_BDG_MAXRINGS + ((dest >> 8) & (NM_BDG_MAXRINGS - 1));
+      queue = queues + <usize>q * SCRATCH_QUEUE_SIZE;
+      if (load<u32>(queue, QUEUE_PACKETS) == 0) {
+        store<u32>(queue, i, QUEUE_HEAD);
+        store<u32>(queue, QUEUE_END, QUEUE_TAIL);
+        if (q != SCRATCH_BROADCAST) store<u32>(dests + (nDests++ << 2), q);
+      }
+    }
+    const tail = load<u32>(queue, QUEUE_TAIL);
+    if (tail != QUEUE_END) store<u32>(scratch + <usize>tail * SCRATCH_ENTRY_SIZE, i, SCRATCH_NEXT);
+    store<u32>(queue, i, QUEUE_TAIL);
+    store<u32>(queue, load<u32>(queue, QUEUE_SLOTS) + frags, QUEUE_SLOTS);
+    store<u32>(queue, load<u32>(queue, QUEUE_PACKETS) + 1, QUEUE_PACKETS);
+    i += frags;
+  }
+  if (self != 0) statAdd(kr, STAT_DROP_SELF, self);
+  if (noPort != 0) statAdd(kr, STAT_DROP_NO_PORT, noPort);
+  return nDests;
+}
+
+/** Adds ring 0 of every active port but the source to the list of destinations, for the broadcast queue. */
+export function valeAddBroadcast(active: usize, index: u32, scratch: usize, nDests: u32): u32 {
+  const n = load<u32>(active);
+  const queues = scratch + SCRATCH_QUEUES;
+  const dests = scratch + SCRATCH_DESTS;
+  for (let i: u32 = 0; i < n && i < <u32>NM_BDG_MAXPORTS; i++) {
+    const port = load<u32>(active + 4 + ((<usize>i) << 2));
+    if (port == index) continue;
+    const q = port * NM_BDG_MAXRINGS;
+    if (load<u32>(queues + <usize>q * SCRATCH_QUEUE_SIZE, QUEUE_PACKETS) != 0) continue;
+    store<u32>(dests + (nDests++ << 2), q);
+  }
+  return nDests;
+}

@@ -1,0 +1,95 @@
+// First step of the switch (nm_vale_preflush): slots of a tx ring -> scratch array. Each slot is read once, checked, and
+// remembered as an address and a length; packets with a bad slot or too many fragments stop here.
+import {
+  KRING_BUFBASE,
+  KRING_BUFSIZE,
+  KRING_HWCUR,
+  KRING_NBUFS,
+  KRING_NSLOTS,
+  KRING_RING,
+  SCRATCH_ENTRY_SIZE,
+  SCRATCH_FRAGS,
+  STAT_BAD_SLOT,
+  STAT_BYTES,
+  STAT_DROP_BAD_SLOT,
+  STAT_DROP_FRAGS,
+  STAT_PACKETS,
+} from '../abi/arena';
+import {
+  NETMAP_MAX_FRAGS,
+  NETMAP_RING_SLOT,
+  NETMAP_SLOT_FLAGS,
+  NETMAP_SLOT_SIZE,
+  NM_BDG_BATCH,
+  NS_BUF_CHANGED,
+  NS_INDIRECT,
+  NS_MOREFRAG,
+} from '../abi/netmap';
+import { statAdd } from '../stats/counters';
+
+/**
+ * Gathers packets from hwcur up to `head` (not included), a batch at the most; moves hwcur past them.
+ * Returns the number of entries written. A packet cut off by `head` goes out with the fragments seen so far.
+ */
+export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const bufBase: usize = load<u32>(kr, KRING_BUFBASE);
+  const bufSize = load<u32>(kr, KRING_BUFSIZE);
+  const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  const ringEnd = slots + <usize>n * NETMAP_SLOT_SIZE;
+  const stop = slots + <usize>head * NETMAP_SLOT_SIZE;
+  const batchEnd = scratch + NM_BDG_BATCH * SCRATCH_ENTRY_SIZE;
+  let slot = slots + <usize>load<u32>(kr, KRING_HWCUR) * NETMAP_SLOT_SIZE;
+  let entry = scratch; // next free entry
+  let first = scratch; // first entry of the packet at hand
+  let frags: u32 = 0; // slots of it, stored or not
+  let bad: u32 = 0; // bad slots of it
+  let packets: u64 = 0;
+  let bytes: u64 = 0;
+
+  while (slot != stop) {
+    const w = load<u64>(slot); // buf_idx, len and flags: read once
+    const len = <u32>(w >> 32) & 0xffff;
+    const flags = <u32>(w >> 48);
+    const idx = <u32>w;
+    if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
+    slot += NETMAP_SLOT_SIZE;
+    if (slot == ringEnd) slot = slots;
+    frags++;
+    if (idx - 2 >= bufLimit || len > bufSize || (flags & NS_INDIRECT) != 0) {
+      bad++;
+    } else if (frags <= <u32>NETMAP_MAX_FRAGS) {
+      store<u64>(entry, <u64>(bufBase + <usize>idx * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+      entry += SCRATCH_ENTRY_SIZE;
+      bytes += len;
+    }
+    if ((flags & NS_MOREFRAG) != 0 && slot != stop) continue;
+    // end of a packet
+    packets++;
+    if (bad != 0 || frags > <u32>NETMAP_MAX_FRAGS) {
+      entry = dropGathered(kr, first, entry, bad);
+    } else if (frags != 1) {
+      store<u16>(first, frags, SCRATCH_FRAGS);
+    }
+    first = entry;
+    frags = 0;
+    bad = 0;
+    if (entry >= batchEnd) break;
+  }
+  store<u32>(kr, <u32>(slot - slots) / NETMAP_SLOT_SIZE, KRING_HWCUR);
+  statAdd(kr, STAT_PACKETS, packets);
+  statAdd(kr, STAT_BYTES, bytes);
+  return <u32>(entry - scratch) / SCRATCH_ENTRY_SIZE;
+}
+
+/** Takes the entries of a bad packet back and counts it. */
+function dropGathered(kr: usize, first: usize, entry: usize, bad: u32): usize {
+  if (bad != 0) {
+    statAdd(kr, STAT_BAD_SLOT, bad);
+    statAdd(kr, STAT_DROP_BAD_SLOT, 1);
+  } else {
+    statAdd(kr, STAT_DROP_FRAGS, 1);
+  }
+  return first;
+}

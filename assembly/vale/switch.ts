@@ -1,0 +1,60 @@
+// A VALE port's txsync and rxsync (netmap_vale_txsync, netmap_vale_rxsync): the three steps, batch after batch.
+import {
+  KRING_HWCUR,
+  KRING_HWTAIL,
+  KRING_INDEX,
+  KRING_MAILTAIL,
+  KRING_NBUFS,
+  KRING_NSLOTS,
+  KRING_PORT,
+  KRING_RHEAD,
+  KRING_RING,
+  PORT_BRIDGE,
+  STAT_BAD_SLOT,
+  STAT_DROP_NO_PORT,
+  THREAD_SCRATCH,
+} from '../abi/arena';
+import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_BUF_CHANGED } from '../abi/netmap';
+import { ringNext, ringPrev } from '../ring/wrap';
+import { statAdd } from '../stats/counters';
+import { valeClassify } from './classify';
+import { valeDeliver } from './deliver';
+import { valeGather } from './gather';
+
+/** Sends everything up to rhead through the switch; the whole ring is free again afterwards. */
+export function valeTxsync(kr: usize, self: usize): void {
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const head = load<u32>(kr, KRING_RHEAD);
+  const port: usize = load<u32>(kr, KRING_PORT);
+  const scratch: usize = load<u32>(self, THREAD_SCRATCH);
+  const attached = atomic.load<u32>(port, PORT_BRIDGE) != 0;
+  while (load<u32>(kr, KRING_HWCUR) != head) {
+    const count = valeGather(kr, scratch, head);
+    if (!attached) {
+      statAdd(kr, STAT_DROP_NO_PORT, count);
+      continue;
+    }
+    valeClassify(kr, port, scratch, count, load<u32>(kr, KRING_INDEX), self);
+    valeDeliver(kr, port, scratch, count, self);
+  }
+  store<u32>(kr, ringPrev(head, n), KRING_HWTAIL);
+}
+
+/** Takes the released slots back and shows what the switch has delivered. */
+export function valeRxsync(kr: usize): void {
+  store<u32>(kr, atomic.load<u32>(kr, KRING_MAILTAIL), KRING_HWTAIL);
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const head = load<u32>(kr, KRING_RHEAD);
+  const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  let bad: u64 = 0;
+  for (let k = load<u32>(kr, KRING_HWCUR); k != head; k = ringNext(k, n)) {
+    const slot = slots + <usize>k * NETMAP_SLOT_SIZE;
+    const w = load<u64>(slot);
+    const flags = <u32>(w >> 48);
+    if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
+    bad += <u32>w - 2 < bufLimit ? 0 : 1;
+  }
+  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
+  atomic.store<u32>(kr, head, KRING_HWCUR); // pairs with the load in leaseTake: the slots may be written again
+}

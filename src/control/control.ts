@@ -1,0 +1,327 @@
+// The control thread: owns names, registry and allocation, and serves the requests of the other threads, one after the
+// other. A thread that dies is a process that dies: what it held is released at once, what it had open is closed.
+
+import {
+  BRIDGE_LOCK,
+  KRING_BUSY,
+  KRING_WAITERS,
+  NR_EXCLUSIVE,
+  NR_NO_TX_POLL,
+  PORT_KIND_VALE,
+  SCRATCH_SIZE,
+  THREAD_FREE,
+  THREAD_MAX,
+  THREAD_SCRATCH,
+  THREAD_SIZE,
+  THREAD_STATE,
+  THREAD_TOKEN,
+} from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { LoopMode } from '../kloop/loop.js';
+import { LoopWorkers } from '../kloop/loop-workers.js';
+import { type ArenaOptions, ArenaOwner } from '../memory/arena.js';
+import { readCounters } from '../netmap/host-port.js';
+import { type OpenOptions, type PortInfo, PortTable } from '../netmap/register.js';
+import { Registry, type RegistryOptions } from '../netmap/registry.js';
+import type { PortCounters } from '../ring/port.js';
+import { serveRequests } from '../threads/requests.js';
+import { Thread } from '../threads/thread.js';
+import type { FdbEntry } from '../vale/bridge.js';
+import { type GuestInfo, type GuestOptions, GuestRecord } from './guest-record.js';
+
+export interface NetmapOptions extends ArenaOptions, RegistryOptions {
+  /** Loop workers for guests in the modes `notify` and `busy`. Default 0: guests run in mode `direct`. */
+  readonly threads?: number;
+}
+
+export interface PassthroughOptions extends OpenOptions {
+  /** Default: `notify` if the host has loop workers, else `direct`. */
+  readonly loop?: LoopMode;
+  /** Address of the interface, 6 bytes. Default: a locally administered one. */
+  readonly mac?: Uint8Array | readonly number[];
+}
+
+/** What there is, as `Netmap.inspect` shows it. */
+export interface Inspection {
+  readonly ports: readonly { fd: number; name: string; memId: number; thread: number; counters: PortCounters }[];
+  readonly bridges: readonly {
+    name: string;
+    ports: { index: number; name: string }[];
+    fdb: FdbEntry[];
+    fdbFull: number;
+  }[];
+  readonly regions: readonly { memId: number; memsize: number; free: { if: number; ring: number; buf: number } }[];
+  readonly guests: readonly { id: number; devices: { name: string; kicks: number; interrupts: number }[] }[];
+  readonly threads: number;
+  /** Bytes of private state and of regions in use. */
+  readonly memory: { readonly private: number; readonly regions: number };
+  /** Sleeps of loop workers that a safety timeout ended although there was work. Must stay 0. */
+  readonly lostWakeups: number;
+}
+
+export class Control {
+  readonly arena: ArenaOwner;
+  readonly thread: Thread;
+  readonly registry: Registry;
+  readonly ports: PortTable;
+  readonly workers: LoopWorkers;
+  readonly guests = new Map<number, GuestRecord>();
+  #nextGuest = 1;
+  #nextToken = 1;
+  #nextMac = 1;
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #stop = new AbortController();
+  readonly #tokens = new Set<number>();
+
+  private constructor(options: NetmapOptions) {
+    this.arena = ArenaOwner.create(options);
+    this.thread = Thread.claim(this.arena, 0, false);
+    this.registry = new Registry(this.arena, options);
+    this.ports = new PortTable(this.registry);
+    this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
+    this.#giveScratch(this.thread.id);
+    const call = this.call.bind(this);
+    this.thread.addService(() => serveRequests(this.arena, call, (tid) => void this.reapThread(tid)));
+  }
+
+  static async create(options: NetmapOptions): Promise<Control> {
+    const { threads = 0 } = options;
+    if (!Number.isInteger(threads) || threads < 0 || threads > THREAD_MAX / 2) {
+      throw netmapError('EINVAL', `threads ${threads} is not within 0..${THREAD_MAX / 2}`, { op: 'create' });
+    }
+    const control = new Control(options);
+    if (threads > 0 && !control.arena.shared) {
+      throw netmapError('EINVAL', 'loop workers need shared memory', { op: 'create' });
+    }
+    void control.thread.serve(control.#stop.signal);
+    try {
+      for (let i = 0; i < threads; i++) {
+        const tid = await control.workers.start(control.newToken());
+        control.#giveScratch(tid);
+      }
+    } catch (error) {
+      await control.close();
+      throw error;
+    }
+    return control;
+  }
+
+  /** A number that tells the threads of one handle from others. */
+  newToken(): number {
+    const token = this.#nextToken++;
+    this.#tokens.add(token);
+    return token;
+  }
+
+  /** One operation of a thread. Operations run one after the other, in the order in which they came. */
+  call(tid: number, op: string, args: unknown): Promise<unknown> {
+    const operation = OPERATIONS[op];
+    const next = this.#queue.then(() => {
+      if (!operation) throw netmapError('EOPNOTSUPP', `there is no operation '${op}'`, { op });
+      return operation(this, args as never, tid);
+    });
+    this.#queue = next.catch(() => {});
+    return next;
+  }
+
+  giveScratch(tid: number): void {
+    this.#giveScratch(tid);
+  }
+
+  #giveScratch(tid: number): void {
+    this.arena.store(
+      this.arena.threadPtr(tid) + THREAD_SCRATCH,
+      this.arena.alloc(SCRATCH_SIZE, `scratch of thread ${tid}`),
+    );
+  }
+
+  newMac(): Uint8Array {
+    const n = this.#nextMac++;
+    return Uint8Array.of(0x02, 0x50, 0x54, n >>> 16, n >>> 8, n); // 02:'P':'T': locally administered
+  }
+
+  /** Every thread that attached with this token has ended. */
+  reap(token: number): void {
+    if (!this.#tokens.delete(token)) return;
+    for (let tid = 1; tid < THREAD_MAX; tid++) {
+      const record = this.arena.threadPtr(tid);
+      if (this.arena.load(record + THREAD_STATE) === THREAD_FREE) continue;
+      if (this.arena.load(record + THREAD_TOKEN) === token) void this.reapThread(tid);
+    }
+  }
+
+  /** Releases what the dead thread held, at once, and then closes what it had open. */
+  reapThread(tid: number): Promise<unknown> {
+    this.#releaseLocks(tid);
+    return this.call(tid, 'exit', {});
+  }
+
+  #releaseLocks(tid: number): void {
+    const { arena, registry, thread } = this;
+    const bit = 1n << BigInt(tid);
+    for (const adapter of registry.adapters.values()) {
+      for (const { ptr } of adapter.krings) {
+        if (arena.load(ptr + KRING_BUSY) === tid) arena.wasm.kringRelease(ptr);
+        Atomics.and(arena.u64, (ptr + KRING_WAITERS) >>> 3, ~bit);
+      }
+      if (adapter.kind !== PORT_KIND_VALE) continue;
+      for (const { ptr, ring } of adapter.rx) {
+        if (ring !== 0) arena.wasm.leaseRecover(ptr, tid, thread.ptr);
+      }
+    }
+    for (const { ptr } of registry.bridges.values()) {
+      Atomics.compareExchange(arena.u32, (ptr + BRIDGE_LOCK) >>> 2, tid, 0);
+    }
+    for (const guest of this.guests.values()) {
+      for (const { loop } of guest.devices) loop.recover(tid);
+    }
+  }
+
+  /** The queued half of a thread's end. */
+  async endThread(tid: number): Promise<void> {
+    const record = this.arena.threadPtr(tid);
+    if (this.arena.load(record + THREAD_STATE) === THREAD_FREE) return;
+    for (const guest of this.guests.values()) {
+      if (guest.thread !== record) continue;
+      guest.reset();
+      guest.thread = this.thread.ptr;
+    }
+    for (const open of [...this.ports.opens.values()]) {
+      if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.ports.close(open.fd);
+    }
+    const scratch = this.arena.load(record + THREAD_SCRATCH);
+    if (scratch !== 0) this.arena.free(scratch);
+    this.arena.wasm.memZero(record, THREAD_SIZE);
+  }
+
+  isPassedThrough(fd: number): boolean {
+    return [...this.guests.values()].some((guest) => guest.devices.some((device) => device.port.fd === fd));
+  }
+
+  addGuest(options: GuestOptions): GuestRecord {
+    const guest = new GuestRecord(this.arena, this.#nextGuest++, this.thread.ptr, options);
+    this.guests.set(guest.id, guest);
+    return guest;
+  }
+
+  guest(id: number): GuestRecord {
+    const guest = this.guests.get(id);
+    if (!guest) throw netmapError('ENXIO', `there is no guest ${id}`, { op: 'guest' });
+    return guest;
+  }
+
+  async removeGuest(id: number): Promise<void> {
+    const guest = this.guests.get(id);
+    if (!guest) return;
+    const fds = guest.devices.map(({ port }) => port.fd);
+    this.guests.delete(id);
+    guest.destroy();
+    for (const fd of fds) await this.ports.close(fd);
+  }
+
+  inspect(): Inspection {
+    const { arena, registry } = this;
+    return {
+      ports: [...this.ports.opens.values()].map(({ fd, info, owner }) => ({
+        fd,
+        name: info.name,
+        memId: info.memId,
+        thread: owner,
+        counters: readCounters(arena, info),
+      })),
+      bridges: [...registry.bridges.values()].map((bridge) => ({
+        name: bridge.name,
+        ports: bridge.ports.map(({ index, adapter }) => ({ index, name: adapter.name })),
+        fdb: bridge.fdb(),
+        fdbFull: bridge.fdbFull,
+      })),
+      regions: registry.regions.map(({ memId, layout, ifs, rings, bufs }) => ({
+        memId,
+        memsize: layout.memsize,
+        free: { if: ifs.freeCount, ring: rings.freeCount, buf: bufs.freeCount },
+      })),
+      guests: [...this.guests.values()].map((guest) => ({
+        id: guest.id,
+        devices: guest.devices.map(({ port }) => {
+          const { kicks, interrupts } = readCounters(arena, port.info);
+          return { name: port.info.name, kicks, interrupts };
+        }),
+      })),
+      threads: Array.from({ length: THREAD_MAX }, (_, tid) => tid).filter(
+        (tid) => tid !== 0 && arena.load(arena.threadPtr(tid) + THREAD_STATE) !== THREAD_FREE,
+      ).length,
+      memory: { private: arena.privates.used, regions: arena.regions.used },
+      lostWakeups: this.workers.lostWakeups,
+    };
+  }
+
+  /** Closes everything: ports, guests, loop workers, the control thread's own service. */
+  async close(): Promise<void> {
+    await this.call(this.thread.id, 'closeAll', {});
+    await this.workers.stop();
+    this.#stop.abort();
+    this.arena.store(this.thread.ptr + THREAD_STATE, THREAD_FREE);
+    this.arena.wasm.threadWake(this.thread.ptr);
+  }
+}
+
+type Operation = (control: Control, args: never, tid: number) => unknown;
+
+/** What threads may ask for. Arguments and results are plain data. */
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  hello: (control, _args: unknown, tid) => control.giveScratch(tid),
+  exit: (control, _args: unknown, tid) => control.endThread(tid),
+  inspect: (control) => control.inspect(),
+  open: async (control, { spec, options }: { spec: string; options: OpenOptions }, tid): Promise<PortInfo> =>
+    (await control.ports.open(spec, options, tid)).info,
+  close: (control, { fd }: { fd: number }, tid) => {
+    if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.ports.close(fd);
+  },
+  createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
+  closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
+  passthrough: async (control, args: { id: number; spec: string; options: PassthroughOptions }): Promise<GuestInfo> => {
+    const { id, spec, options } = args;
+    const guest = control.guest(id);
+    const mode = options.loop ?? (control.workers.count > 0 ? 'notify' : 'direct');
+    if (!['direct', 'notify', 'busy'].includes(mode)) {
+      throw netmapError('EINVAL', `loop mode '${mode}' is not direct, notify or busy`, {
+        op: 'passthrough',
+        port: spec,
+      });
+    }
+    if (mode !== 'direct' && control.workers.count === 0) {
+      throw netmapError('EINVAL', `loop mode '${mode}' needs loop workers (threads)`, {
+        op: 'passthrough',
+        port: spec,
+      });
+    }
+    const mac = options.mac === undefined ? control.newMac() : Uint8Array.from(options.mac);
+    if (mac.length !== 6) throw netmapError('EINVAL', 'a MAC address has 6 bytes', { op: 'passthrough', port: spec });
+    const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
+    const open = await control.ports.open(spec, { ...options, flags }, control.thread.id);
+    try {
+      const worker = mode === 'direct' ? 0 : control.workers.next();
+      guest.addDevice(open, mode, mac, () => worker);
+    } catch (error) {
+      await control.ports.close(open.fd);
+      throw error;
+    }
+    return guest.info();
+  },
+  guestInfo: (control, { id }: { id: number }): GuestInfo => control.guest(id).info(),
+  bindGuest: (control, { id }: { id: number }, tid): GuestInfo => {
+    const guest = control.guest(id);
+    const record = control.arena.threadPtr(tid);
+    if (guest.thread !== record) guest.reset();
+    guest.thread = record;
+    return guest.info();
+  },
+  ioRead: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4 }) =>
+    control.guest(a.id).functionAt(a.index).ioRead(a.offset, a.size),
+  ioWrite: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4; value: number }) =>
+    control.guest(a.id).functionAt(a.index).ioWrite(a.offset, a.size, a.value),
+  closeAll: async (control) => {
+    for (const id of [...control.guests.keys()]) await control.removeGuest(id);
+    for (const fd of [...control.ports.opens.keys()]) await control.ports.close(fd);
+  },
+};

@@ -1,0 +1,228 @@
+// Netmap: the host, what the kernel module is. In the thread that created it, it is the control thread; in any other it
+// is a window onto it, with the same methods.
+
+import { netmapError } from '../errors.js';
+import { Arena } from '../memory/arena.js';
+import { HostPort } from '../netmap/host-port.js';
+import type { OpenOptions, PortInfo } from '../netmap/register.js';
+import type { PtnetMachine } from '../ptnet/driver-machine.js';
+import {
+  isWorkerThread,
+  onThreadExit,
+  type SpawnOptions,
+  spawnWorker,
+  type WorkerHandle,
+  watchWorker,
+} from '../threads/platform.js';
+import { Requester } from '../threads/requests.js';
+import { Thread } from '../threads/thread.js';
+import { Control, type Inspection, type NetmapOptions, type PassthroughOptions } from './control.js';
+import type { GuestInfo, GuestOptions } from './guest-record.js';
+import { type IoPath, makeMachine } from './window.js';
+
+/** Can be posted to a worker, where `Netmap.attach` gives the same host. */
+export interface NetmapHandle {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly arena: number;
+  readonly token: number;
+}
+
+/** Can be posted to a worker, where `Netmap.attachGuest` gives the guest's machine. */
+export interface GuestHandle {
+  readonly netmap: NetmapHandle;
+  readonly guest: number;
+}
+
+/** A guest: RAM and a bus with ptnet devices. */
+export interface Guest {
+  readonly id: number;
+  /**
+   * Passes a host port through: opens it exclusively and puts a ptnet device on the guest's bus.
+   * @throws NetmapError as `open`, and EINVAL (more than 32 rings, loop mode without loop workers)
+   */
+  passthrough(spec: string, options?: PassthroughOptions): Promise<void>;
+  /** The machine as code in this thread sees it; the guest's interrupts come to this thread from now on. */
+  machine(): Promise<PtnetMachine>;
+  /** For a worker that is to run the guest; pass the worker if you have it, so that its death is noticed. */
+  handle(worker?: object): GuestHandle;
+  /** Stops its devices, closes their ports, frees its RAM. */
+  close(): Promise<void>;
+}
+
+/** What differs between the control thread and the others. */
+interface Backend {
+  readonly thread: Thread;
+  readonly path: IoPath;
+  call(op: string, args: unknown): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export class Netmap {
+  readonly #backend: Backend;
+  readonly #control: Control | undefined;
+  readonly #ports = new Set<HostPort>();
+  readonly #stops: (() => void)[] = [];
+  #closed = false;
+
+  private constructor(backend: Backend, control?: Control) {
+    this.#backend = backend;
+    this.#control = control;
+  }
+
+  /**
+   * Creates a host. The calling thread becomes its control thread and must not block.
+   * @throws NetmapError EINVAL (sizes, pool parameters), ENOMEM, EAGAIN (a loop worker did not start)
+   */
+  static async create(options: NetmapOptions = {}): Promise<Netmap> {
+    const control = await Control.create(options);
+    const path: IoPath = {
+      ioRead: ({ id, index, offset, size }) => control.guest(id).functionAt(index).ioRead(offset, size),
+      ioWrite: ({ id, index, offset, size, value = 0 }) =>
+        control.guest(id).functionAt(index).ioWrite(offset, size, value),
+    };
+    const backend: Backend = {
+      thread: control.thread,
+      path,
+      call: (op, args) => control.call(control.thread.id, op, args),
+      close: () => control.close(),
+    };
+    return new Netmap(backend, control);
+  }
+
+  /**
+   * Joins a host from another thread.
+   * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed)
+   */
+  static async attach(handle: NetmapHandle): Promise<Netmap> {
+    const arena = Arena.attach(handle.memory, handle.arena, handle.module);
+    const thread = Thread.claim(arena, handle.token, await isWorkerThread());
+    const requests = new Requester(thread);
+    const stopWatching = onThreadExit(() => thread.leave());
+    const path: IoPath = {
+      ioRead: (access) => requests.requestSync('ioRead', access) as number,
+      ioWrite: (access) => void requests.requestSync('ioWrite', access),
+    };
+    await requests.request('hello', {});
+    const backend: Backend = {
+      thread,
+      path,
+      call: (op, args) => requests.request(op, args),
+      close: async () => {
+        stopWatching();
+        thread.leave();
+      },
+    };
+    return new Netmap(backend);
+  }
+
+  /** In a guest's worker: the machine of the guest that the handle names. */
+  static async attachGuest(handle: GuestHandle): Promise<{ netmap: Netmap; machine: PtnetMachine }> {
+    const netmap = await Netmap.attach(handle.netmap);
+    return { netmap, machine: await netmap.#machine(handle.guest) };
+  }
+
+  /** The thread's id in the arena, 1..63. */
+  get threadId(): number {
+    return this.#backend.thread.id;
+  }
+
+  /** The memory that everything lies in. */
+  get memory(): WebAssembly.Memory {
+    return this.#backend.thread.arena.memory;
+  }
+
+  /**
+   * Opens a port by its netmap(4) name: `vale0:a`, `netmap:p{1`, `netmap:p}1/x`, …
+   * @param options ring and slot counts of a port that this creates, nr_extra_bufs, nr_flags
+   * @throws NetmapError EINVAL (name, counts), ENXIO (no such interface), EBUSY (exclusive), ENOMEM (a pool is empty)
+   */
+  async open(spec: string, options: OpenOptions = {}): Promise<HostPort> {
+    const info = (await this.#call('open', { spec, options })) as PortInfo;
+    const port: HostPort = new HostPort(this.#backend.thread, info, async () => {
+      this.#ports.delete(port);
+      await this.#call('close', { fd: info.fd });
+    });
+    this.#ports.add(port);
+    return port;
+  }
+
+  /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */
+  async createGuest(options: GuestOptions = {}): Promise<Guest> {
+    const { id } = (await this.#call('createGuest', { options })) as GuestInfo;
+    return {
+      id,
+      passthrough: async (spec, passthrough = {}) => {
+        const mac = passthrough.mac === undefined ? {} : { mac: [...passthrough.mac] };
+        await this.#call('passthrough', { id, spec, options: { ...passthrough, ...mac } });
+      },
+      machine: () => this.#machine(id),
+      handle: (worker) => ({ netmap: this.handle(worker), guest: id }),
+      close: async () => {
+        await this.#call('closeGuest', { id });
+      },
+    };
+  }
+
+  async #machine(id: number): Promise<PtnetMachine> {
+    const info = (await this.#call('bindGuest', { id })) as GuestInfo;
+    const { machine, stop } = makeMachine(this.#backend.thread, this.#backend.path, info);
+    this.#stops.push(stop);
+    return machine;
+  }
+
+  /** Ports, bridges with their forwarding tables, regions with their free objects, guests, counters: live. */
+  async inspect(): Promise<Inspection> {
+    return (await this.#call('inspect', {})) as Inspection;
+  }
+
+  /**
+   * What another thread needs in order to join. Control thread only.
+   * @param worker the worker that will attach: when it ends, however that happens, its ports are closed
+   */
+  handle(worker?: object): NetmapHandle {
+    const control = this.#requireControl('handle');
+    const { arena } = control;
+    if (!arena.shared) throw netmapError('EINVAL', 'the memory is not shared between threads', { op: 'handle' });
+    const token = control.newToken();
+    if (worker) void watchWorker(worker).then(() => control.reap(token));
+    return { memory: arena.memory, module: arena.module, arena: arena.ptr, token };
+  }
+
+  /**
+   * Starts a module worker that gets `{ netmap: handle, data }` (receiveWorkerData) and whose death is noticed.
+   * Control thread only.
+   */
+  async spawn(url: URL, options: SpawnOptions): Promise<WorkerHandle> {
+    const control = this.#requireControl('spawn');
+    const netmap = this.handle();
+    const worker = await spawnWorker(url, { ...options, data: { netmap, data: options.data } });
+    void worker.ended.then(() => control.reap(netmap.token));
+    return worker;
+  }
+
+  /** A worker was ended in a way that the platform does not tell (a Web worker's terminate()): closes its ports. */
+  release(handle: NetmapHandle): void {
+    this.#requireControl('release').reap(handle.token);
+  }
+
+  /** Closes what this thread has open; in the control thread, the host with everything in it. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    for (const port of [...this.#ports]) await port.close();
+    this.#closed = true;
+    for (const stop of this.#stops.splice(0)) stop();
+    await this.#backend.close();
+  }
+
+  async #call(op: string, args: unknown): Promise<unknown> {
+    if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
+    return this.#backend.call(op, args);
+  }
+
+  #requireControl(op: string): Control {
+    if (!this.#control) throw netmapError('EPERM', 'only the control thread can do this', { op });
+    if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
+    return this.#control;
+  }
+}

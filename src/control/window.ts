@@ -1,0 +1,99 @@
+// The host's glue in the thread that a guest runs in: what a hypervisor does for a virtual CPU. Register accesses go to
+// the device model (in the control thread), doorbells straight to the kernel loop, interrupts to the guest's handlers.
+
+import { KLOOP_IRQ_PENDING, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
+import type { PciFunction, PtnetMachine } from '../ptnet/driver-machine.js';
+import type { Thread } from '../threads/thread.js';
+import type { FunctionInfo, GuestInfo } from './guest-record.js';
+
+/** One access to BAR 0 of a function of the guest. */
+export interface IoAccess {
+  readonly id: number;
+  readonly index: number;
+  readonly offset: number;
+  readonly size: 1 | 2 | 4;
+  readonly value?: number;
+}
+
+/** Carries accesses to the device model, synchronously. */
+export interface IoPath {
+  ioRead(access: IoAccess): number;
+  ioWrite(access: IoAccess): void;
+}
+
+class FunctionWindow implements PciFunction {
+  readonly vendorId: number;
+  readonly deviceId: number;
+  readonly vectors: number;
+  readonly memoryBar?: { readonly base: number; readonly size: number };
+  readonly #thread: Thread;
+  readonly #path: IoPath;
+  readonly #id: number;
+  readonly #index: number;
+  readonly #loop: number;
+  #handler: ((vector: number) => void) | undefined;
+
+  constructor(thread: Thread, path: IoPath, id: number, index: number, info: FunctionInfo) {
+    this.vendorId = info.vendorId;
+    this.deviceId = info.deviceId;
+    this.vectors = info.vectors;
+    if (info.memoryBar) this.memoryBar = info.memoryBar;
+    this.#thread = thread;
+    this.#path = path;
+    this.#id = id;
+    this.#index = index;
+    this.#loop = info.loop;
+  }
+
+  ioRead(offset: number, size: 1 | 2 | 4): number {
+    return this.#path.ioRead({ id: this.#id, index: this.#index, offset, size });
+  }
+
+  ioWrite(offset: number, size: 1 | 2 | 4, value: number): void {
+    if (this.#loop !== 0 && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
+      const { arena, ptr } = this.#thread;
+      arena.wasm.kloopKick(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2, ptr);
+      this.#thread.service(); // direct mode: the loop runs here and now
+      return;
+    }
+    this.#path.ioWrite({ id: this.#id, index: this.#index, offset, size, value });
+  }
+
+  setInterruptHandler(handler: ((vector: number) => void) | undefined): void {
+    this.#handler = handler;
+  }
+
+  /** Delivers the interrupts that are pending. */
+  deliver(): void {
+    if (this.#loop === 0) return;
+    const { u32 } = this.#thread.arena;
+    const word = (this.#loop + KLOOP_IRQ_PENDING) >>> 2;
+    if (u32[word] === 0) return;
+    let pending = Atomics.exchange(u32, word, 0);
+    while (pending !== 0) {
+      const vector = 31 - Math.clz32(pending & -pending);
+      pending &= pending - 1;
+      this.#handler?.(vector);
+    }
+  }
+}
+
+/** Builds the machine of a guest that runs in this thread. `stop` ends the delivery of interrupts. */
+export function makeMachine(
+  thread: Thread,
+  path: IoPath,
+  info: GuestInfo,
+): { machine: PtnetMachine; stop: () => void } {
+  const functions = info.functions.map((f, index) => new FunctionWindow(thread, path, info.id, index, f));
+  const stop = thread.addService(() => {
+    for (const f of functions) f.deliver();
+  });
+  const machine: PtnetMachine = {
+    functions,
+    ram: info.ram,
+    views: thread.arena,
+    wasm: thread.arena.wasm,
+    waiting: thread,
+  };
+  return { machine, stop };
+}

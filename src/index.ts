@@ -1,0 +1,15 @@
+// The public surface of ptnet: re-exports only.
+export * as abi from './abi.js';
+export type { Inspection, NetmapOptions, PassthroughOptions } from './control/control.js';
+export type { GuestOptions } from './control/guest-record.js';
+export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';
+export { errnoName, NetmapError } from './errors.js';
+export type { LoopMode } from './kloop/loop.js';
+export type { HostPort } from './netmap/host-port.js';
+export type { OpenOptions } from './netmap/register.js';
+export type { DriverOptions } from './ptnet/driver.js';
+export { PtnetDriver } from './ptnet/driver.js';
+export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
+export { NetmapPort, type PollOptions, type PortCounters, type Waiting } from './ring/port.js';
+export { NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
+export { receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';

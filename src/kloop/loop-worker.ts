@@ -1,0 +1,53 @@
+// A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do, and
+// then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
+
+import { KLOOP_MODE, KLOOP_MODE_BUSY, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
+import { Arena } from '../memory/arena.js';
+import { postToParent, receiveWorkerData } from '../threads/platform.js';
+import { Thread } from '../threads/thread.js';
+
+/** What the control thread sends. */
+export interface LoopWorkerData {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly arena: number;
+  readonly token: number;
+  /** Address of a word that is set to 1 when the worker shall end. */
+  readonly stop: number;
+  /** Address of a u64 that counts sleeps ended by the safety timeout with work waiting: lost wake-ups. */
+  readonly lostWakeups: number;
+}
+
+/** Passes without work before sleeping: about 20 µs. */
+const SPIN_PASSES = 400;
+/** Safety net of netmap's kernel loop; nothing relies on it. */
+const SAFETY_TIMEOUT = 3000;
+
+function hasBusyLoop(arena: Arena, thread: number): boolean {
+  for (let i = 0; i < arena.load(thread + THREAD_NLOOPS); i++) {
+    const loop = arena.load(thread + THREAD_LOOPS + 4 * i);
+    if (loop !== 0 && arena.load(loop + KLOOP_MODE) === KLOOP_MODE_BUSY) return true;
+  }
+  return false;
+}
+
+function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
+  const { arena, ptr } = thread;
+  const { kloopPass } = arena.wasm;
+  let idle = 0;
+  while (arena.load(stop) === 0) {
+    const seen = thread.seq();
+    if (kloopPass(ptr) !== 0) idle = 0;
+    else if (++idle > SPIN_PASSES) {
+      idle = 0;
+      if (hasBusyLoop(arena, ptr)) continue;
+      const woken = thread.sleep(seen, SAFETY_TIMEOUT);
+      if (!woken && thread.seq() === seen && kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
+    }
+  }
+}
+
+const data = await receiveWorkerData<LoopWorkerData>();
+const attached = Thread.claim(Arena.attach(data.memory, data.arena, data.module), data.token, true);
+await postToParent({ thread: attached.id });
+run(attached, data);

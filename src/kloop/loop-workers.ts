@@ -1,0 +1,92 @@
+// The loop workers of a host: started once, handed rings by a state word, ended by a stop word.
+
+import { netmapError } from '../errors.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import { spawnWorker, type WorkerHandle } from '../threads/platform.js';
+import type { LoopWorkerData } from './loop-worker.js';
+
+interface LoopWorker {
+  readonly handle: WorkerHandle;
+  readonly thread: number;
+  readonly stop: number;
+}
+
+/** How long (ms) a worker may take to start and to end. */
+const START_LIMIT = 20_000;
+const STOP_LIMIT = 5_000;
+const LINE = 64;
+
+export class LoopWorkers {
+  readonly #arena: ArenaOwner;
+  readonly #onEnd: (token: number) => void;
+  readonly #workers: LoopWorker[] = [];
+  /** Line of private memory: stop word of all workers, counter of lost wake-ups. */
+  readonly #shared: number;
+  #next = 0;
+
+  constructor(arena: ArenaOwner, onEnd: (token: number) => void) {
+    this.#arena = arena;
+    this.#onEnd = onEnd;
+    this.#shared = arena.alloc(LINE, 'loop workers');
+  }
+
+  get count(): number {
+    return this.#workers.length;
+  }
+
+  get lostWakeups(): number {
+    return this.#arena.counter(this.#shared + 8);
+  }
+
+  /** Record of the worker whose turn it is to take a loop. */
+  next(): number {
+    return this.#arena.threadPtr(this.#workers[this.#next++ % this.#workers.length].thread);
+  }
+
+  /** Starts a worker; resolves with its thread id once it serves. @throws NetmapError EAGAIN */
+  async start(token: number): Promise<number> {
+    const { memory, module, ptr } = this.#arena;
+    const stop = this.#shared;
+    const data: LoopWorkerData = { memory, module, arena: ptr, token, stop, lostWakeups: this.#shared + 8 };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let handle: WorkerHandle | undefined;
+    try {
+      const tid = await new Promise<number>((resolve, reject) => {
+        const fail = (why: string): void =>
+          reject(netmapError('EAGAIN', `a loop worker did not start: ${why}`, { op: 'create' }));
+        timer = setTimeout(() => fail('it does not answer'), START_LIMIT);
+        // The literal form is what bundlers recognise.
+        spawnWorker(new URL('./loop-worker.js', import.meta.url), {
+          data,
+          name: 'ptnet-kloop',
+          onMessage: (message) => resolve((message as { thread: number }).thread),
+          onError: (error) => fail(String(error)),
+        }).then((started) => {
+          handle = started;
+          void started.ended.then(() => this.#onEnd(token));
+        }, reject);
+      });
+      this.#workers.push({ handle: handle as unknown as WorkerHandle, thread: tid, stop });
+      return tid;
+    } catch (error) {
+      handle?.terminate();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#arena.store(this.#shared, 1);
+    for (const { handle, thread } of this.#workers.splice(0)) {
+      this.#arena.wasm.threadWake(this.#arena.threadPtr(thread));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, typeof process === 'undefined' ? 0 : STOP_LIMIT);
+      });
+      await Promise.race([handle.ended, late]);
+      clearTimeout(timer);
+      handle.terminate();
+    }
+  }
+}

@@ -1,0 +1,228 @@
+// The kernel loop of one passed-through port, as the control thread sees it: CSB_ENABLE, SYNC_KLOOP_START and STOP
+// (NETMAP-REQ-CSB_ENABLE, netmap(4)). The loop itself is run by the thread that it is handed to, see loop-worker.ts.
+
+import {
+  CSB_ENTRY_SIZE,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  EIO,
+  ENXIO,
+  KLOOP_ATOK,
+  KLOOP_BUDGET,
+  KLOOP_EVENT,
+  KLOOP_GUEST,
+  KLOOP_IDLE,
+  KLOOP_IRQ_PENDING,
+  KLOOP_IRQS_ON,
+  KLOOP_KTOA,
+  KLOOP_MODE,
+  KLOOP_MODE_BUSY,
+  KLOOP_MODE_DIRECT,
+  KLOOP_MODE_NOTIFY,
+  KLOOP_NRX,
+  KLOOP_NTX,
+  KLOOP_OWNER,
+  KLOOP_RUNNING,
+  KLOOP_RX,
+  KLOOP_SIZE,
+  KLOOP_STATE,
+  KLOOP_THREAD,
+  KLOOP_TX,
+  KRING_LOOP,
+  KRING_WAITERS,
+  NR_EXCLUSIVE,
+  THREAD_LOOPS,
+  THREAD_MAX_LOOPS,
+  THREAD_NLOOPS,
+} from '../abi.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import type { OpenPort } from '../netmap/register.js';
+
+/**
+ * How the loop runs: `direct` in the thread that rings the doorbell, `notify` in a loop worker that sleeps while there is
+ * nothing to do, `busy` in a loop worker that never sleeps.
+ */
+export type LoopMode = 'direct' | 'notify' | 'busy';
+
+const MODES: Readonly<Record<LoopMode, number>> = {
+  direct: KLOOP_MODE_DIRECT,
+  notify: KLOOP_MODE_NOTIFY,
+  busy: KLOOP_MODE_BUSY,
+};
+/** Slots of one ring that an activation handles before the others have their turn. */
+const BUDGET = 4096;
+/** How long (ms) STOP waits for the loop's thread to leave the rings; an activation takes microseconds. */
+const STOP_LIMIT = 2000;
+
+export interface StartOptions {
+  readonly mode: LoopMode;
+  /** Record of the thread that runs the loop. */
+  readonly thread: number;
+  /** Record of the thread that takes interrupts, 0 = no interrupts. */
+  readonly guest: number;
+}
+
+export class KernelLoop {
+  readonly #arena: ArenaOwner;
+  readonly #open: OpenPort;
+  /** Address of `struct kloop`, for as long as the port is open. */
+  readonly ptr: number;
+  #thread = 0;
+  #csb = false;
+  #stopPending = false;
+  #onStopped: (() => void)[] = [];
+
+  constructor(arena: ArenaOwner, open: OpenPort) {
+    this.#arena = arena;
+    this.#open = open;
+    this.ptr = arena.alloc(KLOOP_SIZE, `kernel loop of ${open.info.name}`);
+    this.#set(KLOOP_NTX, open.tx.length);
+    this.#set(KLOOP_NRX, open.rx.length);
+    this.#set(KLOOP_TX, open.tx[0]?.ptr ?? 0);
+    this.#set(KLOOP_RX, open.rx[0]?.ptr ?? 0);
+    this.#set(KLOOP_BUDGET, BUDGET);
+  }
+
+  get running(): boolean {
+    return this.#thread !== 0;
+  }
+
+  /**
+   * CSB_ENABLE: initialises both arrays from the krings; from now on only the loop syncs the rings.
+   * @param atok address of the application's array (64 bytes a ring, tx first), 64-byte aligned
+   * @param ktoa address of the kernel's array
+   * @returns 0 or a negative errno: -EBUSY while running, -EINVAL not exclusive or misaligned, -EFAULT outside memory
+   */
+  enableCsb(atok: number, ktoa: number): number {
+    const { tx, rx, flags } = this.#open;
+    if (this.running) return -EBUSY;
+    if (tx.length + rx.length === 0) return 0;
+    if (!(flags & NR_EXCLUSIVE)) return -EINVAL;
+    const bytes = CSB_ENTRY_SIZE * (tx.length + rx.length);
+    for (const address of [atok, ktoa]) {
+      if (address % CSB_ENTRY_SIZE !== 0) return -EINVAL;
+      if (address <= 0 || address + bytes > this.#arena.u8.length) return -EFAULT;
+    }
+    this.#arena.u8.fill(0, ktoa, ktoa + bytes);
+    this.#set(KLOOP_ATOK, atok);
+    this.#set(KLOOP_KTOA, ktoa);
+    for (const [i, kring] of [...tx, ...rx].entries()) {
+      this.#arena.wasm.csbInit(kring.ptr, atok + i * CSB_ENTRY_SIZE, ktoa + i * CSB_ENTRY_SIZE);
+      this.#arena.store(kring.ptr + KRING_LOOP, this.ptr);
+    }
+    this.#csb = true;
+    return 0;
+  }
+
+  /**
+   * SYNC_KLOOP_START: hands the rings to a thread.
+   * @returns 0 or a negative errno: -EINVAL without CSB, -EBUSY while running, -ENXIO when the thread serves too many.
+   *   If STOP came first, nothing is started and 0 is returned, as in netmap.
+   */
+  start({ mode, thread, guest }: StartOptions): number {
+    if (!this.#csb) return -EINVAL;
+    if (this.running) return -EBUSY;
+    if (this.#stopPending) {
+      this.#stopPending = false;
+      return 0;
+    }
+    const slot = this.#freeSlot(thread);
+    if (slot < 0) return -ENXIO;
+    this.#thread = thread;
+    this.#set(KLOOP_MODE, MODES[mode]);
+    this.#set(KLOOP_THREAD, thread);
+    this.#set(KLOOP_GUEST, guest);
+    this.#set(KLOOP_IRQS_ON, guest === 0 ? 0 : 1);
+    this.#set(KLOOP_IRQ_PENDING, 0);
+    if (mode !== 'busy') this.#subscribe(thread, true);
+    this.#set(KLOOP_EVENT, 1); // every ring is looked at once, whatever was kicked before
+    this.#set(KLOOP_STATE, KLOOP_RUNNING);
+    this.#arena.store(thread + THREAD_LOOPS + 4 * slot, this.ptr);
+    this.#arena.store(thread + THREAD_NLOOPS, Math.max(this.#arena.load(thread + THREAD_NLOOPS), slot + 1));
+    this.#arena.wasm.threadWake(thread);
+    return 0;
+  }
+
+  /** Resolves when the loop is stopped: the blocking side of START. */
+  stopped(): Promise<void> {
+    return this.running ? new Promise((resolve) => this.#onStopped.push(resolve)) : Promise.resolve();
+  }
+
+  /**
+   * SYNC_KLOOP_STOP: takes the rings back; afterwards nobody touches the CSB.
+   * @returns 0, or -EIO if the loop's thread did not leave the rings in time
+   */
+  stop(): number {
+    if (!this.running) {
+      this.#stopPending = true;
+      return 0;
+    }
+    return this.halt();
+  }
+
+  /** As stop, but leaves no mark for the next START when nothing runs (PTCTL DELETE). */
+  halt(): number {
+    if (!this.running) return 0;
+    this.#set(KLOOP_STATE, KLOOP_IDLE);
+    this.#detach();
+    // An activation is bounded, so this ends soon; the thread sees the state before it starts another one.
+    const limit = performance.now() + STOP_LIMIT;
+    while (this.#arena.load(this.ptr + KLOOP_OWNER) !== 0) {
+      if (performance.now() > limit) return -EIO;
+    }
+    for (const done of this.#onStopped.splice(0)) done();
+    return 0;
+  }
+
+  /** The thread that held the rings has died: they are free again, and the next thread looks at all of them. */
+  recover(tid: number): void {
+    if (this.#arena.load(this.ptr + KLOOP_OWNER) !== tid) return;
+    this.#set(KLOOP_OWNER, 0);
+    this.#set(KLOOP_EVENT, 1);
+  }
+
+  /** The record of the thread that runs the loop, 0 = none. */
+  get thread(): number {
+    return this.#thread;
+  }
+
+  /** Leaves CSB mode for good. */
+  destroy(): void {
+    this.halt();
+    for (const kring of [...this.#open.tx, ...this.#open.rx]) this.#arena.store(kring.ptr + KRING_LOOP, 0);
+    this.#arena.free(this.ptr);
+  }
+
+  #freeSlot(thread: number): number {
+    for (let slot = 0; slot < THREAD_MAX_LOOPS; slot++) {
+      if (this.#arena.load(thread + THREAD_LOOPS + 4 * slot) === 0) return slot;
+    }
+    return -1;
+  }
+
+  #detach(): void {
+    const thread = this.#thread;
+    this.#thread = 0;
+    this.#subscribe(thread, false);
+    for (let slot = 0; slot < this.#arena.load(thread + THREAD_NLOOPS); slot++) {
+      const at = thread + THREAD_LOOPS + 4 * slot;
+      if (this.#arena.load(at) === this.ptr) this.#arena.store(at, 0);
+    }
+  }
+
+  /** Port notifications wake the thread that runs the loop. */
+  #subscribe(thread: number, on: boolean): void {
+    const bit =
+      1n << BigInt((thread - this.#arena.threadPtr(0)) / (this.#arena.threadPtr(1) - this.#arena.threadPtr(0)));
+    for (const { ptr } of [...this.#open.tx, ...this.#open.rx]) {
+      const word = (ptr + KRING_WAITERS) >>> 3;
+      if (on) Atomics.or(this.#arena.u64, word, bit);
+      else Atomics.and(this.#arena.u64, word, ~bit);
+    }
+  }
+
+  #set(field: number, value: number): void {
+    this.#arena.store(this.ptr + field, value);
+  }
+}

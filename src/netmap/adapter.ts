@@ -1,0 +1,254 @@
+// Adapters (netmap_adapter): the kernel object behind a port, with its krings. Control thread only.
+
+import {
+  KRING_BUFBASE,
+  KRING_BUFSIZE,
+  KRING_DIR,
+  KRING_HWCUR,
+  KRING_HWLEASE,
+  KRING_HWTAIL,
+  KRING_INDEX,
+  KRING_KIND,
+  KRING_LEASES,
+  KRING_MAILTAIL,
+  KRING_MODE,
+  KRING_NBUFS,
+  KRING_NSLOTS,
+  KRING_PEER,
+  KRING_PORT,
+  KRING_RCUR,
+  KRING_RHEAD,
+  KRING_RING,
+  KRING_RTAIL,
+  KRING_SIZE,
+  KRING_STOP,
+  KRING_STOPPED,
+  LEASE_SIZE,
+  NETMAP_RING_BUF_OFS,
+  NETMAP_RING_CUR,
+  NETMAP_RING_DIR,
+  NETMAP_RING_HEAD,
+  NETMAP_RING_NR_BUF_SIZE,
+  NETMAP_RING_NUM_SLOTS,
+  NETMAP_RING_RINGID,
+  NETMAP_RING_SIZE,
+  NETMAP_RING_SLOT,
+  NETMAP_RING_TAIL,
+  NETMAP_SLOT_LEN,
+  NETMAP_SLOT_SIZE,
+  NR_RX,
+  NR_TX,
+  PORT_HDR_LEN,
+  PORT_ID,
+  PORT_KIND,
+  PORT_KIND_VALE,
+  PORT_MFS,
+  PORT_NRX,
+  PORT_NTX,
+  PORT_RX,
+  PORT_SIZE,
+  PORT_TX,
+} from '../abi.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import type { Region } from '../memory/region.js';
+
+/** Ring and slot counts of an adapter. */
+export interface Geometry {
+  readonly txRings: number;
+  readonly rxRings: number;
+  readonly txSlots: number;
+  readonly rxSlots: number;
+}
+
+const DEFAULT_MFS = 1514;
+
+/** A kring as the control thread knows it; its state is in the arena at `ptr`. */
+export interface Kring {
+  readonly ptr: number;
+  readonly dir: number;
+  readonly index: number;
+  readonly nslots: number;
+  /** Address of the netmap_ring, 0 while no port has it open. */
+  ring: number;
+  /** Open ports that have it bound. */
+  users: number;
+  exclusive: boolean;
+  /** Pipes: the kring at the other end. */
+  peer?: Kring;
+}
+
+let nextId = 1;
+
+export class Adapter {
+  readonly name: string;
+  readonly kind: number;
+  readonly region: Region;
+  readonly geometry: Geometry;
+  /** Address of `struct port`. */
+  readonly ptr: number;
+  readonly tx: Kring[];
+  readonly rx: Kring[];
+  /** Who keeps the adapter: open ports, and pipes that hang on it. */
+  users = 0;
+  readonly #arena: ArenaOwner;
+  readonly #owned: number[] = [];
+
+  constructor(arena: ArenaOwner, name: string, kind: number, region: Region, geometry: Geometry) {
+    this.#arena = arena;
+    this.name = name;
+    this.kind = kind;
+    this.region = region;
+    this.geometry = geometry;
+    try {
+      this.ptr = this.#alloc(PORT_SIZE);
+      this.tx = this.#makeKrings(NR_TX, geometry.txRings, geometry.txSlots);
+      this.rx = this.#makeKrings(NR_RX, geometry.rxRings, geometry.rxSlots);
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+    arena.store(this.ptr + PORT_KIND, kind);
+    arena.store(this.ptr + PORT_ID, nextId++);
+    arena.store(this.ptr + PORT_NTX, geometry.txRings);
+    arena.store(this.ptr + PORT_NRX, geometry.rxRings);
+    arena.store(this.ptr + PORT_TX, this.tx[0]?.ptr ?? 0);
+    arena.store(this.ptr + PORT_RX, this.rx[0]?.ptr ?? 0);
+    arena.store(this.ptr + PORT_MFS, DEFAULT_MFS);
+    region.addUser();
+  }
+
+  get krings(): Kring[] {
+    return [...this.tx, ...this.rx];
+  }
+
+  get hdrLen(): number {
+    return this.#arena.load(this.ptr + PORT_HDR_LEN);
+  }
+  set hdrLen(length: number) {
+    this.#arena.store(this.ptr + PORT_HDR_LEN, length);
+    // netmap raises the frame size with a header; we also take it back without (DIFF).
+    this.#arena.store(this.ptr + PORT_MFS, length === 0 ? DEFAULT_MFS : this.region.pools.bufPool.objsize);
+  }
+
+  /** Connects kring k of this end of a pipe with the peer's kring of the other direction. */
+  pairWith(peer: Adapter): void {
+    const link = (a: Kring, b: Kring): void => {
+      a.peer = b;
+      b.peer = a;
+      this.#arena.store(a.ptr + KRING_PEER, b.ptr);
+      this.#arena.store(b.ptr + KRING_PEER, a.ptr);
+    };
+    for (const [i, kring] of this.tx.entries()) link(kring, peer.rx[i]);
+    for (const [i, kring] of this.rx.entries()) link(kring, peer.tx[i]);
+  }
+
+  /**
+   * Gives a kring its netmap_ring, with buffers of its own or with those of `shareWith`'s ring.
+   * @throws NetmapError ENOMEM, and then nothing is taken
+   */
+  makeRing(kring: Kring, shareWith?: Kring): void {
+    const { region } = this;
+    const bytes = NETMAP_RING_SIZE + kring.nslots * NETMAP_SLOT_SIZE;
+    const ring = region.allocRing(bytes);
+    let bufs: number[];
+    try {
+      bufs = shareWith ? this.#slotBufs(shareWith) : region.allocBufs(kring.nslots);
+    } catch (error) {
+      region.freeRing(ring);
+      throw error;
+    }
+    const bufSize = region.pools.bufPool.objsize;
+    const { i32, u32 } = this.#arena;
+    const w = ring >>> 2;
+    i32[w + (NETMAP_RING_BUF_OFS >> 2)] = region.bufBase - ring;
+    i32[w + (NETMAP_RING_NUM_SLOTS >> 2)] = kring.nslots;
+    i32[w + (NETMAP_RING_NR_BUF_SIZE >> 2)] = bufSize;
+    i32[w + (NETMAP_RING_RINGID >> 2)] = kring.index | (kring.dir << (8 * (NETMAP_RING_DIR - NETMAP_RING_RINGID)));
+    const slots = (ring + NETMAP_RING_SLOT) >>> 2;
+    for (let i = 0; i < bufs.length; i++) {
+      u32[slots + 4 * i] = bufs[i];
+      u32[slots + 4 * i + (NETMAP_SLOT_LEN >> 2)] = bufSize & 0xffff;
+    }
+    kring.ring = ring;
+    this.#resetIndices(kring);
+    this.#arena.store(kring.ptr + KRING_RING, ring);
+  }
+
+  /** Frees a ring and its buffers (`bufs`: which; the caller knows for pipes). */
+  freeRing(kring: Kring, bufs: readonly number[] = this.#slotBufs(kring)): void {
+    if (kring.ring === 0) return;
+    for (const index of bufs) this.region.freeBuf(index);
+    this.region.freeRing(kring.ring);
+    kring.ring = 0;
+    this.#arena.store(kring.ptr + KRING_RING, 0);
+  }
+
+  /** The buffers that a pipe's pair of rings holds: each slot's owner is the side that the indices say. */
+  pairBufs(tx: Kring): number[] {
+    const rx = tx.peer;
+    if (!rx || rx.ring === 0 || tx.ring === 0) return [];
+    const n = tx.nslots;
+    const from = this.#arena.load(rx.ptr + KRING_HWCUR);
+    const pending = (this.#arena.load(rx.ptr + KRING_MAILTAIL) - from + n) % n;
+    const txBufs = this.#slotBufs(tx);
+    const rxBufs = this.#slotBufs(rx);
+    return txBufs.map((index, i) => ((i - from + n) % n < pending ? rxBufs[i] : index));
+  }
+
+  setMode(kring: Kring, on: boolean): void {
+    this.#arena.store(kring.ptr + KRING_MODE, on ? 1 : 0);
+    this.#arena.store(kring.ptr + KRING_STOP, on ? 0 : KRING_STOPPED);
+  }
+
+  /** Gives the private memory back and leaves the region; true when that was its last user, and the region is gone too. */
+  destroy(): boolean {
+    this.free();
+    const last = this.region.dropUser();
+    if (last) this.region.destroy();
+    return last;
+  }
+
+  protected free(): void {
+    for (const address of this.#owned.splice(0)) this.#arena.free(address);
+  }
+
+  #alloc(size: number): number {
+    const address = this.#arena.alloc(size, `port ${this.name}`);
+    this.#owned.push(address);
+    return address;
+  }
+
+  #makeKrings(dir: number, count: number, nslots: number): Kring[] {
+    if (count === 0) return [];
+    const base = this.#alloc(count * KRING_SIZE);
+    return Array.from({ length: count }, (_, index) => {
+      const kring: Kring = { ptr: base + index * KRING_SIZE, dir, index, nslots, ring: 0, users: 0, exclusive: false };
+      const set = (field: number, value: number): void => this.#arena.store(kring.ptr + field, value);
+      set(KRING_NSLOTS, nslots);
+      set(KRING_NBUFS, this.region.bufs.objtotal);
+      set(KRING_BUFBASE, this.region.bufBase);
+      set(KRING_BUFSIZE, this.region.pools.bufPool.objsize);
+      set(KRING_KIND, this.kind);
+      set(KRING_DIR, dir);
+      set(KRING_INDEX, index);
+      set(KRING_PORT, this.ptr);
+      set(KRING_STOP, KRING_STOPPED);
+      if (this.kind === PORT_KIND_VALE && dir === NR_RX) set(KRING_LEASES, this.#alloc(nslots * LEASE_SIZE));
+      return kring;
+    });
+  }
+
+  #resetIndices(kring: Kring): void {
+    const tail = kring.dir === NR_TX ? kring.nslots - 1 : 0;
+    for (const field of [KRING_RHEAD, KRING_RCUR, KRING_HWCUR, KRING_HWLEASE]) this.#arena.store(kring.ptr + field, 0);
+    for (const field of [KRING_RTAIL, KRING_HWTAIL, KRING_MAILTAIL]) this.#arena.store(kring.ptr + field, tail);
+    this.#arena.store(kring.ring + NETMAP_RING_HEAD, 0);
+    this.#arena.store(kring.ring + NETMAP_RING_CUR, 0);
+    this.#arena.store(kring.ring + NETMAP_RING_TAIL, tail);
+  }
+
+  #slotBufs(kring: Kring): number[] {
+    const slots = (kring.ring + NETMAP_RING_SLOT) >>> 2;
+    return Array.from({ length: kring.nslots }, (_, i) => this.#arena.u32[slots + 4 * i]);
+  }
+}

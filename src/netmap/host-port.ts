@@ -1,0 +1,141 @@
+// A port opened on the host, as the thread that opened it sees it.
+
+import {
+  EBUSY,
+  EIO,
+  KRING_LOOP,
+  KRING_PEER,
+  KRING_STATS,
+  KRING_WAITERS,
+  PORT_KIND_PIPE,
+  STAT_BAD_SLOT,
+  STAT_BYTES,
+  STAT_DELIVERED,
+  STAT_DELIVERED_BYTES,
+  STAT_DROP_BAD_SLOT,
+  STAT_DROP_BUSY,
+  STAT_DROP_FRAGS,
+  STAT_DROP_HEADER,
+  STAT_DROP_NO_PORT,
+  STAT_DROP_NO_SPACE,
+  STAT_DROP_SELF,
+  STAT_DROP_SHORT,
+  STAT_DROP_TOO_LONG,
+  STAT_INTERRUPTS,
+  STAT_KICKS,
+  STAT_PACKETS,
+  STAT_REINITS,
+} from '../abi.js';
+import type { Arena } from '../memory/arena.js';
+import { NetmapPort, type PortCounters } from '../ring/port.js';
+import { NetmapIf, NetmapRing } from '../ring/ring.js';
+import type { Thread } from '../threads/thread.js';
+import type { PortInfo } from './register.js';
+
+/** Drop reasons as they are reported, with their counters. */
+export const DROP_REASONS: Readonly<Record<string, number>> = {
+  short: STAT_DROP_SHORT,
+  self: STAT_DROP_SELF,
+  noPort: STAT_DROP_NO_PORT,
+  noSpace: STAT_DROP_NO_SPACE,
+  badSlot: STAT_DROP_BAD_SLOT,
+  tooLong: STAT_DROP_TOO_LONG,
+  fragments: STAT_DROP_FRAGS,
+  busy: STAT_DROP_BUSY,
+  header: STAT_DROP_HEADER,
+};
+
+/** Reads the counters of a port's krings out of the arena. */
+export function readCounters(arena: Arena, info: PortInfo): PortCounters {
+  const stat = (kring: number, index: number): number => arena.counter(kring + KRING_STATS + 8 * index);
+  const sum = (krings: readonly number[], index: number): number => krings.reduce((n, k) => n + stat(k, index), 0);
+  const tx = info.tx.map(({ kring }) => kring);
+  const rx = info.rx.map(({ kring }) => kring);
+  const all = [...tx, ...rx];
+  const isPipe = info.kind === PORT_KIND_PIPE;
+  // What a pipe's end receives is what its peer has sent.
+  const sources = isPipe ? rx.map((kring) => arena.load(kring + KRING_PEER)) : rx;
+  return {
+    txPackets: sum(tx, STAT_PACKETS),
+    txBytes: sum(tx, STAT_BYTES),
+    rxPackets: sum(sources, isPipe ? STAT_PACKETS : STAT_DELIVERED),
+    rxBytes: sum(sources, isPipe ? STAT_BYTES : STAT_DELIVERED_BYTES),
+    drops: Object.fromEntries(Object.entries(DROP_REASONS).map(([reason, index]) => [reason, sum(tx, index)])),
+    badSlots: sum(all, STAT_BAD_SLOT),
+    reinits: sum(all, STAT_REINITS),
+    kicks: sum(all, STAT_KICKS),
+    interrupts: sum(all, STAT_INTERRUPTS),
+  };
+}
+
+export class HostPort extends NetmapPort {
+  readonly name: string;
+  readonly memId: number;
+  readonly info: PortInfo;
+  readonly nifp: NetmapIf;
+  readonly txRings: readonly NetmapRing[];
+  readonly rxRings: readonly NetmapRing[];
+  protected readonly waiting: Thread;
+  readonly #close: () => Promise<void>;
+  readonly #tx: readonly number[];
+  readonly #rx: readonly number[];
+  #waits = 0;
+
+  /** @param close gives the port back to the control thread */
+  constructor(thread: Thread, info: PortInfo, close: () => Promise<void>) {
+    super();
+    const { arena } = thread;
+    this.waiting = thread;
+    this.info = info;
+    this.name = info.name;
+    this.memId = info.memId;
+    this.nifp = new NetmapIf(arena, info.regionBase + info.offset);
+    this.txRings = info.tx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs));
+    this.rxRings = info.rx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs));
+    this.#tx = info.tx.map(({ kring }) => kring);
+    this.#rx = info.rx.map(({ kring }) => kring);
+    this.#close = close;
+  }
+
+  override txsync(): number {
+    return this.#sync(this.#tx);
+  }
+
+  override rxsync(): number {
+    return this.#sync(this.#rx);
+  }
+
+  override async counters(): Promise<PortCounters> {
+    return readCounters(this.waiting.arena, this.info);
+  }
+
+  /** In CSB mode, syncs are refused with -EBUSY: the kernel loop makes them. */
+  #sync(krings: readonly number[]): number {
+    if (!this.isOpen) return -EIO;
+    const { arena, ptr } = this.waiting;
+    let result = 0;
+    for (const kring of krings) {
+      if (arena.u32[(kring + KRING_LOOP) >>> 2] !== 0) return -EBUSY;
+      if (arena.wasm.ringSync(kring, ptr) === -EIO) result = -EIO;
+    }
+    if (!arena.shared) this.waiting.serveLocalWaits();
+    return result;
+  }
+
+  protected override subscribe(on: boolean): void {
+    this.#waits += on ? 1 : -1;
+    if (this.#waits !== (on ? 1 : 0)) return;
+    const { arena, id } = this.waiting;
+    const bit = 1n << BigInt(id);
+    for (const kring of [...this.#tx, ...this.#rx]) {
+      const word = (kring + KRING_WAITERS) >>> 3;
+      if (on) Atomics.or(arena.u64, word, bit);
+      else if (this.isOpen) Atomics.and(arena.u64, word, ~bit);
+    }
+  }
+
+  protected override async doClose(): Promise<void> {
+    this.waiting.wake(); // waits of this port end with POLLERR
+    await this.#close();
+  }
+}

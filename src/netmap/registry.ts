@@ -1,0 +1,317 @@
+// The registry: which adapters, bridges and regions exist, and the cascade from a name to an adapter (netmap_get_na).
+// Control thread only. Everything is undone in the reverse order, after no sync can see it any more.
+
+import {
+  KRING_BUSY,
+  KRING_SYNCS,
+  NM_BDG_MAXRINGS,
+  NM_BDG_MAXSLOTS,
+  NM_BRIDGE_RINGSIZE,
+  NM_BRIDGES,
+  NM_MAXPIPES,
+  NM_PIPE_MAXRINGS,
+  NM_PIPE_MAXSLOTS,
+  NR_REG_NULL,
+  PORT_KIND_NULL,
+  PORT_KIND_PIPE,
+  PORT_KIND_VALE,
+} from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import {
+  GLOBAL_POOLS,
+  type GlobalPoolParams,
+  globalRegionPools,
+  PRIVATE_MIN_POOLS,
+  type PrivatePoolParams,
+  privateRegionPools,
+} from '../memory/pools.js';
+import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
+import { Bridge } from '../vale/bridge.js';
+import { Adapter, type Geometry, type Kring } from './adapter.js';
+import { parseKernelName } from './port-name.js';
+
+/** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP-REQ-REGISTER). */
+export interface PortConfig {
+  readonly txRings?: number;
+  readonly rxRings?: number;
+  readonly txSlots?: number;
+  readonly rxSlots?: number;
+  readonly extraBufs?: number;
+}
+
+export interface RegistryOptions {
+  /** Parameters of the global region (mem id 1), netmap's names. */
+  readonly pools?: Partial<GlobalPoolParams>;
+  /** Minimum parameters of private regions, netmap's names. */
+  readonly privatePools?: Partial<PrivatePoolParams>;
+  /** Bridges that may exist at a time. Default 8 (`max_bridges`). */
+  readonly maxBridges?: number;
+}
+
+const MAX_MEM_ID = 0xffff;
+/** Polls of the busy words before the control thread lets its events be served. */
+const QUIESCE_SPINS = 10_000;
+/** A thread that holds a ring for this long (ms) has died without being noticed. */
+const QUIESCE_LIMIT = 5_000;
+
+/** netmap's clamping: below 1 the default, above the maximum the maximum. */
+function clamp(value: number | undefined, fallback: number, max: number): number {
+  if (value === undefined || value < 1) return fallback;
+  return Math.min(value, max);
+}
+
+export class Registry {
+  readonly arena: ArenaOwner;
+  readonly bridges = new Map<string, Bridge>();
+  readonly adapters = new Map<string, Adapter>();
+  readonly #regions = new Map<number, Region>();
+  readonly #bridgeOf = new Map<Adapter, Bridge>();
+  readonly #pipes = new Map<Adapter, { parent: Adapter; peer: Adapter }>();
+  readonly #pipeCount = new Map<Adapter, number>();
+  readonly #pools: GlobalPoolParams;
+  readonly #privatePools: PrivatePoolParams;
+  readonly #maxBridges: number;
+  #lastMemId = GLOBAL_MEM_ID;
+  #nullPorts = 0;
+
+  constructor(arena: ArenaOwner, options: RegistryOptions = {}) {
+    this.arena = arena;
+    this.#pools = { ...GLOBAL_POOLS, ...options.pools };
+    this.#privatePools = { ...PRIVATE_MIN_POOLS, ...options.privatePools };
+    this.#maxBridges = options.maxBridges ?? NM_BRIDGES;
+    // Bad parameters are to be refused now, not at the first open.
+    globalRegionPools(this.#pools);
+    privateRegionPools({ txRings: 1, txSlots: 1, rxRings: 1, rxSlots: 1, extraBufs: 0, pipes: 0 }, this.#privatePools);
+  }
+
+  get regions(): Region[] {
+    return [...this.#regions.values()];
+  }
+
+  /** All krings there are. */
+  krings(): Kring[] {
+    return [...this.adapters.values()].flatMap((adapter) => adapter.krings);
+  }
+
+  bridgeOf(adapter: Adapter): Bridge | undefined {
+    return this.#bridgeOf.get(adapter);
+  }
+
+  /**
+   * The adapter of a name, created if need be.
+   * @param mode nr_mode: NR_REG_NULL makes a null port
+   * @throws NetmapError EINVAL, ENXIO, ENOMEM
+   */
+  lookup(name: string, mode: number, memId: number, config: PortConfig): Adapter {
+    if (mode === NR_REG_NULL) return this.#makeNull(name, memId, config);
+    const existing = this.adapters.get(name);
+    if (existing) return existing;
+    const parsed = parseKernelName(name);
+    if (parsed.kind === 'pipe') {
+      return this.#makePipe(parsed.parent, parsed.id, parsed.role === 'master', memId, config);
+    }
+    if (parsed.kind === 'vale') return this.#makeVale(name, parsed.bridge, memId, config);
+    throw netmapError('ENXIO', `there is no interface '${name}'`, { op: 'open', port: name });
+  }
+
+  #region(memId: number): Region {
+    const region = this.#regions.get(memId);
+    if (region) return region;
+    if (memId !== GLOBAL_MEM_ID) throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open' });
+    return this.#addRegion(new Region(this.arena, GLOBAL_MEM_ID, globalRegionPools(this.#pools)));
+  }
+
+  #addRegion(region: Region): Region {
+    this.#regions.set(region.memId, region);
+    return region;
+  }
+
+  #newMemId(): number {
+    for (let tries = 0; tries < MAX_MEM_ID; tries++) {
+      this.#lastMemId = this.#lastMemId >= MAX_MEM_ID ? GLOBAL_MEM_ID + 1 : this.#lastMemId + 1;
+      if (!this.#regions.has(this.#lastMemId)) return this.#lastMemId;
+    }
+    throw netmapError('ENOMEM', 'no mem id left', { op: 'open' });
+  }
+
+  #makeVale(name: string, bridgeName: string | undefined, memId: number, config: PortConfig): Adapter {
+    const geometry: Geometry = {
+      txRings: clamp(config.txRings, 1, NM_BDG_MAXRINGS),
+      rxRings: clamp(config.rxRings, 1, NM_BDG_MAXRINGS),
+      txSlots: clamp(config.txSlots, NM_BRIDGE_RINGSIZE, NM_BDG_MAXSLOTS),
+      rxSlots: clamp(config.rxSlots, NM_BRIDGE_RINGSIZE, NM_BDG_MAXSLOTS),
+    };
+    const extraBufs = Math.min(Math.max(config.extraBufs ?? 0, 0), 128 * 4096);
+    const bridge = bridgeName === undefined ? undefined : this.#bridge(bridgeName);
+    const fresh = memId === 0;
+    let region: Region | undefined;
+    let adapter: Adapter | undefined;
+    try {
+      region = fresh
+        ? this.#addRegion(
+            new Region(
+              this.arena,
+              this.#newMemId(),
+              privateRegionPools({ ...geometry, extraBufs, pipes: 2 }, this.#privatePools),
+            ),
+          )
+        : this.#region(memId);
+      adapter = new Adapter(this.arena, name, PORT_KIND_VALE, region, geometry);
+      bridge?.attach(adapter);
+    } catch (error) {
+      if (adapter) this.#destroyAdapter(adapter);
+      else if (region) this.#releaseUnused(region);
+      if (bridge?.isEmpty) this.#dropBridge(bridge);
+      throw error;
+    }
+    if (bridge) this.#bridgeOf.set(adapter, bridge);
+    this.adapters.set(name, adapter);
+    return adapter;
+  }
+
+  #releaseUnused(region: Region): void {
+    region.addUser();
+    if (!region.dropUser()) return;
+    region.destroy();
+    this.#regions.delete(region.memId);
+  }
+
+  #bridge(name: string): Bridge {
+    const existing = this.bridges.get(name);
+    if (existing) return existing;
+    if (this.bridges.size >= this.#maxBridges) {
+      throw netmapError('ENOMEM', `${this.#maxBridges} bridges exist already (maxBridges)`, { op: 'open', port: name });
+    }
+    const bridge = new Bridge(this.arena, name);
+    this.bridges.set(name, bridge);
+    return bridge;
+  }
+
+  #dropBridge(bridge: Bridge): void {
+    this.bridges.delete(bridge.name);
+    bridge.destroy();
+  }
+
+  #makePipe(parentName: string, id: string, master: boolean, memId: number, config: PortConfig): Adapter {
+    const created = !this.adapters.has(parentName);
+    const named = parseKernelName(parentName);
+    const parent =
+      named.kind === 'interface' && created
+        ? this.#makeVale(parentName, undefined, memId, {})
+        : this.lookup(parentName, 1, memId, {});
+    const made: Adapter[] = [];
+    try {
+      const count = this.#pipeCount.get(parent) ?? 0;
+      if (count >= NM_MAXPIPES) throw netmapError('EINVAL', `'${parentName}' has ${NM_MAXPIPES} pipes`, { op: 'open' });
+      // The counts are those of the master, whichever end is asked for first.
+      const geometry: Geometry = {
+        txRings: clamp(config.txRings, 1, NM_PIPE_MAXRINGS),
+        rxRings: clamp(config.rxRings, 1, NM_PIPE_MAXRINGS),
+        txSlots: clamp(config.txSlots, parent.geometry.txSlots, NM_PIPE_MAXSLOTS),
+        rxSlots: clamp(config.rxSlots, parent.geometry.rxSlots, NM_PIPE_MAXSLOTS),
+      };
+      const { txRings, rxRings, txSlots, rxSlots } = geometry;
+      const swapped: Geometry = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
+      made.push(new Adapter(this.arena, `${parentName}{${id}`, PORT_KIND_PIPE, parent.region, geometry));
+      made.push(new Adapter(this.arena, `${parentName}}${id}`, PORT_KIND_PIPE, parent.region, swapped));
+      this.#pipeCount.set(parent, count + 1);
+    } catch (error) {
+      for (const adapter of made) this.#destroyAdapter(adapter);
+      if (created) this.#remove(parent);
+      throw error;
+    }
+    const [a, b] = made;
+    a.pairWith(b);
+    parent.users++;
+    this.#pipes.set(a, { parent, peer: b });
+    this.#pipes.set(b, { parent, peer: a });
+    for (const adapter of made) this.adapters.set(adapter.name, adapter);
+    return master ? a : b;
+  }
+
+  #makeNull(name: string, memId: number, config: PortConfig): Adapter {
+    if (memId === 0)
+      throw netmapError('EINVAL', 'a null port needs the mem id of a region', { op: 'open', port: name });
+    const region = this.#region(memId);
+    const { txRings = 0, rxRings = 0, txSlots = 0, rxSlots = 0 } = config;
+    try {
+      const adapter = new Adapter(this.arena, `null:${name}#${++this.#nullPorts}`, PORT_KIND_NULL, region, {
+        txRings,
+        rxRings,
+        txSlots,
+        rxSlots,
+      });
+      this.adapters.set(adapter.name, adapter);
+      return adapter;
+    } catch (error) {
+      this.#releaseUnused(region);
+      throw error;
+    }
+  }
+
+  /** The other end of a pipe. */
+  peerOf(adapter: Adapter): Adapter | undefined {
+    return this.#pipes.get(adapter)?.peer;
+  }
+
+  /**
+   * Destroys the adapter if nobody uses it any more: a pipe with its other end, and then its parent if that was made for
+   * it. `rings` tells how a ring's memory is given back.
+   */
+  async release(adapter: Adapter, freeRings: (adapter: Adapter) => void): Promise<void> {
+    if (adapter.users > 0) return;
+    const pipe = this.#pipes.get(adapter);
+    if (pipe && pipe.peer.users > 0) return;
+    const gone = pipe ? [adapter, pipe.peer] : [adapter];
+    for (const one of gone) for (const kring of one.krings) one.setMode(kring, false);
+    const bridge = this.#bridgeOf.get(adapter);
+    if (bridge) {
+      bridge.detach(adapter);
+      bridge.publishActive();
+    }
+    await this.quiesce();
+    for (const one of gone) freeRings(one);
+    for (const one of gone) this.#remove(one);
+    if (!pipe) return;
+    const left = (this.#pipeCount.get(pipe.parent) ?? 1) - 1;
+    if (left === 0) this.#pipeCount.delete(pipe.parent);
+    else this.#pipeCount.set(pipe.parent, left);
+    pipe.parent.users--;
+    await this.release(pipe.parent, freeRings);
+  }
+
+  #remove(adapter: Adapter): void {
+    const bridge = this.#bridgeOf.get(adapter);
+    if (bridge) {
+      bridge.forget(adapter);
+      this.#bridgeOf.delete(adapter);
+      if (bridge.isEmpty) this.#dropBridge(bridge);
+    }
+    this.#pipes.delete(adapter);
+    this.adapters.delete(adapter.name);
+    this.#destroyAdapter(adapter);
+  }
+
+  #destroyAdapter(adapter: Adapter): void {
+    if (adapter.destroy()) this.#regions.delete(adapter.region.memId);
+  }
+
+  /** Resolves when every sync that is under way now has ended. */
+  async quiesce(): Promise<void> {
+    const { arena } = this;
+    let open = this.krings()
+      .map(({ ptr }) => ({ ptr, syncs: arena.load(ptr + KRING_SYNCS) }))
+      .filter(({ ptr }) => arena.load(ptr + KRING_BUSY) !== 0);
+    const limit = performance.now() + QUIESCE_LIMIT;
+    for (let spins = 1; open.length !== 0; spins++) {
+      open = open.filter(
+        ({ ptr, syncs }) => arena.load(ptr + KRING_BUSY) !== 0 && arena.load(ptr + KRING_SYNCS) === syncs,
+      );
+      if (spins % QUIESCE_SPINS !== 0) continue;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (performance.now() > limit)
+        throw netmapError('EIO', `a thread holds a ring and does not let go`, { op: 'close' });
+    }
+  }
+}

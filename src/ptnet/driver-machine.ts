@@ -1,0 +1,37 @@
+// What a guest gets from its hypervisor, and all that it gets: PCI functions (registers, interrupts, a memory BAR), a
+// range of RAM of its own, and a way to wait for interrupts. The driver is written against this interface; an emulator
+// or the host's own glue (src/control/window.ts) implements it.
+
+import type { Waiting } from '../ring/port.js';
+import type { MemoryViews } from '../ring/ring.js';
+
+/** A PCI function on the guest's bus. */
+export interface PciFunction {
+  readonly vendorId: number;
+  readonly deviceId: number;
+  /** Reads 8, 16 or 32 bits of BAR 0. */
+  ioRead(offset: number, size: 1 | 2 | 4): number;
+  ioWrite(offset: number, size: 1 | 2 | 4, value: number): void;
+  /** BAR 1 of a memdev: address of the region as the guest's views see it, and its size in bytes. */
+  readonly memoryBar?: { readonly base: number; readonly size: number };
+  /** Interrupt vectors (MSI-X) that the function has. */
+  readonly vectors: number;
+  /** Whom to call with the vector's number when an interrupt arrives; undefined masks all of them. */
+  setInterruptHandler(handler: ((vector: number) => void) | undefined): void;
+}
+
+/** The guest half of the Wasm module (assembly/ptnet), over the memory that the guest's views show. */
+export interface GuestWasm {
+  ptnetTxsync(gkring: number, flags: number): number;
+  ptnetRxsync(gkring: number, flags: number): number;
+  ptnetSyncFromCsb(gkring: number, head: number, cur: number): void;
+}
+
+export interface PtnetMachine {
+  readonly functions: readonly PciFunction[];
+  /** RAM: `base` is its address in the views, `size` its bytes; it starts at guest-physical address 4096, as 0 means "none". */
+  readonly ram: { readonly base: number; readonly size: number };
+  readonly views: MemoryViews;
+  readonly wasm: GuestWasm;
+  readonly waiting: Waiting;
+}

@@ -1,0 +1,355 @@
+// The ptnet driver in netmap mode (if_ptnet.c, ptnet_nm_*): the guest's side. It knows registers, the memory BAR, its own
+// RAM and interrupts, and nothing of the host.
+
+import {
+  GKRING_ATOK,
+  GKRING_KTOA,
+  GKRING_NSLOTS,
+  GKRING_REINITS,
+  GKRING_RING,
+  GKRING_SIZE,
+} from '../../assembly/abi/arena.js';
+import {
+  CSB_ATOK_APPL_NEED_KICK,
+  CSB_ATOK_CUR,
+  CSB_ATOK_HEAD,
+  CSB_ENTRY_SIZE,
+  CSB_KTOA_KERN_NEED_KICK,
+} from '../../assembly/abi/csb.js';
+import { EIO } from '../../assembly/abi/errno.js';
+import { NAF_FORCE_READ, NAF_FORCE_RECLAIM, NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
+import {
+  PTNET_IO_CSB_GH_BAH,
+  PTNET_IO_CSB_GH_BAL,
+  PTNET_IO_CSB_HG_BAH,
+  PTNET_IO_CSB_HG_BAL,
+  PTNET_IO_HOSTMEMID,
+  PTNET_IO_KICK_BASE,
+  PTNET_IO_MAC_HI,
+  PTNET_IO_MAC_LO,
+  PTNET_IO_NIFP_OFS,
+  PTNET_IO_NUM_RX_RINGS,
+  PTNET_IO_NUM_RX_SLOTS,
+  PTNET_IO_NUM_TX_RINGS,
+  PTNET_IO_NUM_TX_SLOTS,
+  PTNET_IO_PTCTL,
+  PTNET_IO_PTFEAT,
+  PTNET_IO_VNET_HDR_LEN,
+  PTNET_MDEV_IO_BUF_POOL_OBJNUM,
+  PTNET_MDEV_IO_MEMID,
+  PTNETMAP_F_VNET_HDR,
+  PTNETMAP_PCI_DEVICE_ID,
+  PTNETMAP_PCI_NETIF_ID,
+  PTNETMAP_PCI_VENDOR_ID,
+  PTNETMAP_PTCTL_CREATE,
+  PTNETMAP_PTCTL_DELETE,
+} from '../../assembly/abi/ptnet.js';
+import { errnoName, netmapError } from '../errors.js';
+import { NetmapPort, type PortCounters } from '../ring/port.js';
+import { NetmapIf, NetmapRing } from '../ring/ring.js';
+import type { PciFunction, PtnetMachine } from './driver-machine.js';
+
+export interface DriverOptions {
+  /**
+   * Ask for the 12-byte virtio-net header (the tunable `dev.netmap.ptnet_vnet_hdr`). Default false: netmap applications
+   * then see bare Ethernet frames. DIFF: the drivers ask for it by default, for the sake of the interface mode.
+   */
+  readonly vnetHdr?: boolean;
+}
+
+/** Pages of guest RAM that a driver takes: two for the CSB (atok, ktoa), one for its krings. */
+const PAGES_PER_DEVICE = 3;
+
+interface GuestKring {
+  readonly ptr: number;
+  readonly doorbell: number;
+  readonly ring: NetmapRing;
+  readonly atok: number;
+  readonly ktoa: number;
+}
+
+/** One ptnet interface of a guest: `ptnet0`, `ptnet1`, … in the order in which the bus shows them. */
+export class PtnetDriver {
+  readonly name: string;
+  readonly mac: Uint8Array;
+  readonly txRings: number;
+  readonly rxRings: number;
+  readonly txSlots: number;
+  readonly rxSlots: number;
+  readonly machine: PtnetMachine;
+  readonly memId: number;
+  /** Interrupts that have arrived. */
+  interrupts = 0;
+  /** Doorbells that were rung. */
+  kicks = 0;
+  readonly #device: PciFunction;
+  readonly #memory: { readonly base: number; readonly size: number };
+  readonly #numBufs: number;
+  readonly #csb: number;
+  readonly #hdrLen: number;
+  readonly #nifp: NetmapIf;
+  #krings: { tx: GuestKring[]; rx: GuestKring[] } | undefined;
+  #users = 0;
+  #attached = true;
+
+  /** Finds the ptnet devices on the bus and attaches to each. @throws NetmapError as the constructor */
+  static probe(machine: PtnetMachine, options: DriverOptions = {}): PtnetDriver[] {
+    const isPtnet = (f: PciFunction): boolean =>
+      f.vendorId === PTNETMAP_PCI_VENDOR_ID && f.deviceId === PTNETMAP_PCI_NETIF_ID;
+    return machine.functions.filter(isPtnet).map((device, unit) => new PtnetDriver(machine, device, unit, options));
+  }
+
+  /** @throws NetmapError ENOMEM (no memdev, or no RAM for the CSB), ENXIO (a register reads nonsense), ENOSPC (vectors) */
+  constructor(machine: PtnetMachine, device: PciFunction, unit: number, options: DriverOptions = {}) {
+    this.machine = machine;
+    this.name = `ptnet${unit}`;
+    this.#device = device;
+    this.#write(PTNET_IO_PTFEAT, options.vnetHdr ? PTNETMAP_F_VNET_HDR : 0);
+    this.txRings = this.#read(PTNET_IO_NUM_TX_RINGS);
+    this.rxRings = this.#read(PTNET_IO_NUM_RX_RINGS);
+    const rings = this.txRings + this.rxRings;
+    if (rings * CSB_ENTRY_SIZE > NETMAP_PAGE_SIZE) throw this.#error('ENOMEM', `${rings} rings do not fit a CSB page`);
+    if (device.vectors < rings) throw this.#error('ENOSPC', `${device.vectors} interrupt vectors for ${rings} rings`);
+    this.#csb = unit * PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
+    const end = this.#csb + PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
+    if (end > machine.ram.size) throw this.#error('ENOMEM', `${end} bytes of RAM wanted, ${machine.ram.size} there`);
+    machine.views.u8.fill(0, machine.ram.base + this.#csb, machine.ram.base + end);
+    this.#programCsb(true);
+    device.setInterruptHandler(() => {
+      this.interrupts++;
+    });
+    this.mac = this.#readMac();
+    this.txSlots = this.#read(PTNET_IO_NUM_TX_SLOTS);
+    this.rxSlots = this.#read(PTNET_IO_NUM_RX_SLOTS);
+    this.memId = this.#read(PTNET_IO_HOSTMEMID);
+    const memdev = this.#findMemdev();
+    this.#memory = memdev.memoryBar as { base: number; size: number };
+    this.#numBufs = memdev.ioRead(PTNET_MDEV_IO_BUF_POOL_OBJNUM, 4);
+    this.#write(PTNET_IO_VNET_HDR_LEN, options.vnetHdr ? 12 : 0);
+    this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
+    const nifpOfs = this.#read(PTNET_IO_NIFP_OFS);
+    if (nifpOfs >= this.#memory.size) throw this.#error('ENXIO', `NIFP_OFS ${nifpOfs} is outside the memory BAR`);
+    this.#nifp = new NetmapIf(machine.views, this.#memory.base + nifpOfs);
+  }
+
+  /** Length of the virtio-net header that each frame carries: 0, 10 or 12. */
+  get vnetHdrLen(): number {
+    return this.#hdrLen;
+  }
+
+  get nifp(): NetmapIf {
+    return this.#nifp;
+  }
+
+  /**
+   * Opens the interface in netmap mode (REGISTER in the guest). The first opening starts the host's kernel loop.
+   * @throws NetmapError with the errno that PTCTL returned
+   */
+  open(): NetmapPort {
+    if (!this.#attached) throw this.#error('ENXIO', 'the driver is detached');
+    if (this.#users === 0) this.#start();
+    this.#users++;
+    const { tx, rx } = this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
+    return new GuestPort(
+      this,
+      tx,
+      rx,
+      (kring) => this.#kick(kring),
+      () => this.#release(),
+    );
+  }
+
+  /** Stops the device and forgets the CSB (detach, shutdown). Open ports are closed by their owners. */
+  detach(): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
+    this.#programCsb(false);
+    this.#device.setInterruptHandler(undefined);
+  }
+
+  #start(): void {
+    const tx = this.#makeKrings(0, this.txRings, 0);
+    const rx = this.#makeKrings(this.txRings, this.rxRings, this.#nifp.hostTxRings);
+    const { i32 } = this.machine.views;
+    for (const [i, kring] of [...tx, ...rx].entries()) {
+      Atomics.store(i32, (kring.ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2, 1);
+      Atomics.store(i32, (kring.atok + CSB_ATOK_APPL_NEED_KICK) >>> 2, i < tx.length ? 0 : 1);
+    }
+    this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_CREATE);
+    const result = this.#read(PTNET_IO_PTCTL);
+    if (result !== 0) throw this.#error(errnoName(result), 'the host refused to start its kernel loop');
+    // The host has initialised the CSB: take positions over from there.
+    for (const { ptr, atok } of [...tx, ...rx]) {
+      const head = Atomics.load(i32, (atok + CSB_ATOK_HEAD) >>> 2);
+      const cur = Atomics.load(i32, (atok + CSB_ATOK_CUR) >>> 2);
+      this.machine.wasm.ptnetSyncFromCsb(ptr, head, cur);
+    }
+    this.#krings = { tx, rx };
+  }
+
+  #release(): void {
+    this.#users--;
+    if (this.#users !== 0 || !this.#attached) return;
+    this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
+    this.#krings = undefined;
+  }
+
+  /** Krings of one direction. `hostBefore`: host rings in the directory before them. An entry of 0 is no ring. */
+  #makeKrings(first: number, count: number, hostBefore: number): GuestKring[] {
+    const { views, ram } = this.machine;
+    const csb = ram.base + this.#csb;
+    return Array.from({ length: count }, (_, k) => {
+      const i = first + k;
+      const ofs = this.#nifp.ringOfs(i + hostBefore);
+      const at = this.#nifp.ptr + ofs;
+      const inside = at >= this.#memory.base && at + NETMAP_PAGE_SIZE <= this.#memory.base + this.#memory.size;
+      if (ofs === 0 || !inside) throw this.#error('ENXIO', `ring ${i} has directory entry ${ofs}`);
+      const ring = new NetmapRing(views, at, this.#numBufs);
+      const ptr = csb + 2 * NETMAP_PAGE_SIZE + i * GKRING_SIZE;
+      const atok = csb + i * CSB_ENTRY_SIZE;
+      const ktoa = csb + NETMAP_PAGE_SIZE + i * CSB_ENTRY_SIZE;
+      const set = (field: number, value: number): void => {
+        views.i32[(ptr + field) >>> 2] = value;
+      };
+      views.u8.fill(0, ptr, ptr + GKRING_SIZE);
+      set(GKRING_RING, at);
+      set(GKRING_NSLOTS, ring.numSlots);
+      set(GKRING_ATOK, atok);
+      set(GKRING_KTOA, ktoa);
+      return { ptr, doorbell: PTNET_IO_KICK_BASE + 4 * i, ring, atok, ktoa };
+    });
+  }
+
+  #kick(kring: GuestKring): void {
+    this.kicks++;
+    this.#device.ioWrite(kring.doorbell, 4, 1);
+  }
+
+  /** High halves first: the write of a low half takes effect. Guest-physical addresses count from the start of RAM. */
+  #programCsb(on: boolean): void {
+    // Address 0 means "unmap" to the device; RAM starts at guest-physical page 1.
+    const atok = on ? NETMAP_PAGE_SIZE + this.#csb : 0;
+    this.#write(PTNET_IO_CSB_GH_BAH, 0);
+    this.#write(PTNET_IO_CSB_GH_BAL, atok);
+    this.#write(PTNET_IO_CSB_HG_BAH, 0);
+    this.#write(PTNET_IO_CSB_HG_BAL, on ? atok + NETMAP_PAGE_SIZE : 0);
+  }
+
+  #findMemdev(): PciFunction {
+    const found = this.machine.functions.find(
+      (f) =>
+        f.vendorId === PTNETMAP_PCI_VENDOR_ID &&
+        f.deviceId === PTNETMAP_PCI_DEVICE_ID &&
+        f.memoryBar !== undefined &&
+        f.ioRead(PTNET_MDEV_IO_MEMID, 4) === this.memId,
+    );
+    if (!found) throw this.#error('ENOMEM', `there is no memdev for mem id ${this.memId}`);
+    return found;
+  }
+
+  #readMac(): Uint8Array {
+    const lo = this.#read(PTNET_IO_MAC_LO);
+    const hi = this.#read(PTNET_IO_MAC_HI);
+    return Uint8Array.of(hi >>> 8, hi, lo >>> 24, lo >>> 16, lo >>> 8, lo);
+  }
+
+  #read(offset: number): number {
+    return this.#device.ioRead(offset, 4);
+  }
+
+  #write(offset: number, value: number): void {
+    this.#device.ioWrite(offset, 4, value);
+  }
+
+  #error(code: string, message: string): Error {
+    return netmapError(code === 'UNKNOWN' ? 'EIO' : (code as 'EIO'), message, { op: 'ptnet', port: this.name });
+  }
+}
+
+/** A ptnet interface opened in netmap mode: the NetmapPort of a guest. */
+class GuestPort extends NetmapPort {
+  readonly name: string;
+  readonly memId: number;
+  readonly nifp: NetmapIf;
+  readonly txRings: readonly NetmapRing[];
+  readonly rxRings: readonly NetmapRing[];
+  protected readonly waiting: PtnetMachine['waiting'];
+  readonly #driver: PtnetDriver;
+  readonly #tx: readonly GuestKring[];
+  readonly #rx: readonly GuestKring[];
+  readonly #kick: (kring: GuestKring) => void;
+  readonly #release: () => void;
+
+  constructor(
+    driver: PtnetDriver,
+    tx: readonly GuestKring[],
+    rx: readonly GuestKring[],
+    kick: (kring: GuestKring) => void,
+    release: () => void,
+  ) {
+    super();
+    this.name = driver.name;
+    this.memId = driver.memId;
+    this.nifp = driver.nifp;
+    this.waiting = driver.machine.waiting;
+    this.#driver = driver;
+    this.#tx = tx;
+    this.#rx = rx;
+    this.txRings = tx.map(({ ring }) => ring);
+    this.rxRings = rx.map(({ ring }) => ring);
+    this.#kick = kick;
+    this.#release = release;
+  }
+
+  override txsync(): number {
+    return this.#txsync(NAF_FORCE_RECLAIM);
+  }
+
+  override rxsync(): number {
+    if (!this.isOpen) return -EIO;
+    const { ptnetRxsync } = this.#driver.machine.wasm;
+    for (const kring of this.#rx) {
+      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#kick(kring);
+    }
+    return 0;
+  }
+
+  /** poll does not force the doorbell: it is rung when the host wants kicks. */
+  protected override pollTxsync(): number {
+    return this.#txsync(0);
+  }
+
+  #txsync(flags: number): number {
+    if (!this.isOpen) return -EIO;
+    const { ptnetTxsync } = this.#driver.machine.wasm;
+    for (const kring of this.#tx) {
+      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#kick(kring);
+    }
+    return 0;
+  }
+
+  /** A guest counts doorbells, interrupts and reinits; packets, bytes and drops are counted by the host. */
+  override async counters(): Promise<PortCounters> {
+    const { views } = this.#driver.machine;
+    const reinits = [...this.#tx, ...this.#rx].reduce((n, { ptr }) => n + views.i32[(ptr + GKRING_REINITS) >>> 2], 0);
+    return {
+      txPackets: 0,
+      txBytes: 0,
+      rxPackets: 0,
+      rxBytes: 0,
+      drops: {},
+      badSlots: 0,
+      reinits,
+      kicks: this.#driver.kicks,
+      interrupts: this.#driver.interrupts,
+    };
+  }
+
+  /** The driver's own arming (appl_need_kick) is the subscription. */
+  protected override subscribe(): void {}
+
+  protected override async doClose(): Promise<void> {
+    this.#release();
+  }
+}

@@ -1,0 +1,256 @@
+// NetmapPort: what an application sees of an open port, the same on the host and, through the driver, in a guest
+// (the file descriptor and nmport_d of netmap(4)).
+//
+// Two ways to move frames: rings, slots and txsync/rxsync, which allocate nothing and run at full rate; and send(),
+// recv() and async iteration, which copy each frame and cost about a microsecond.
+
+import { NS_MOREFRAG, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../assembly/abi/netmap.js';
+import { netmapError } from '../errors.js';
+import type { NetmapIf, NetmapRing } from './ring.js';
+
+/** Waiting, as the thread or the machine that a port is used from can do it. */
+export interface Waiting {
+  /** Whether `sleep` may be called. */
+  readonly canBlock: boolean;
+  seq(): number;
+  sleep(seen: number, timeout?: number): boolean;
+  sleepAsync(seen: number, timeout?: number, signal?: AbortSignal): Promise<boolean>;
+  /** Does what events have left to this thread to do. */
+  service(): void;
+}
+
+export interface PollOptions {
+  /** Milliseconds; Infinity (the default) waits for ever, 0 looks once. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Counters of one direction or, in `drops`, packets by reason. All count from the opening of the underlying port. */
+export interface PortCounters {
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  /** Packets sent by this port that somebody did not get, by reason; a broadcast counts once a destination. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Slots with an index or a length out of range. */
+  readonly badSlots: number;
+  /** Syncs refused because head or cur were illegal. */
+  readonly reinits: number;
+  /** Doorbells rung by the guest. */
+  readonly kicks: number;
+  /** Interrupts raised for the guest. */
+  readonly interrupts: number;
+}
+
+const TX_EVENTS = POLLOUT | POLLWRNORM;
+const RX_EVENTS = POLLIN | POLLRDNORM;
+/** How long a blocking poll spins before it sleeps, in ms: a sleep and its wake-up cost up to 30 µs. */
+const SPIN_MS = 0.02;
+const SPIN_CHECK = 32;
+
+export abstract class NetmapPort {
+  /** Name as in ni_name or, for a guest's port, that of its interface. */
+  abstract readonly name: string;
+  abstract readonly memId: number;
+  abstract readonly nifp: NetmapIf;
+  /** The tx rings bound to this port. */
+  abstract readonly txRings: readonly NetmapRing[];
+  abstract readonly rxRings: readonly NetmapRing[];
+  protected abstract readonly waiting: Waiting;
+  #open = true;
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /**
+   * NIOCTXSYNC: sends the slots before head of every tx ring and takes sent ones back.
+   * @returns 0, or a negative errno (-EIO: a ring was stopped). Never throws.
+   */
+  abstract txsync(): number;
+
+  /** NIOCRXSYNC: releases the slots before head of every rx ring and shows received ones. Returns as txsync. */
+  abstract rxsync(): number;
+
+  /** Counters of the port, live. */
+  abstract counters(): Promise<PortCounters>;
+
+  protected abstract doClose(): Promise<void>;
+  /** Called around waits, so that a port can subscribe to its rings' notifications. */
+  protected abstract subscribe(on: boolean): void;
+  /** The syncs that poll makes; a guest's do not force a doorbell. */
+  protected pollTxsync(): number {
+    return this.txsync();
+  }
+  protected pollRxsync(): number {
+    return this.rxsync();
+  }
+
+  /** Closes the port. Waits for it end with POLLERR. */
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.doClose();
+  }
+
+  /** One look of poll(2): syncs and returns the ready events (POLLIN, POLLOUT, POLLERR), 0 when none is. */
+  pollOnce(events: number): number {
+    if (!this.#open) return POLLERR;
+    let ready = 0;
+    // POLLIN alone also pushes pending tx slots, as in netmap.
+    if (this.txRings.length !== 0 && this.pollTxsync() < 0) ready |= POLLERR;
+    if (events & TX_EVENTS && this.txRings.some((ring) => ring.cur !== ring.tail)) ready |= events & TX_EVENTS;
+    if (events & RX_EVENTS) {
+      if (this.rxRings.length !== 0 && this.pollRxsync() < 0) ready |= POLLERR;
+      if (this.rxRings.some((ring) => ring.cur !== ring.tail)) ready |= events & RX_EVENTS;
+    }
+    return ready;
+  }
+
+  /**
+   * Waits until one of `events` is ready (poll(2)).
+   * @returns the ready events, 0 on timeout
+   * @throws the signal's reason when it aborts
+   */
+  async poll(events: number, options: PollOptions = {}): Promise<number> {
+    const { timeout = Infinity, signal } = options;
+    const until = performance.now() + timeout;
+    let subscribed = false;
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const seen = this.waiting.seq();
+        this.waiting.service();
+        const ready = this.pollOnce(events);
+        const left = until - performance.now();
+        if (ready !== 0 || left <= 0) return ready;
+        if (!subscribed) {
+          subscribed = true;
+          this.subscribe(true);
+          continue; // look again: only what comes after the subscription wakes us
+        }
+        await this.waiting.sleepAsync(seen, left, signal);
+      }
+    } finally {
+      if (subscribed) this.subscribe(false);
+    }
+  }
+
+  /**
+   * The same, blocking the thread; in workers only.
+   * @throws NetmapError EOPNOTSUPP on a thread that must not block
+   */
+  pollSync(events: number, timeout = Infinity): number {
+    if (!this.waiting.canBlock)
+      throw netmapError('EOPNOTSUPP', 'this thread may not block: use poll()', { op: 'poll', port: this.name });
+    const ready = this.#spin(events, timeout);
+    if (ready !== 0 || timeout === 0) return ready;
+    const until = performance.now() + timeout;
+    this.subscribe(true);
+    try {
+      for (;;) {
+        const seen = this.waiting.seq();
+        this.waiting.service();
+        const found = this.pollOnce(events);
+        const left = until - performance.now();
+        if (found !== 0 || left <= 0) return found;
+        this.waiting.sleep(seen, left);
+      }
+    } finally {
+      this.subscribe(false);
+    }
+  }
+
+  #spin(events: number, timeout: number): number {
+    let until = -1;
+    for (let i = 0; ; i++) {
+      const ready = this.pollOnce(events);
+      if (ready !== 0 || timeout === 0) return ready;
+      if (i % SPIN_CHECK !== 0) continue;
+      const now = performance.now();
+      if (until < 0) until = now + Math.min(SPIN_MS, timeout);
+      else if (now >= until) return 0;
+      this.waiting.service();
+    }
+  }
+
+  /**
+   * Copies one frame into the first tx ring with room, split at the buffer size, and syncs. Waits while all are full.
+   * @throws NetmapError EINVAL for an empty frame, EMSGSIZE for one that no ring can hold, EIO when the port is closed
+   */
+  async send(frame: Uint8Array, options: PollOptions = {}): Promise<void> {
+    while (!this.trySend(frame)) {
+      const ready = await this.poll(POLLOUT, options);
+      if (ready & POLLERR) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
+      if (ready === 0) throw netmapError('ETIMEDOUT', 'no room in the ring', { op: 'send', port: this.name });
+    }
+    this.pollTxsync();
+    this.waiting.service();
+  }
+
+  /** Queues one frame without a sync; false when no tx ring has room now. @throws as send */
+  trySend(frame: Uint8Array): boolean {
+    if (!this.isOpen) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
+    if (frame.length === 0) throw netmapError('EINVAL', 'an empty frame', { op: 'send', port: this.name });
+    let fits = false;
+    for (const ring of this.txRings) {
+      const slots = Math.ceil(frame.length / ring.bufSize);
+      fits ||= slots < ring.numSlots;
+      if (ring.space < slots) continue;
+      let i = ring.head;
+      for (let at = 0; at < frame.length; at += ring.bufSize) {
+        const part = frame.subarray(at, at + ring.bufSize);
+        ring.u8.set(part, ring.bufAddress(i));
+        ring.setSlot(i, part.length, at + part.length < frame.length ? NS_MOREFRAG : 0);
+        i = ring.next(i);
+      }
+      ring.advance(slots);
+      return true;
+    }
+    if (!fits) throw netmapError('EMSGSIZE', `no ring holds ${frame.length} bytes`, { op: 'send', port: this.name });
+    return false;
+  }
+
+  /** Takes what has been received: copies of whole frames, at most `limit` of them. Empty when there is nothing. */
+  recv(limit = Infinity): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    for (const ring of this.rxRings) {
+      let parts: Uint8Array[] = [];
+      let taken = 0;
+      for (let i = ring.head, k = 1; i !== ring.tail && frames.length < limit; i = ring.next(i), k++) {
+        const { bufIdx, len, flags } = ring.slot(i);
+        const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize;
+        const at = ring.bufBase + bufIdx * ring.bufSize;
+        parts.push(sound ? ring.u8.slice(at, at + len) : new Uint8Array(0));
+        if (flags & NS_MOREFRAG) continue;
+        const frame = parts.length === 1 ? parts[0] : concat(parts);
+        if (frame.length !== 0) frames.push(frame); // empty slots end an interrupted delivery
+        parts = [];
+        taken = k;
+      }
+      if (taken !== 0) ring.advance(taken);
+    }
+    return frames;
+  }
+
+  /** Batches of received frames, until the port is closed or the loop is left. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array[], void, undefined> {
+    while (this.#open) {
+      const ready = await this.poll(POLLIN);
+      if (ready & POLLERR) return;
+      const frames = this.recv();
+      if (frames.length !== 0) yield frames;
+    }
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,230 @@
+// A thread's record in the arena: its id (what locks hold), its waiter word (what wakes it), and its request slot.
+//
+// Sleeping:  seen = seq(); look for work; if none: sleep(seen). Every event increments the word first and then wakes
+// sleepers, so an event between `seen` and the sleep is never lost (tests/model/waiter.pml).
+
+import {
+  THREAD_ARENA,
+  THREAD_ATTENTION,
+  THREAD_CLAIMED,
+  THREAD_FREE,
+  THREAD_ID,
+  THREAD_LEAVING,
+  THREAD_LIVE,
+  THREAD_MAX,
+  THREAD_NLOOPS,
+  THREAD_SEQ,
+  THREAD_SLEEPERS,
+  THREAD_SPIN_LIMIT,
+  THREAD_STATE,
+  THREAD_TOKEN,
+} from '../../assembly/abi/arena.js';
+import { netmapError } from '../errors.js';
+import type { Arena } from '../memory/arena.js';
+
+/** The control thread is the first to attach. */
+export const CONTROL_THREAD = 1;
+/** Polls of a contended lock before a frame is dropped instead: about a millisecond. */
+const SPIN_LIMIT = 1 << 17;
+/** Node ends a process that only waits in Atomics.waitAsync: a timer holds it while somebody awaits. */
+const KEEP_ALIVE_MS = 1 << 30;
+/** Passes of one service call: guests that keep each other busy get the rest at the next event. */
+const MAX_ROUNDS = 64;
+
+interface LocalWait {
+  seen: number;
+  resolve: () => void;
+}
+
+export class Thread {
+  readonly arena: Arena;
+  readonly id: number;
+  /** Address of the record. */
+  readonly ptr: number;
+  /** Whether this thread may block (Atomics.wait). */
+  readonly canBlock: boolean;
+  readonly #seq: number;
+  readonly #localWaits = new Set<LocalWait>();
+  readonly #services = new Set<() => void>();
+  #serving = false;
+
+  private constructor(arena: Arena, id: number, canBlock: boolean) {
+    this.arena = arena;
+    this.id = id;
+    this.ptr = arena.threadPtr(id);
+    this.canBlock = canBlock && arena.shared;
+    this.#seq = (this.ptr + THREAD_SEQ) >>> 2;
+  }
+
+  /**
+   * Takes a free record. `token` tells which handle the thread came with.
+   * @throws NetmapError EAGAIN when all 63 records are taken
+   */
+  static claim(arena: Arena, token: number, canBlock: boolean): Thread {
+    for (let id = 1; id < THREAD_MAX; id++) {
+      const ptr = arena.threadPtr(id);
+      if (Atomics.compareExchange(arena.u32, (ptr + THREAD_STATE) >>> 2, THREAD_FREE, THREAD_CLAIMED) !== THREAD_FREE) {
+        continue;
+      }
+      arena.store(ptr + THREAD_ID, id);
+      arena.store(ptr + THREAD_ARENA, arena.ptr);
+      arena.store(ptr + THREAD_TOKEN, token);
+      arena.store(ptr + THREAD_SPIN_LIMIT, SPIN_LIMIT);
+      arena.store(ptr + THREAD_STATE, THREAD_LIVE);
+      return new Thread(arena, id, canBlock);
+    }
+    throw netmapError('EAGAIN', `all ${THREAD_MAX - 1} threads of the arena are taken`, { op: 'attach' });
+  }
+
+  /** Tells the control thread that this thread has ended: it is then treated as dead, and its record is free again. */
+  leave(): void {
+    const control = this.arena.threadPtr(CONTROL_THREAD);
+    this.arena.store(this.ptr + THREAD_STATE, THREAD_LEAVING);
+    this.arena.store(control + THREAD_ATTENTION, 1);
+    this.arena.wasm.threadWake(control);
+  }
+
+  /** The waiter word now. To be read before looking for work. */
+  seq(): number {
+    return Atomics.load(this.arena.i32, this.#seq);
+  }
+
+  /** Counts an event of our own (a close, a stop) and wakes this thread's waits. */
+  wake(): void {
+    this.arena.wasm.threadWake(this.ptr);
+    this.serveLocalWaits();
+  }
+
+  /** Blocks until an event after `seen`, or for `timeout` ms. False on timeout. Only where `canBlock`. */
+  sleep(seen: number, timeout = Infinity): boolean {
+    const { i32 } = this.arena;
+    const sleepers = (this.ptr + THREAD_SLEEPERS) >>> 2;
+    Atomics.add(i32, sleepers, 1);
+    const outcome = Atomics.wait(i32, this.#seq, seen, timeout);
+    Atomics.sub(i32, sleepers, 1);
+    return outcome !== 'timed-out';
+  }
+
+  /**
+   * Resolves at an event after `seen` (true) or after `timeout` ms (false).
+   * @param keepAlive whether the wait keeps the process alive
+   * @throws the signal's reason when it aborts
+   */
+  async sleepAsync(seen: number, timeout = Infinity, signal?: AbortSignal, keepAlive = true): Promise<boolean> {
+    signal?.throwIfAborted();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let local: LocalWait | undefined;
+    let onAbort: (() => void) | undefined;
+    const stops: Promise<boolean>[] = [];
+    if (keepAlive || timeout !== Infinity) {
+      stops.push(
+        new Promise((resolve) => {
+          timer = setTimeout(() => resolve(false), Math.min(timeout, KEEP_ALIVE_MS));
+        }),
+      );
+    }
+    if (signal) {
+      stops.push(
+        new Promise((_, reject) => {
+          onAbort = () => reject(signal.reason);
+          signal.addEventListener('abort', onAbort, { once: true });
+        }),
+      );
+    }
+    try {
+      if (this.arena.shared) {
+        stops.push(this.#waitShared(seen));
+      } else {
+        if (this.seq() !== seen) return true;
+        stops.push(
+          new Promise((resolve) => {
+            local = { seen, resolve: () => resolve(true) };
+            this.#localWaits.add(local);
+          }),
+        );
+      }
+      return await Promise.race(stops);
+    } finally {
+      if (timer !== undefined) clearTimeout(timer);
+      if (local) this.#localWaits.delete(local);
+      if (signal && onAbort) signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** One wait on the shared word serves everybody who waits for the same value. */
+  #pending: { seen: number; promise: Promise<boolean> } | undefined;
+
+  #waitShared(seen: number): Promise<boolean> {
+    if (this.#pending?.seen === seen) return this.#pending.promise;
+    const { i32 } = this.arena;
+    const sleepers = (this.ptr + THREAD_SLEEPERS) >>> 2;
+    Atomics.add(i32, sleepers, 1);
+    const wait = Atomics.waitAsync(i32, this.#seq, seen);
+    if (!wait.async) {
+      Atomics.sub(i32, sleepers, 1);
+      return Promise.resolve(true);
+    }
+    const promise = wait.value.then(() => {
+      Atomics.sub(i32, sleepers, 1);
+      if (this.#pending?.promise === promise) this.#pending = undefined;
+      return true;
+    });
+    this.#pending = { seen, promise };
+    return promise;
+  }
+
+  /** Unshared memory: nobody else can wake this thread, so calls that may have moved a ring end with this. */
+  serveLocalWaits(): void {
+    if (this.#localWaits.size === 0) return;
+    const now = this.seq();
+    for (const wait of this.#localWaits) {
+      if (wait.seen !== now) wait.resolve();
+    }
+  }
+
+  /** Registers work that this thread does when it is woken with THREAD_ATTENTION set (interrupts of its devices, requests to the control thread). */
+  addService(service: () => void): () => void {
+    this.#services.add(service);
+    return () => this.#services.delete(service);
+  }
+
+  /**
+   * Does what others left to this thread: kernel loops that it serves, interrupts of its devices. Polls call it; an idle
+   * thread with devices calls it from `serve`.
+   */
+  service(): void {
+    if (this.#serving) return; // called from an interrupt handler: the outer call goes on until nothing is left
+    this.#serving = true;
+    const { arena, ptr } = this;
+    const { u32 } = arena;
+    const attention = (ptr + THREAD_ATTENTION) >>> 2;
+    const loops = (ptr + THREAD_NLOOPS) >>> 2;
+    try {
+      for (let rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+        const worked = u32[loops] === 0 ? 0 : arena.wasm.kloopPass(ptr);
+        if (u32[attention] !== 0) {
+          Atomics.store(u32, attention, 0);
+          for (const service of this.#services) service();
+        } else if (worked === 0) {
+          break;
+        }
+      }
+    } finally {
+      this.#serving = false;
+    }
+    if (!arena.shared) this.serveLocalWaits();
+  }
+
+  /** Serves this thread's events from its event loop until the signal aborts. Does not keep the process alive. */
+  async serve(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const seen = this.seq();
+      this.service();
+      try {
+        await this.sleepAsync(seen, Infinity, signal, false);
+      } catch {
+        return; // aborted
+      }
+    }
+  }
+}
