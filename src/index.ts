@@ -10,6 +10,15 @@ export type { OpenOptions } from './netmap/register.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
 export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
-export { NetmapPort, type PollOptions, type PortCounters, type Waiting } from './ring/port.js';
+export { moveSlots } from './ring/move.js';
+export {
+  type Pollable,
+  type PollOptions,
+  type PollRequest,
+  pollMany,
+  pollManySync,
+  type Waiting,
+} from './ring/poll.js';
+export { NetmapPort, type PortCounters } from './ring/port.js';
 export { NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
 export { receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';

@@ -75,7 +75,7 @@ export class HostPort extends NetmapPort {
   readonly nifp: NetmapIf;
   readonly txRings: readonly NetmapRing[];
   readonly rxRings: readonly NetmapRing[];
-  protected readonly waiting: Thread;
+  readonly waiting: Thread;
   readonly #close: () => Promise<void>;
   readonly #tx: readonly number[];
   readonly #rx: readonly number[];
@@ -122,7 +122,7 @@ export class HostPort extends NetmapPort {
     return result;
   }
 
-  protected override subscribe(on: boolean): void {
+  override subscribe(on: boolean): void {
     this.#waits += on ? 1 : -1;
     if (this.#waits !== (on ? 1 : 0)) return;
     const { arena, id } = this.waiting;

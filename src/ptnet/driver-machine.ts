@@ -2,7 +2,7 @@
 // range of RAM of its own, and a way to wait for interrupts. The driver is written against this interface; an emulator
 // or the host's own glue (src/control/window.ts) implements it.
 
-import type { Waiting } from '../ring/port.js';
+import type { Waiting } from '../ring/poll.js';
 import type { MemoryViews } from '../ring/ring.js';
 
 /** A PCI function on the guest's bus. */

@@ -274,7 +274,7 @@ class GuestPort extends NetmapPort {
   readonly nifp: NetmapIf;
   readonly txRings: readonly NetmapRing[];
   readonly rxRings: readonly NetmapRing[];
-  protected readonly waiting: PtnetMachine['waiting'];
+  readonly waiting: PtnetMachine['waiting'];
   readonly #driver: PtnetDriver;
   readonly #tx: readonly GuestKring[];
   readonly #rx: readonly GuestKring[];
@@ -347,7 +347,7 @@ class GuestPort extends NetmapPort {
   }
 
   /** The driver's own arming (appl_need_kick) is the subscription. */
-  protected override subscribe(): void {}
+  override subscribe(): void {}
 
   protected override async doClose(): Promise<void> {
     this.#release();

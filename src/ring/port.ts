@@ -6,24 +6,8 @@
 
 import { NS_MOREFRAG, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
+import { type Pollable, type PollOptions, pollMany, pollManySync, type Waiting } from './poll.js';
 import type { NetmapIf, NetmapRing } from './ring.js';
-
-/** Waiting, as the thread or the machine that a port is used from can do it. */
-export interface Waiting {
-  /** Whether `sleep` may be called. */
-  readonly canBlock: boolean;
-  seq(): number;
-  sleep(seen: number, timeout?: number): boolean;
-  sleepAsync(seen: number, timeout?: number, signal?: AbortSignal): Promise<boolean>;
-  /** Does what events have left to this thread to do. */
-  service(): void;
-}
-
-export interface PollOptions {
-  /** Milliseconds; Infinity (the default) waits for ever, 0 looks once. */
-  readonly timeout?: number;
-  readonly signal?: AbortSignal;
-}
 
 /** Counters of one direction or, in `drops`, packets by reason. All count from the opening of the underlying port. */
 export interface PortCounters {
@@ -45,11 +29,7 @@ export interface PortCounters {
 
 const TX_EVENTS = POLLOUT | POLLWRNORM;
 const RX_EVENTS = POLLIN | POLLRDNORM;
-/** How long a blocking poll spins before it sleeps, in ms: a sleep and its wake-up cost up to 30 µs. */
-const SPIN_MS = 0.02;
-const SPIN_CHECK = 32;
-
-export abstract class NetmapPort {
+export abstract class NetmapPort implements Pollable {
   /** Name as in ni_name or, for a guest's port, that of its interface. */
   abstract readonly name: string;
   abstract readonly memId: number;
@@ -57,7 +37,8 @@ export abstract class NetmapPort {
   /** The tx rings bound to this port. */
   abstract readonly txRings: readonly NetmapRing[];
   abstract readonly rxRings: readonly NetmapRing[];
-  protected abstract readonly waiting: Waiting;
+  /** How this port's thread waits. For poll(). */
+  abstract readonly waiting: Waiting;
   #open = true;
 
   get isOpen(): boolean {
@@ -77,8 +58,8 @@ export abstract class NetmapPort {
   abstract counters(): Promise<PortCounters>;
 
   protected abstract doClose(): Promise<void>;
-  /** Called around waits, so that a port can subscribe to its rings' notifications. */
-  protected abstract subscribe(on: boolean): void;
+  /** Turns the notifications of the port's rings to this thread on and off. For poll(). */
+  abstract subscribe(on: boolean): void;
   /** The syncs that poll makes; a guest's do not force a doorbell. */
   protected pollTxsync(): number {
     return this.txsync();
@@ -113,66 +94,17 @@ export abstract class NetmapPort {
    * @returns the ready events, 0 on timeout
    * @throws the signal's reason when it aborts
    */
-  async poll(events: number, options: PollOptions = {}): Promise<number> {
-    const { timeout = Infinity, signal } = options;
-    const until = performance.now() + timeout;
-    let subscribed = false;
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        const seen = this.waiting.seq();
-        this.waiting.service();
-        const ready = this.pollOnce(events);
-        const left = until - performance.now();
-        if (ready !== 0 || left <= 0) return ready;
-        if (!subscribed) {
-          subscribed = true;
-          this.subscribe(true);
-          continue; // look again: only what comes after the subscription wakes us
-        }
-        await this.waiting.sleepAsync(seen, left, signal);
-      }
-    } finally {
-      if (subscribed) this.subscribe(false);
-    }
+  async poll(events: number, options?: PollOptions): Promise<number> {
+    return (await pollMany([{ port: this, events }], options))[0];
   }
 
   /**
    * The same, blocking the thread; in workers only.
+   * @param timeout milliseconds
    * @throws NetmapError EOPNOTSUPP on a thread that must not block
    */
-  pollSync(events: number, timeout = Infinity): number {
-    if (!this.waiting.canBlock)
-      throw netmapError('EOPNOTSUPP', 'this thread may not block: use poll()', { op: 'poll', port: this.name });
-    const ready = this.#spin(events, timeout);
-    if (ready !== 0 || timeout === 0) return ready;
-    const until = performance.now() + timeout;
-    this.subscribe(true);
-    try {
-      for (;;) {
-        const seen = this.waiting.seq();
-        this.waiting.service();
-        const found = this.pollOnce(events);
-        const left = until - performance.now();
-        if (found !== 0 || left <= 0) return found;
-        this.waiting.sleep(seen, left);
-      }
-    } finally {
-      this.subscribe(false);
-    }
-  }
-
-  #spin(events: number, timeout: number): number {
-    let until = -1;
-    for (let i = 0; ; i++) {
-      const ready = this.pollOnce(events);
-      if (ready !== 0 || timeout === 0) return ready;
-      if (i % SPIN_CHECK !== 0) continue;
-      const now = performance.now();
-      if (until < 0) until = now + Math.min(SPIN_MS, timeout);
-      else if (now >= until) return 0;
-      this.waiting.service();
-    }
+  pollSync(events: number, timeout?: number): number {
+    return pollManySync([{ port: this, events }], timeout)[0];
   }
 
   /**

@@ -31,6 +31,13 @@ import { netmapError } from '../errors.js';
 export interface MemoryViews {
   readonly i32: Int32Array;
   readonly u8: Uint8Array;
+  readonly wasm: RingWasm;
+}
+
+/** What applications use of the Wasm module over that memory. */
+export interface RingWasm {
+  slotsSwap(rxRing: number, txRing: number, limit: number): number;
+  slotsCopy(rxRing: number, txRing: number, limit: number, rxBufs: number, txBufs: number): number;
 }
 
 /** A slot as an object, for code that is not hot. Fields are those of struct netmap_slot. */
@@ -46,6 +53,8 @@ export class NetmapRing {
   readonly i32: Int32Array;
   /** View of the memory as bytes. */
   readonly u8: Uint8Array;
+  /** The Wasm module over the memory. */
+  readonly wasm: RingWasm;
   /** Address of the ring. */
   readonly ptr: number;
   /** num_slots. One slot always stays unused. */
@@ -64,6 +73,7 @@ export class NetmapRing {
   constructor(views: MemoryViews, ptr: number, numBufs: number) {
     this.i32 = views.i32;
     this.u8 = views.u8;
+    this.wasm = views.wasm;
     this.ptr = ptr;
     this.#w = ptr >>> 2;
     this.numSlots = this.i32[this.#w + (NETMAP_RING_NUM_SLOTS >> 2)];

@@ -1,0 +1,133 @@
+// poll(2) over one or several ports of a thread: a look, a short spin where the thread may block, then a sleep on the
+// thread's waiter word. What happens between the look and the sleep is never lost: the word is read before the look.
+
+import { netmapError } from '../errors.js';
+
+/** Waiting, as the thread or the machine that a port is used from can do it. */
+export interface Waiting {
+  /** Whether `sleep` may be called. */
+  readonly canBlock: boolean;
+  seq(): number;
+  sleep(seen: number, timeout?: number): boolean;
+  sleepAsync(seen: number, timeout?: number, signal?: AbortSignal): Promise<boolean>;
+  /** Does what events have left to this thread to do. */
+  service(): void;
+}
+
+export interface PollOptions {
+  /** Milliseconds; Infinity (the default) waits for ever, 0 looks once. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What poll needs of a port. */
+export interface Pollable {
+  readonly name: string;
+  readonly waiting: Waiting;
+  /** One look: the ready events among `events`. */
+  pollOnce(events: number): number;
+  /** Turns the notifications of the port's rings to this thread on and off. */
+  subscribe(on: boolean): void;
+}
+
+export interface PollRequest {
+  readonly port: Pollable;
+  /** POLLIN, POLLOUT. */
+  readonly events: number;
+}
+
+/** How long a blocking poll spins before it sleeps, in ms: a sleep and its wake-up cost up to 30 µs. */
+const SPIN_MS = 0.02;
+const SPIN_CHECK = 32;
+
+function look(requests: readonly PollRequest[], ready: number[]): boolean {
+  let any = false;
+  for (let i = 0; i < requests.length; i++) {
+    const { port, events } = requests[i];
+    ready[i] = port.pollOnce(events);
+    any ||= ready[i] !== 0;
+  }
+  return any;
+}
+
+/** The thread's waiting; all ports of a poll belong to one thread. */
+function waitingOf(requests: readonly PollRequest[]): Waiting {
+  const waiting = requests[0]?.port.waiting;
+  if (!waiting || requests.some(({ port }) => port.waiting !== waiting)) {
+    throw netmapError('EINVAL', 'poll needs ports, all of one thread', { op: 'poll' });
+  }
+  return waiting;
+}
+
+/**
+ * Waits until one of the ports is ready.
+ * @returns the ready events of each, all 0 on timeout
+ * @throws NetmapError EINVAL for no ports or ports of several threads; the signal's reason when it aborts
+ */
+export async function pollMany(requests: readonly PollRequest[], options: PollOptions = {}): Promise<number[]> {
+  const waiting = waitingOf(requests);
+  const { timeout = Infinity, signal } = options;
+  const until = performance.now() + timeout;
+  const ready: number[] = [];
+  let subscribed = false;
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const seen = waiting.seq();
+      waiting.service();
+      const left = until - performance.now();
+      if (look(requests, ready) || left <= 0) return ready;
+      if (subscribed) {
+        await waiting.sleepAsync(seen, left, signal);
+      } else {
+        subscribed = true; // and look again: only what comes after the subscription wakes us
+        for (const { port } of requests) port.subscribe(true);
+      }
+    }
+  } finally {
+    if (subscribed) for (const { port } of requests) port.subscribe(false);
+  }
+}
+
+/**
+ * The same, blocking the thread; in workers only.
+ * @param timeout milliseconds
+ * @throws NetmapError EOPNOTSUPP on a thread that must not block, EINVAL as pollMany
+ */
+export function pollManySync(requests: readonly PollRequest[], timeout = Infinity): number[] {
+  const waiting = waitingOf(requests);
+  if (!waiting.canBlock) {
+    throw netmapError('EOPNOTSUPP', 'this thread may not block: use poll()', {
+      op: 'poll',
+      port: requests[0].port.name,
+    });
+  }
+  const ready: number[] = [];
+  if (spin(requests, waiting, ready, timeout) || timeout === 0) return ready;
+  const until = performance.now() + timeout;
+  for (const { port } of requests) port.subscribe(true);
+  try {
+    for (;;) {
+      const seen = waiting.seq();
+      waiting.service();
+      const left = until - performance.now();
+      if (look(requests, ready) || left <= 0) return ready;
+      waiting.sleep(seen, left);
+    }
+  } finally {
+    for (const { port } of requests) port.subscribe(false);
+  }
+}
+
+function spin(requests: readonly PollRequest[], waiting: Waiting, ready: number[], timeout: number): boolean {
+  let until = -1;
+  for (let i = 0; ; i++) {
+    if (look(requests, ready)) return true;
+    if (timeout === 0) return false;
+    if (i % SPIN_CHECK !== 0) continue;
+    const now = performance.now();
+    if (until < 0) until = now + Math.min(SPIN_MS, timeout);
+    else if (now >= until) return false;
+    waiting.service();
+  }
+}
