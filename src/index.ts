@@ -4,6 +4,7 @@ export type { Inspection, NetmapOptions, PassthroughOptions } from './control/co
 export type { GuestOptions } from './control/guest-record.js';
 export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';
 export { errnoName, NetmapError } from './errors.js';
+export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
 export type { LoopMode } from './kloop/loop.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { OpenOptions } from './netmap/register.js';

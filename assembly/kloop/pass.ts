@@ -42,7 +42,10 @@ export function kloopRun(loop: usize, self: usize): bool {
     if (atomic.load<u32>(loop, KLOOP_EVENT) == 0) return false;
     atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
   }
-  if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) return false;
+  if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
+    atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    return false;
+  }
   let result: u32 = 0;
   // Pairs with STOP, which changes the state and then waits for the owner to leave.
   if (atomic.load<u32>(loop, KLOOP_STATE) == KLOOP_RUNNING) {

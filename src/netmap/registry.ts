@@ -57,7 +57,9 @@ const QUIESCE_LIMIT = 5_000;
 
 /** netmap's clamping: below 1 the default, above the maximum the maximum. */
 function clamp(value: number | undefined, fallback: number, max: number): number {
-  if (value === undefined || value < 1) return fallback;
+  if (value === undefined || value === null) return fallback;
+  if (!Number.isInteger(value)) throw netmapError('EINVAL', `${value} is not a count`, { op: 'open' });
+  if (value < 1) return fallback;
   return Math.min(value, max);
 }
 

@@ -199,8 +199,9 @@ export class Thread {
     const { u32 } = arena;
     const attention = (ptr + THREAD_ATTENTION) >>> 2;
     const loops = (ptr + THREAD_NLOOPS) >>> 2;
+    let rounds = 0;
     try {
-      for (let rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+      for (; rounds < MAX_ROUNDS; rounds++) {
         const worked = u32[loops] === 0 ? 0 : arena.wasm.kloopPass(ptr);
         if (u32[attention] !== 0) {
           Atomics.store(u32, attention, 0);
@@ -212,6 +213,7 @@ export class Thread {
     } finally {
       this.#serving = false;
     }
+    if (rounds === MAX_ROUNDS) arena.wasm.threadWake(ptr); // there is more: the caller must not sleep
     if (!arena.shared) this.serveLocalWaits();
   }
 
