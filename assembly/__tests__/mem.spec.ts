@@ -121,9 +121,19 @@ describe('copying slots between regions', () => {
   test('a slot whose buffer is out of range or too small on either side goes out empty, and touches nothing', () => {
     // rx index, tx index, length: rx buffers hold 128 bytes, tx buffers 96
     const rows: u32[][] = [
-      [0, 20, 60], [1, 20, 60], [64, 20, 60], [0xffffffff, 20, 60], [0x02000002, 20, 60],
-      [20, 0, 60], [20, 1, 60], [20, 64, 60], [20, 0xffffffff, 60],
-      [20, 20, 97], [20, 20, 128], [20, 20, 129], [20, 20, 0xffff],
+      [0, 20, 60],
+      [1, 20, 60],
+      [64, 20, 60],
+      [0xffffffff, 20, 60],
+      [0x02000002, 20, 60],
+      [20, 0, 60],
+      [20, 1, 60],
+      [20, 64, 60],
+      [20, 0xffffffff, 60],
+      [20, 20, 97],
+      [20, 20, 128],
+      [20, 20, 129],
+      [20, 20, 0xffff],
     ];
     for (let k = 0; k < rows.length; k++) {
       memory.fill(other.base, 0x5a, 64 * 96);
@@ -162,7 +172,15 @@ describe('copying slots between regions', () => {
 describe('zeroing', () => {
   test('zeroes the range and nothing else, wherever the only non-zero byte is', () => {
     const p = area(4 * NETMAP_PAGE_SIZE);
-    const lengths: u32[] = [0, 64, 128, NETMAP_PAGE_SIZE - 64, NETMAP_PAGE_SIZE, NETMAP_PAGE_SIZE + 64, 2 * NETMAP_PAGE_SIZE];
+    const lengths: u32[] = [
+      0,
+      64,
+      128,
+      NETMAP_PAGE_SIZE - 64,
+      NETMAP_PAGE_SIZE,
+      NETMAP_PAGE_SIZE + 64,
+      2 * NETMAP_PAGE_SIZE,
+    ];
     for (let k = 0; k < lengths.length; k++) {
       for (let at: u32 = 0; at < lengths[k]; at += lengths[k] > 128 ? 251 : 1) {
         memory.fill(p, 0x11, 64);

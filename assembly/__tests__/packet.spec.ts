@@ -32,9 +32,7 @@ describe('checksum', () => {
   });
 
   test('an IPv4 header (45 00 00 73 .. c0 a8 00 c7) sums to b861, and with it in place to zero', () => {
-    const header: u8[] = [
-      0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 0x01, 0xc0, 0xa8, 0, 0xc7,
-    ];
+    const header: u8[] = [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 0x01, 0xc0, 0xa8, 0, 0xc7];
     for (let i = 0; i < 20; i++) store<u8>(src + i, header[i]);
     eq(packetChecksum(src, 20), 0x61b8);
     store<u16>(src, <u16>packetChecksum(src, 20), 10);
@@ -66,7 +64,10 @@ describe('checksum', () => {
       else fillRandom(src, MAX + 4, 5);
       for (let shift: u32 = 0; shift < 4; shift++) {
         for (let i = 0; i < lengths.length; i++) {
-          check(packetChecksum(src + shift, lengths[i]) == naiveChecksum(src + shift, lengths[i]), shift * 100000 + lengths[i]);
+          check(
+            packetChecksum(src + shift, lengths[i]) == naiveChecksum(src + shift, lengths[i]),
+            shift * 100000 + lengths[i],
+          );
         }
       }
     }
@@ -96,7 +97,18 @@ describe('checksum', () => {
   });
 
   test('fold adds the carries around until 16 bits are left, and complements', () => {
-    const sums: u64[] = [0, 1, 0xffff, 0x10000, 0x1ffff, 0xffffffff, 0x100000000, 0x1ffffffff, 0xffffffff00000000, u64.MAX_VALUE];
+    const sums: u64[] = [
+      0,
+      1,
+      0xffff,
+      0x10000,
+      0x1ffff,
+      0xffffffff,
+      0x100000000,
+      0x1ffffffff,
+      0xffffffff00000000,
+      u64.MAX_VALUE,
+    ];
     for (let i = 0; i < sums.length; i++) {
       let s = sums[i];
       while (s > 0xffff) s = (s & 0xffff) + (s >> 16);
@@ -104,7 +116,7 @@ describe('checksum', () => {
     }
     seed(11);
     for (let i = 0; i < 10000; i++) {
-      const sum = (<u64>random() << 32) | random();
+      const sum = ((<u64>random()) << 32) | random();
       let s = sum;
       while (s > 0xffff) s = (s & 0xffff) + (s >> 16);
       check(checksumFold(sum) == (<u32>~s & 0xffff), 1000 + i);

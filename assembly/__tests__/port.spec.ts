@@ -97,7 +97,10 @@ describe('pipe, every wrap position', () => {
             check(slotFlags(rx, i) == 0x0002 && numberOf(rx, i) == 100 + k, label);
           }
           for (let k = m; k < n; k++) check(numberOf(rx, (at + k) % n) == 0, label);
-          check(stat(tx, STAT_PACKETS) == m && stat(tx, STAT_BYTES) == 10 * m + (m * (m - 1)) / 2 * (m ? 1 : 0), label);
+          check(
+            stat(tx, STAT_PACKETS) == m && stat(tx, STAT_BYTES) == 10 * m + ((m * (m - 1)) / 2) * (m ? 1 : 0),
+            label,
+          );
           check(stat(tx, STAT_BAD_SLOT) == 0 && stat(rx, STAT_BAD_SLOT) == 0, label);
         }
       }
@@ -106,7 +109,7 @@ describe('pipe, every wrap position', () => {
     eq(guardsIntact(), 1);
   });
 
-  test('slots come back as far as the receiver has released them, at the sender\'s next sync', () => {
+  test("slots come back as far as the receiver has released them, at the sender's next sync", () => {
     for (let s = 0; s < 3; s++) {
       const n = SIZES[s];
       for (let at: u32 = 0; at < n; at++) {
@@ -262,7 +265,7 @@ describe('pipe, flags and buffers', () => {
     expectTable();
   });
 
-  test('a sender\'s slot with a bad index or length is counted, and arrives as an empty slot of the receiver\'s buffer', () => {
+  test("a sender's slot with a bad index or length is counted, and arrives as an empty slot of the receiver's buffer", () => {
     // index, length, good
     const rows: u32[] = [
       0, 50, 0, 1, 50, 0, 2, 50, 1, 49, 256, 1, 49, 257, 0, 49, 0xffff, 0, 50, 50, 0, 51, 0, 0, 0x80000002, 50, 0,
@@ -292,7 +295,7 @@ describe('pipe, flags and buffers', () => {
     eq(guardsIntact(), 1);
   });
 
-  test('a receiver\'s slot with a bad index or length is counted, and the sender keeps the buffer it has', () => {
+  test("a receiver's slot with a bad index or length is counted, and the sender keeps the buffer it has", () => {
     const rows: u32[] = [0, 50, 1, 50, 49, 257, 50, 50, 0xffffffff, 50];
     for (let k = 0; k < rows.length; k += 2) {
       const a = newPipe(8);
@@ -338,7 +341,7 @@ describe('pipe, waking', () => {
     eq(seq(self), 0);
   });
 
-  test('a sync changes nothing of the peer\'s kring but the mailbox', () => {
+  test("a sync changes nothing of the peer's kring but the mailbox", () => {
     const a = newPipe(8);
     const tx = txKring(a);
     const rx = rxKring(peerOf(a));

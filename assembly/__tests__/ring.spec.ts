@@ -104,7 +104,10 @@ describe('prologue', () => {
           for (let h: u32 = 0; h < n + 6; h++) {
             for (let c: u32 = 0; c < n + 6; c++) {
               const accept = h < n && c < n && inRingOrder(lo, hi, h, c, n);
-              check(indicesValid(tried(h, n), tried(c, n), lo, hi, n) == accept, (((n * 10 + lo) * 10 + hi) * 100 + h) * 100 + c);
+              check(
+                indicesValid(tried(h, n), tried(c, n), lo, hi, n) == accept,
+                (((n * 10 + lo) * 10 + hi) * 100 + h) * 100 + c,
+              );
             }
           }
         }
@@ -306,20 +309,20 @@ describe('waking', () => {
     store<u32>(t, 0, THREAD_SLEEPERS);
   });
 
-  test('a ring wakes exactly the threads in its waiter set, and sets its loop\'s event', () => {
+  test("a ring wakes exactly the threads in its waiter set, and sets its loop's event", () => {
     const kr = rxKring(port);
     const loop = guarded(KLOOP_SIZE);
     const sets: u64[] = [0, 2, 1 << 63, (1 << 63) | 2 | (1 << 31) | (1 << 32), 0xfffffffffffffffe];
     for (let s = 0; s < sets.length; s++) {
       for (let withLoop: u32 = 0; withLoop < 2; withLoop++) {
         const old = area(64 * 4);
-        for (let t: u32 = 1; t < 64; t++) store<u32>(old + (<usize>t << 2), seq(thread(t)));
+        for (let t: u32 = 1; t < 64; t++) store<u32>(old + ((<usize>t) << 2), seq(thread(t)));
         store<u64>(kr, sets[s], KRING_WAITERS);
         setWord(kr, KRING_LOOP, withLoop ? <u32>loop : 0);
         setWord(loop, KLOOP_EVENT, 0);
         kringNotify(kr, self);
         for (let t: u32 = 1; t < 64; t++) {
-          check(seq(thread(t)) - load<u32>(old + (<usize>t << 2)) == <u32>((sets[s] >> t) & 1), s * 100 + t);
+          check(seq(thread(t)) - load<u32>(old + ((<usize>t) << 2)) == <u32>((sets[s] >> t) & 1), s * 100 + t);
         }
         check(word(loop, KLOOP_EVENT) == withLoop, s);
       }

@@ -84,7 +84,21 @@ describe('ringSync', () => {
     setHead(tx, 5);
     // busy, stop, answer
     const rows: i32[] = [
-      9, 0, -EBUSY, 1, 0, -EBUSY, 9, KRING_STOPPED, -EBUSY, 0, KRING_STOPPED, -EIO, 0, KRING_LOCKED, -EBUSY,
+      9,
+      0,
+      -EBUSY,
+      1,
+      0,
+      -EBUSY,
+      9,
+      KRING_STOPPED,
+      -EBUSY,
+      0,
+      KRING_STOPPED,
+      -EIO,
+      0,
+      KRING_LOCKED,
+      -EBUSY,
     ];
     for (let k = 0; k < rows.length; k += 3) {
       setWord(tx, KRING_BUSY, rows[k]);

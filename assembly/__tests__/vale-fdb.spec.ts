@@ -63,7 +63,7 @@ describe('forwarding table', () => {
     expectTable();
   });
 
-  test('1024 addresses of one kind spread: none of a running number, a vendor\'s or random ones overfills a bucket', () => {
+  test("1024 addresses of one kind spread: none of a running number, a vendor's or random ones overfills a bucket", () => {
     for (let kind: u32 = 0; kind < 4; kind++) check(largestBucket(kind, 1024) <= <u32>FDB_WAYS, kind);
     expectTable();
   });
@@ -105,7 +105,7 @@ describe('forwarding table', () => {
     expectTable();
   });
 
-  test('a full bucket of eight ports\' single addresses takes no newcomer, and that is counted', () => {
+  test("a full bucket of eight ports' single addresses takes no newcomer, and that is counted", () => {
     clear();
     for (let i: u32 = 0; i < 8; i++) learn(colliding[i], i);
     eq(learn(colliding[8], 9), 0);
@@ -138,7 +138,7 @@ describe('forwarding table', () => {
     expectTable();
   });
 
-  test('a port that floods addresses evicts its own and never another port\'s single one, in any order of learning', () => {
+  test("a port that floods addresses evicts its own and never another port's single one, in any order of learning", () => {
     for (let round: u32 = 0; round < 50; round++) {
       clear();
       seed(round + 1);
@@ -161,7 +161,8 @@ describe('forwarding table', () => {
     clear();
     seed(9);
     for (let i: u32 = 0; i < 100; i++) learn(mac(i), i);
-    for (let i: u32 = 0; i < 50000; i++) learn((((<u64>random()) << 24) | 0x010000 | (random() & 0xfffe)) & 0xfffffffffffe, 200);
+    for (let i: u32 = 0; i < 50000; i++)
+      learn((((<u64>random()) << 24) | 0x010000 | (random() & 0xfffe)) & 0xfffffffffffe, 200);
     let unreachable: u32 = 0;
     for (let i: u32 = 0; i < 100; i++) if (fdbLookup(fdb, mac(i)) != i) unreachable++;
     eq(unreachable, 0);

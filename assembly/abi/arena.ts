@@ -160,12 +160,13 @@ export const SCRATCH_ADDR = 0; // address of the fragment's bytes
 export const SCRATCH_LEN = 4; // u16
 export const SCRATCH_FRAGS = 6; // u16: slots of the packet in its first entry, 0 = dropped
 export const SCRATCH_DEST = 8; // port | ring << 8: what the lookup decided
-export const SCRATCH_NEXT = 12; // index of the next packet for the same destination, 0xffffffff = last
+export const SCRATCH_RUN_END = 8; // once queued, in the first entry of a run: index after the run's last entry
+export const SCRATCH_NEXT = 12; // once queued, in the first entry of a run: first entry of the next run, or QUEUE_END
 export const SCRATCH_ENTRIES = 0; // NM_BDG_BATCH + NETMAP_MAX_FRAGS entries
 export const SCRATCH_QUEUES = 17408; // a queue per port and ring (port * 16 + ring), then the broadcast queue
 export const SCRATCH_QUEUE_SIZE = 16;
-export const QUEUE_HEAD = 0;
-export const QUEUE_TAIL = 4;
+export const QUEUE_HEAD = 0; // first entry of the first run
+export const QUEUE_TAIL = 4; // first entry of the last run
 export const QUEUE_SLOTS = 8; // slots in it
 export const QUEUE_PACKETS = 12; // packets in it, 0 = empty
 export const SCRATCH_BROADCAST = 4064; // index of the broadcast queue: NM_BDG_BROADCAST * NM_BDG_MAXRINGS

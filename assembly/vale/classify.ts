@@ -21,11 +21,12 @@ import {
   SCRATCH_NEXT,
   SCRATCH_QUEUE_SIZE,
   SCRATCH_QUEUES,
+  SCRATCH_RUN_END,
   STAT_DROP_NO_PORT,
   STAT_DROP_SELF,
   STAT_DROP_SHORT,
 } from '../abi/arena';
-import { ETHER_HDR_LEN, ETHER_SRC } from '../abi/ether';
+import { ETHER_HDR_LEN } from '../abi/ether';
 import { NM_BDG_BROADCAST, NM_BDG_MAXPORTS, NM_BDG_MAXRINGS, NM_BDG_NOPORT } from '../abi/netmap';
 import { statAdd } from '../stats/counters';
 import { fdbLearn, fdbLookup, MAC_MASK } from './fdb';
@@ -42,13 +43,16 @@ export function valeClassify(kr: usize, port: usize, scratch: usize, count: u32,
   const end = scratch + <usize>count * SCRATCH_ENTRY_SIZE;
   const ringBits = ring << 8;
   let lastSrc = lastSource(port, index);
-  let lastDst: u64 = MAC_MASK;
-  let lastPort: u32 = NM_BDG_BROADCAST;
+  let lastDest: u32 = NM_BDG_NOPORT;
+  let last8: u64 = 0; // first 8 and next 4 bytes of the last header: destination and source address
+  let last4: u32 = 0;
+  let seen = false;
   let short: u64 = 0;
   for (let e = scratch; e < end; ) {
-    const frags = <usize>load<u16>(e, SCRATCH_FRAGS);
-    let p: usize = <usize>load<u32>(e, SCRATCH_ADDR) + hdrLen;
-    let usable = <i32>load<u16>(e, SCRATCH_LEN) - <i32>hdrLen;
+    const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
+    const frags = <usize>(w >> 48);
+    let p = <usize>(<u32>w) + hdrLen;
+    let usable = (<i32>(w >> 32) & 0xffff) - <i32>hdrLen;
     if (usable == 0 && frags > 1) {
       // the port header alone in the first slot
       p = load<u32>(e + SCRATCH_ENTRY_SIZE, SCRATCH_ADDR);
@@ -56,23 +60,25 @@ export function valeClassify(kr: usize, port: usize, scratch: usize, count: u32,
     }
     let dest: u32 = NM_BDG_NOPORT;
     if (usable >= ETHER_HDR_LEN) {
-      const dst = load<u64>(p) & MAC_MASK;
-      const src = load<u64>(p, ETHER_SRC) & MAC_MASK;
-      if (src != lastSrc && (src & GROUP_BIT) == 0) {
-        lastSrc = learn(bridge, port, src, index, self);
-        lastDst = MAC_MASK; // the table has changed
-        lastPort = NM_BDG_BROADCAST;
+      const first8 = load<u64>(p);
+      const next4 = load<u32>(p, 8);
+      if (first8 != last8 || next4 != last4 || !seen) {
+        last8 = first8;
+        last4 = next4;
+        seen = true;
+        const src = (first8 >> 48) | ((<u64>next4) << 16);
+        if (src != lastSrc && (src & GROUP_BIT) == 0) lastSrc = learn(bridge, port, src, index, self);
+        const dst = first8 & MAC_MASK;
+        lastDest = ((dst & GROUP_BIT) != 0 ? NM_BDG_BROADCAST : fdbLookup(fdb, dst)) | ringBits;
       }
-      if (dst != lastDst) {
-        lastDst = dst;
-        lastPort = (dst & GROUP_BIT) != 0 ? NM_BDG_BROADCAST : fdbLookup(fdb, dst);
-      }
-      dest = lastPort | ringBits;
+      dest = lastDest;
     } else {
       short++;
     }
     store<u32>(e, dest, SCRATCH_DEST);
-    e += frags * SCRATCH_ENTRY_SIZE;
+    e += SCRATCH_ENTRY_SIZE;
+    // A branch, not e += frags * size: the next packet's address must not wait for this one's load.
+    if (frags != 1) e += (frags - 1) * SCRATCH_ENTRY_SIZE;
   }
   if (short != 0) statAdd(kr, STAT_DROP_SHORT, short);
 }
@@ -93,50 +99,64 @@ function learn(bridge: usize, port: usize, src: u64, index: u32, self: usize): u
 }
 
 /**
- * Puts the classified packets into a queue per destination, in order. Returns how many queues the list SCRATCH_DESTS
- * names; the broadcast queue is not in it. Packets for nobody or for their own source are dropped and counted.
+ * Puts the classified packets into a queue per destination, in order. A queue is a list of runs: packets that follow one
+ * another and go to the same place, so that the usual batch, all to one port, is one run. Returns how many queues the
+ * list SCRATCH_DESTS names; the broadcast queue is not in it. Packets for nobody or for their own source are dropped and
+ * counted.
  */
 export function valeQueue(kr: usize, index: u32, scratch: usize, count: u32): u32 {
-  const queues = scratch + SCRATCH_QUEUES;
-  const dests = scratch + SCRATCH_DESTS;
+  const end = scratch + <usize>count * SCRATCH_ENTRY_SIZE;
   let nDests: u32 = 0;
   let self: u64 = 0;
   let noPort: u64 = 0;
-  let lastDest: u32 = QUEUE_END;
-  let queue: usize = 0;
-  for (let i: u32 = 0; i < count; ) {
-    const e = scratch + <usize>i * SCRATCH_ENTRY_SIZE;
-    const frags = <u32>load<u16>(e, SCRATCH_FRAGS);
+  let e = scratch;
+  while (e < end) {
+    const run = e;
     const dest = load<u32>(e, SCRATCH_DEST);
+    let packets: u32 = 0;
+    do {
+      const frags = <usize>load<u16>(e, SCRATCH_FRAGS);
+      e += SCRATCH_ENTRY_SIZE;
+      if (frags != 1) e += (frags - 1) * SCRATCH_ENTRY_SIZE; // a branch for the same reason as in valeClassify
+      packets++;
+    } while (e < end && load<u32>(e, SCRATCH_DEST) == dest);
     const port = dest & 0xff;
-    if (port == index || port >= <u32>NM_BDG_NOPORT) {
-      if (port == index) self++;
-      else if (dest != NM_BDG_NOPORT) noPort++; // decided by a lookup; short frames are counted already
-      i += frags;
-      continue;
+    if (port == index) {
+      self += packets;
+    } else if (port >= <u32>NM_BDG_NOPORT) {
+      if (dest != NM_BDG_NOPORT) noPort += packets; // decided by a lookup; short frames are counted already
+    } else {
+      nDests += appendRun(scratch, nDests, dest, run, e, packets);
     }
-    store<u32>(e, QUEUE_END, SCRATCH_NEXT);
-    if (dest != lastDest || queue == 0) {
-      lastDest = dest;
-      const q =
-        port == NM_BDG_BROADCAST ? SCRATCH_BROADCAST : port * NM_BDG_MAXRINGS + ((dest >> 8) & (NM_BDG_MAXRINGS - 1));
-      queue = queues + <usize>q * SCRATCH_QUEUE_SIZE;
-      if (load<u32>(queue, QUEUE_PACKETS) == 0) {
-        store<u32>(queue, i, QUEUE_HEAD);
-        store<u32>(queue, QUEUE_END, QUEUE_TAIL);
-        if (q != SCRATCH_BROADCAST) store<u32>(dests + (nDests++ << 2), q);
-      }
-    }
-    const tail = load<u32>(queue, QUEUE_TAIL);
-    if (tail != QUEUE_END) store<u32>(scratch + <usize>tail * SCRATCH_ENTRY_SIZE, i, SCRATCH_NEXT);
-    store<u32>(queue, i, QUEUE_TAIL);
-    store<u32>(queue, load<u32>(queue, QUEUE_SLOTS) + frags, QUEUE_SLOTS);
-    store<u32>(queue, load<u32>(queue, QUEUE_PACKETS) + 1, QUEUE_PACKETS);
-    i += frags;
   }
   if (self != 0) statAdd(kr, STAT_DROP_SELF, self);
   if (noPort != 0) statAdd(kr, STAT_DROP_NO_PORT, noPort);
   return nDests;
+}
+
+/** Appends the run [run, end) to its destination's queue; returns 1 when that queue is new to the list. */
+function appendRun(scratch: usize, nDests: u32, dest: u32, run: usize, end: usize, packets: u32): u32 {
+  const port = dest & 0xff;
+  const ring = (dest >> 8) & (NM_BDG_MAXRINGS - 1);
+  const q = port == NM_BDG_BROADCAST ? SCRATCH_BROADCAST : port * NM_BDG_MAXRINGS + ring;
+  const queue = scratch + SCRATCH_QUEUES + <usize>q * SCRATCH_QUEUE_SIZE;
+  const first = <u32>(run - scratch) / SCRATCH_ENTRY_SIZE;
+  const last = <u32>(end - scratch) / SCRATCH_ENTRY_SIZE;
+  store<u32>(run, last, SCRATCH_RUN_END);
+  store<u32>(run, QUEUE_END, SCRATCH_NEXT);
+  const before = load<u32>(queue, QUEUE_PACKETS);
+  store<u32>(queue, before + packets, QUEUE_PACKETS);
+  store<u32>(queue, load<u32>(queue, QUEUE_SLOTS) + last - first, QUEUE_SLOTS);
+  if (before != 0) {
+    store<u32>(scratch + <usize>load<u32>(queue, QUEUE_TAIL) * SCRATCH_ENTRY_SIZE, first, SCRATCH_NEXT);
+    store<u32>(queue, first, QUEUE_TAIL);
+    return 0;
+  }
+  store<u32>(queue, first, QUEUE_HEAD);
+  store<u32>(queue, first, QUEUE_TAIL);
+  if (q == SCRATCH_BROADCAST) return 0;
+  store<u32>(scratch + SCRATCH_DESTS + ((<usize>nDests) << 2), q);
+  return 1;
 }
 
 /** Adds ring 0 of every active port but the source to the list of destinations, for the broadcast queue. */

@@ -31,6 +31,7 @@ import {
   SCRATCH_NEXT,
   SCRATCH_QUEUE_SIZE,
   SCRATCH_QUEUES,
+  SCRATCH_RUN_END,
   STAT_BAD_SLOT,
   STAT_DELIVERED,
   STAT_DELIVERED_BYTES,
@@ -50,7 +51,7 @@ import {
   NS_MOREFRAG,
   NS_RFRAGS_SHIFT,
 } from '../abi/netmap';
-import { packetCopy } from '../packet/copy';
+import { frameCopy, packetCopy } from '../packet/copy';
 import { ringNext } from '../ring/wrap';
 import { statAdd, statAddShared } from '../stats/counters';
 import { QUEUE_END, valeAddBroadcast, valeQueue } from './classify';
@@ -138,7 +139,7 @@ function deliverQueue(
 }
 
 /** Copies one queue. Returns the slot after the last one used. */
-function copyUnicast(kr: usize, dkr: usize, scratch: usize, i: u32, packets: u32, lease: usize): u32 {
+function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, packets: u32, lease: usize): u32 {
   const n = load<u32>(dkr, KRING_NSLOTS);
   const bufBase: usize = load<u32>(dkr, KRING_BUFBASE);
   const bufSize = load<u32>(dkr, KRING_BUFSIZE);
@@ -151,42 +152,46 @@ function copyUnicast(kr: usize, dkr: usize, scratch: usize, i: u32, packets: u32
   let delivered: u32 = 0;
   let refused: u32 = 0; // too long, or a bad slot of the receiver's
   let bytes: u64 = 0;
-  while (i != QUEUE_END && !full) {
-    const e = scratch + <usize>i * SCRATCH_ENTRY_SIZE;
-    i = load<u32>(e, SCRATCH_NEXT);
-    if (load<u16>(e, SCRATCH_FRAGS) != 1) {
-      const r = copyFragments(dkr, e, <u32>(slot - ringSlots) / NETMAP_SLOT_SIZE, lease);
-      if (r == COPY_NO_SPACE) break;
-      if (r == COPY_REFUSED) {
-        refused++;
-        statAdd(kr, STAT_DROP_TOO_LONG, 1);
-        continue;
-      }
-      slot = ringSlots + <usize>r * NETMAP_SLOT_SIZE;
-      delivered++;
-      bytes += packetLength(e);
-    } else {
-      const len = <u32>load<u16>(e, SCRATCH_LEN);
-      if (len > bufSize) {
-        refused++;
-        statAdd(kr, STAT_DROP_TOO_LONG, 1);
-        continue;
-      }
-      const idx = load<u32>(slot); // the receiver's: read once
-      if (idx - 2 < bufLimit) {
-        packetCopy(bufBase + <usize>idx * bufSize, load<u32>(e, SCRATCH_ADDR), len);
-        store<u32>(slot, len | (1 << (16 + NS_RFRAGS_SHIFT)), NETMAP_SLOT_LEN);
-        delivered++;
-        bytes += len;
+  while (head != QUEUE_END && !full) {
+    let e = scratch + <usize>head * SCRATCH_ENTRY_SIZE;
+    const runEnd = scratch + <usize>load<u32>(e, SCRATCH_RUN_END) * SCRATCH_ENTRY_SIZE;
+    head = load<u32>(e, SCRATCH_NEXT);
+    while (e < runEnd && !full) {
+      const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
+      const len = <u32>(w >> 32) & 0xffff;
+      if (w >> 48 == 1 && len <= bufSize) {
+        const idx = load<u32>(slot); // the receiver's: read once
+        if (idx - 2 < bufLimit) {
+          frameCopy(bufBase + <usize>idx * bufSize, <usize>(<u32>w), len);
+          store<u32>(slot, len | (1 << (16 + NS_RFRAGS_SHIFT)), NETMAP_SLOT_LEN);
+          delivered++;
+          bytes += len;
+        } else {
+          store<u32>(slot, 0, NETMAP_SLOT_LEN);
+          refused++;
+          countReceiverFault(kr, dkr);
+        }
+        slot += NETMAP_SLOT_SIZE;
+        if (slot == ringEnd) slot = ringSlots;
+        e += SCRATCH_ENTRY_SIZE;
       } else {
-        store<u32>(slot, 0, NETMAP_SLOT_LEN);
-        refused++;
-        countReceiverFault(kr, dkr);
+        const r = copyFragments(dkr, e, <u32>(slot - ringSlots) / NETMAP_SLOT_SIZE, lease);
+        if (r == COPY_NO_SPACE) {
+          full = true;
+          break;
+        }
+        if (r == COPY_REFUSED) {
+          refused++;
+          statAdd(kr, STAT_DROP_TOO_LONG, 1);
+        } else {
+          slot = ringSlots + <usize>r * NETMAP_SLOT_SIZE;
+          delivered++;
+          bytes += packetLength(e);
+        }
+        e += <usize>(w >> 48) * SCRATCH_ENTRY_SIZE;
       }
-      slot += NETMAP_SLOT_SIZE;
-      if (slot == ringEnd) slot = ringSlots;
+      full = slot == leaseEnd;
     }
-    full = slot == leaseEnd;
   }
   account(kr, dkr, packets, delivered, refused, bytes);
   return <u32>(slot - ringSlots) / NETMAP_SLOT_SIZE;
@@ -196,14 +201,30 @@ function copyUnicast(kr: usize, dkr: usize, scratch: usize, i: u32, packets: u32
 function copyMerged(kr: usize, dkr: usize, scratch: usize, u: u32, b: u32, packets: u32, lease: usize): u32 {
   const leaseEnd = load<u32>(lease, LEASE_END);
   let j = load<u32>(lease, LEASE_START);
+  let uEnd = runEndOf(scratch, u);
+  let uNext = nextRunOf(scratch, u);
+  let bEnd = runEndOf(scratch, b);
+  let bNext = nextRunOf(scratch, b);
   let delivered: u32 = 0;
   let refused: u32 = 0;
   let bytes: u64 = 0;
-  while (u != QUEUE_END || b != QUEUE_END) {
+  while ((u != QUEUE_END || b != QUEUE_END) && j != leaseEnd) {
     const i = min(u, b); // QUEUE_END is larger than any index
     const e = scratch + <usize>i * SCRATCH_ENTRY_SIZE;
-    if (i == u) u = load<u32>(e, SCRATCH_NEXT);
-    else b = load<u32>(e, SCRATCH_NEXT);
+    const after = i + <u32>load<u16>(e, SCRATCH_FRAGS);
+    if (i == u) {
+      u = after == uEnd ? uNext : after;
+      if (after == uEnd) {
+        uEnd = runEndOf(scratch, u);
+        uNext = nextRunOf(scratch, u);
+      }
+    } else {
+      b = after == bEnd ? bNext : after;
+      if (after == bEnd) {
+        bEnd = runEndOf(scratch, b);
+        bNext = nextRunOf(scratch, b);
+      }
+    }
     const r = copyFragments(dkr, e, j, lease);
     if (r == COPY_NO_SPACE) break;
     if (r == COPY_REFUSED) {
@@ -214,10 +235,17 @@ function copyMerged(kr: usize, dkr: usize, scratch: usize, u: u32, b: u32, packe
     j = r;
     delivered++;
     bytes += packetLength(e);
-    if (j == leaseEnd) break;
   }
   account(kr, dkr, packets, delivered, refused, bytes);
   return j;
+}
+
+function runEndOf(scratch: usize, run: u32): u32 {
+  return run == QUEUE_END ? QUEUE_END : load<u32>(scratch + <usize>run * SCRATCH_ENTRY_SIZE, SCRATCH_RUN_END);
+}
+
+function nextRunOf(scratch: usize, run: u32): u32 {
+  return run == QUEUE_END ? QUEUE_END : load<u32>(scratch + <usize>run * SCRATCH_ENTRY_SIZE, SCRATCH_NEXT);
 }
 
 const COPY_NO_SPACE: u32 = 0xffffffff;

@@ -42,40 +42,56 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
   const batchEnd = scratch + NM_BDG_BATCH * SCRATCH_ENTRY_SIZE;
   let slot = slots + <usize>load<u32>(kr, KRING_HWCUR) * NETMAP_SLOT_SIZE;
   let entry = scratch; // next free entry
-  let first = scratch; // first entry of the packet at hand
-  let frags: u32 = 0; // slots of it, stored or not
-  let bad: u32 = 0; // bad slots of it
   let packets: u64 = 0;
   let bytes: u64 = 0;
 
+  const plainLimit = min<u32>(bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
   while (slot != stop) {
-    const w = load<u64>(slot); // buf_idx, len and flags: read once
-    const len = <u32>(w >> 32) & 0xffff;
-    const flags = <u32>(w >> 48);
-    const idx = <u32>w;
-    if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
-    slot += NETMAP_SLOT_SIZE;
-    if (slot == ringEnd) slot = slots;
-    frags++;
-    if (idx - 2 >= bufLimit || len > bufSize || (flags & NS_INDIRECT) != 0) {
-      bad++;
-    } else if (frags <= <u32>NETMAP_MAX_FRAGS) {
-      store<u64>(entry, <u64>(bufBase + <usize>idx * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+    // The usual slots: a packet each, no flags. Up to the end of the ring, of the batch, or of what was submitted.
+    const runEnd = slot < stop ? stop : ringEnd;
+    while (slot < runEnd && entry < batchEnd) {
+      const w = load<u64>(slot); // buf_idx, len and flags: read once
+      const len = <u32>(w >> 32);
+      if (<u32>w - 2 >= bufLimit || len > plainLimit) break;
+      store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+      slot += NETMAP_SLOT_SIZE;
       entry += SCRATCH_ENTRY_SIZE;
+      packets++;
       bytes += len;
     }
-    if ((flags & NS_MOREFRAG) != 0 && slot != stop) continue;
-    // end of a packet
+    if (slot == ringEnd) slot = slots;
+    if (entry >= batchEnd) break;
+    if (slot == stop) break;
+    if (slot == slots && runEnd == ringEnd) continue;
+    // Anything else: flags, fragments, bad slots. One packet of them.
+    const first = entry;
+    let frags: u32 = 0;
+    let bad: u32 = 0;
+    let more = true;
+    do {
+      const w = load<u64>(slot); // read again, as it was not used before
+      const len = <u32>(w >> 32) & 0xffff;
+      const flags = <u32>(w >> 48);
+      if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
+      slot += NETMAP_SLOT_SIZE;
+      if (slot == ringEnd) slot = slots;
+      frags++;
+      if (<u32>w - 2 >= bufLimit || len > bufSize || (flags & NS_INDIRECT) != 0) {
+        bad++;
+      } else if (frags <= <u32>NETMAP_MAX_FRAGS) {
+        store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+        entry += SCRATCH_ENTRY_SIZE;
+        bytes += len;
+      }
+      more = (flags & NS_MOREFRAG) != 0 && slot != stop;
+    } while (more);
     packets++;
     if (bad != 0 || frags > <u32>NETMAP_MAX_FRAGS) {
-      entry = dropGathered(kr, first, entry, bad);
-    } else if (frags != 1) {
+      countDrop(kr, bad);
+      entry = first;
+    } else {
       store<u16>(first, frags, SCRATCH_FRAGS);
     }
-    first = entry;
-    frags = 0;
-    bad = 0;
-    if (entry >= batchEnd) break;
   }
   store<u32>(kr, <u32>(slot - slots) / NETMAP_SLOT_SIZE, KRING_HWCUR);
   statAdd(kr, STAT_PACKETS, packets);
@@ -83,13 +99,11 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
   return <u32>(entry - scratch) / SCRATCH_ENTRY_SIZE;
 }
 
-/** Takes the entries of a bad packet back and counts it. */
-function dropGathered(kr: usize, first: usize, entry: usize, bad: u32): usize {
+function countDrop(kr: usize, bad: u32): void {
   if (bad != 0) {
     statAdd(kr, STAT_BAD_SLOT, bad);
     statAdd(kr, STAT_DROP_BAD_SLOT, 1);
   } else {
     statAdd(kr, STAT_DROP_FRAGS, 1);
   }
-  return first;
 }

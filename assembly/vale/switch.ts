@@ -15,7 +15,7 @@ import {
   THREAD_SCRATCH,
 } from '../abi/arena';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_BUF_CHANGED } from '../abi/netmap';
-import { ringNext, ringPrev } from '../ring/wrap';
+import { ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { valeClassify } from './classify';
 import { valeDeliver } from './deliver';
@@ -47,13 +47,17 @@ export function valeRxsync(kr: usize): void {
   const head = load<u32>(kr, KRING_RHEAD);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
   const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  const ringEnd = slots + <usize>n * NETMAP_SLOT_SIZE;
+  const stop = slots + <usize>head * NETMAP_SLOT_SIZE;
+  let slot = slots + <usize>load<u32>(kr, KRING_HWCUR) * NETMAP_SLOT_SIZE;
   let bad: u64 = 0;
-  for (let k = load<u32>(kr, KRING_HWCUR); k != head; k = ringNext(k, n)) {
-    const slot = slots + <usize>k * NETMAP_SLOT_SIZE;
+  while (slot != stop) {
     const w = load<u64>(slot);
     const flags = <u32>(w >> 48);
     if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
     bad += <u32>w - 2 < bufLimit ? 0 : 1;
+    slot += NETMAP_SLOT_SIZE;
+    if (slot == ringEnd) slot = slots;
   }
   if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
   atomic.store<u32>(kr, head, KRING_HWCUR); // pairs with the load in leaseTake: the slots may be written again

@@ -12,7 +12,20 @@ import {
 } from '../../abi/arena';
 import { NM_BDG_MAXPORTS } from '../../abi/netmap';
 import { guarded } from './check';
-import { advance, avail, bufOf, head, newPort, newRegion, rxKring, setSlot, slotIdx, slotLen, slots, sync } from './world';
+import {
+  advance,
+  avail,
+  bufOf,
+  head,
+  newPort,
+  newRegion,
+  rxKring,
+  setSlot,
+  slotIdx,
+  slotLen,
+  slots,
+  sync,
+} from './world';
 
 export const ALL: u64 = 0xffffffffffff;
 
@@ -52,7 +65,14 @@ export function detach(bridge: usize, index: u32): void {
 }
 
 /** A port of `rings` rings each way, with a region of its own, on the bridge. */
-export function valePort(bridge: usize, index: u32, rings: u32 = 1, n: u32 = 16, bufSize: u32 = 256, skew: u32 = 0): usize {
+export function valePort(
+  bridge: usize,
+  index: u32,
+  rings: u32 = 1,
+  n: u32 = 16,
+  bufSize: u32 = 256,
+  skew: u32 = 0,
+): usize {
   const region = newRegion(2 + 2 * rings * n, bufSize, skew);
   const port = newPort(PORT_KIND_VALE, rings, rings, n, region);
   attach(bridge, port, index);

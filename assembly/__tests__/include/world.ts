@@ -273,7 +273,7 @@ export function setWord(kr: usize, field: u32, value: u32): void {
 }
 
 export function stat(kr: usize, which: u32): i64 {
-  return load<i64>(kr + KRING_STATS + (<usize>which << 3));
+  return load<i64>(kr + KRING_STATS + ((<usize>which) << 3));
 }
 
 /** Puts all indices of a quiet ring to `at`, as if that many slots had gone through it. */
