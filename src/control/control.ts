@@ -95,10 +95,7 @@ export class Control {
     }
     void control.thread.serve(control.#stop.signal);
     try {
-      for (let i = 0; i < threads; i++) {
-        const tid = await control.workers.start(control.newToken());
-        control.#giveScratch(tid);
-      }
+      for (let i = 0; i < threads; i++) await control.#startLoopWorker();
     } catch (error) {
       await control.close();
       throw error;
@@ -189,9 +186,24 @@ export class Control {
     for (const open of [...this.ports.opens.values()]) {
       if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.ports.close(open.fd);
     }
+    await this.#replaceLoopWorker(record);
     const scratch = this.arena.load(record + THREAD_SCRATCH);
     if (scratch !== 0) this.arena.free(scratch);
     this.arena.wasm.memZero(record, THREAD_SIZE);
+  }
+
+  /** If the dead thread was a loop worker, another one takes its loops. */
+  async #replaceLoopWorker(record: number): Promise<void> {
+    if (this.workers.stopping) return;
+    const devices = [...this.guests.values()].flatMap((guest) => guest.devices);
+    const orphans = devices.filter(({ loop }) => loop.thread === record);
+    if (orphans.length === 0) return;
+    await this.#startLoopWorker();
+    for (const { loop } of orphans) loop.moveTo(this.workers.next());
+  }
+
+  async #startLoopWorker(): Promise<void> {
+    this.#giveScratch(await this.workers.start(this.newToken()));
   }
 
   isPassedThrough(fd: number): boolean {
@@ -300,8 +312,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
     const open = await control.ports.open(spec, { ...options, flags }, control.thread.id);
     try {
-      const worker = mode === 'direct' ? 0 : control.workers.next();
-      guest.addDevice(open, mode, mac, () => worker);
+      let worker = 0;
+      guest.addDevice(open, mode, mac, () => {
+        if (!control.workers.has(worker)) worker = control.workers.next();
+        return worker;
+      });
     } catch (error) {
       await control.ports.close(open.fd);
       throw error;

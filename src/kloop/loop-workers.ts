@@ -8,7 +8,6 @@ import type { LoopWorkerData } from './loop-worker.js';
 interface LoopWorker {
   readonly handle: WorkerHandle;
   readonly thread: number;
-  readonly stop: number;
 }
 
 /** How long (ms) a worker may take to start and to end. */
@@ -23,6 +22,8 @@ export class LoopWorkers {
   /** Line of private memory: stop word of all workers, counter of lost wake-ups. */
   readonly #shared: number;
   #next = 0;
+  /** Set once the host closes: workers that end are then not replaced. */
+  stopping = false;
 
   constructor(arena: ArenaOwner, onEnd: (token: number) => void) {
     this.#arena = arena;
@@ -32,6 +33,11 @@ export class LoopWorkers {
 
   get count(): number {
     return this.#workers.length;
+  }
+
+  /** Whether the worker with this record is alive. */
+  has(record: number): boolean {
+    return this.#workers.some(({ thread }) => this.#arena.threadPtr(thread) === record);
   }
 
   get lostWakeups(): number {
@@ -63,10 +69,14 @@ export class LoopWorkers {
           onError: (error) => fail(String(error)),
         }).then((started) => {
           handle = started;
-          void started.ended.then(() => this.#onEnd(token));
+          void started.ended.then(() => {
+            const dead = this.#workers.findIndex((worker) => worker.handle === started);
+            if (dead >= 0) this.#workers.splice(dead, 1);
+            this.#onEnd(token);
+          });
         }, reject);
       });
-      this.#workers.push({ handle: handle as unknown as WorkerHandle, thread: tid, stop });
+      this.#workers.push({ handle: handle as unknown as WorkerHandle, thread: tid });
       return tid;
     } catch (error) {
       handle?.terminate();
@@ -77,6 +87,7 @@ export class LoopWorkers {
   }
 
   async stop(): Promise<void> {
+    this.stopping = true;
     this.#arena.store(this.#shared, 1);
     for (const { handle, thread } of this.#workers.splice(0)) {
       this.#arena.wasm.threadWake(this.#arena.threadPtr(thread));

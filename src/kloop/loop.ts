@@ -69,6 +69,7 @@ export class KernelLoop {
   /** Address of `struct kloop`, for as long as the port is open. */
   readonly ptr: number;
   #thread = 0;
+  #started: StartOptions | undefined;
   #csb = false;
   #stopPending = false;
   #onStopped: (() => void)[] = [];
@@ -130,6 +131,7 @@ export class KernelLoop {
     const slot = this.#freeSlot(thread);
     if (slot < 0) return -ENXIO;
     this.#thread = thread;
+    this.#started = { mode, thread, guest };
     this.#set(KLOOP_MODE, MODES[mode]);
     this.#set(KLOOP_THREAD, thread);
     this.#set(KLOOP_GUEST, guest);
@@ -180,6 +182,13 @@ export class KernelLoop {
     if (this.#arena.load(this.ptr + KLOOP_OWNER) !== tid) return;
     this.#set(KLOOP_OWNER, 0);
     this.#set(KLOOP_EVENT, 1);
+  }
+
+  /** Hands a running loop to another thread, when its own has died. The CSB stays as it is. */
+  moveTo(thread: number): void {
+    if (!this.running || !this.#started) return;
+    this.halt();
+    this.start({ ...this.#started, thread });
   }
 
   /** The record of the thread that runs the loop, 0 = none. */

@@ -22,6 +22,7 @@ export class RegisterFile {
 
   /** Reads `size` bytes; an access that crosses a register reads both. Outside the file all bits are 0. */
   read(offset: number, size: AccessSize): number {
+    if (!isAccess(size)) return 0;
     let value = 0;
     for (let i = 0; i < size; ) {
       const at = offset + i;
@@ -36,6 +37,7 @@ export class RegisterFile {
 
   /** Writes `size` bytes; outside the file nothing happens. */
   write(offset: number, size: AccessSize, value: number): void {
+    if (!isAccess(size)) return;
     for (let i = 0; i < size; ) {
       const at = offset + i;
       const lane = at & 3;
@@ -60,6 +62,10 @@ export class RegisterFile {
   #valid(offset: number): boolean {
     return Number.isInteger(offset) && offset >= 0 && offset < this.size;
   }
+}
+
+function isAccess(size: number): size is AccessSize {
+  return size === 1 || size === 2 || size === 4;
 }
 
 function mask(bytes: number): number {
