@@ -25,6 +25,7 @@ export const THREAD_SPIN_LIMIT = 88; // polls of a contended lock before giving 
 export const THREAD_NLOOPS = 92; // entries of THREAD_LOOPS in use (holes are 0)
 export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
 export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot
+export const THREAD_REQ_PTR = 136; // where they are: in the slot, or in memory of the control thread's for a long answer
 export const THREAD_REQ_DATA = 192;
 export const THREAD_REQ_SIZE = 7744;
 export const THREAD_LOOPS = 7936; // THREAD_MAX_LOOPS addresses of the struct kloop that this thread serves, 0 = hole
@@ -84,8 +85,8 @@ export const KRING_STOPPED = 2;
 export const KRING_LOCKED = 3;
 
 // counters of a kring: index of a u64 behind KRING_STATS
-export const STAT_PACKETS = 0; // tx: packets that left the ring; rx: packets released by the user
-export const STAT_BYTES = 1;
+export const STAT_PACKETS = 0; // tx rings of VALE ports and pipes: packets that left the ring
+export const STAT_BYTES = 1; // their bytes
 export const STAT_SYNCS = 2;
 export const STAT_REINITS = 3; // prologue failures
 export const STAT_BAD_SLOT = 4; // slots with an index or a length out of range
@@ -158,7 +159,7 @@ export const FDB_SIZE = 65536;
 export const SCRATCH_ENTRY_SIZE = 16;
 export const SCRATCH_ADDR = 0; // address of the fragment's bytes
 export const SCRATCH_LEN = 4; // u16
-export const SCRATCH_FRAGS = 6; // u16: slots of the packet in its first entry, 0 = dropped
+export const SCRATCH_FRAGS = 6; // u16: slots of the packet, in its first entry
 export const SCRATCH_DEST = 8; // port | ring << 8: what the lookup decided
 export const SCRATCH_RUN_END = 8; // once queued, in the first entry of a run: index after the run's last entry
 export const SCRATCH_NEXT = 12; // once queued, in the first entry of a run: first entry of the next run, or QUEUE_END

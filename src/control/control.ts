@@ -24,7 +24,7 @@ import { readCounters } from '../netmap/host-port.js';
 import { type OpenOptions, type PortInfo, PortTable } from '../netmap/register.js';
 import { Registry, type RegistryOptions } from '../netmap/registry.js';
 import type { PortCounters } from '../ring/port.js';
-import { serveRequests } from '../threads/requests.js';
+import { RequestServer } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
 import type { FdbEntry } from '../vale/bridge.js';
 import { type GuestInfo, type GuestOptions, GuestRecord } from './guest-record.js';
@@ -70,6 +70,7 @@ export class Control {
   #nextToken = 1;
   #nextMac = 1;
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #requests: RequestServer;
   readonly #stop = new AbortController();
   readonly #tokens = new Set<number>();
 
@@ -80,8 +81,8 @@ export class Control {
     this.ports = new PortTable(this.registry);
     this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
     this.#giveScratch(this.thread.id);
-    const call = this.call.bind(this);
-    this.thread.addService(() => serveRequests(this.arena, call, (tid) => void this.reapThread(tid)));
+    this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
+    this.thread.addService(() => this.#requests.serve());
   }
 
   static async create(options: NetmapOptions): Promise<Control> {
@@ -189,6 +190,7 @@ export class Control {
     await this.#replaceLoopWorker(record);
     const scratch = this.arena.load(record + THREAD_SCRATCH);
     if (scratch !== 0) this.arena.free(scratch);
+    this.#requests.forget(record);
     this.arena.wasm.memZero(record, THREAD_SIZE);
   }
 

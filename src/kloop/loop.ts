@@ -1,5 +1,5 @@
-// The kernel loop of one passed-through port, as the control thread sees it: CSB_ENABLE, SYNC_KLOOP_START and STOP
-// (NETMAP-REQ-CSB_ENABLE, netmap(4)). The loop itself is run by the thread that it is handed to, see loop-worker.ts.
+// The kernel loop of one passed-through port, as the control thread sees it: CSB_ENABLE, SYNC_KLOOP_START and STOP of
+// netmap(4). The loop itself is run by the thread that it is handed to, see loop-worker.ts.
 
 import {
   CSB_ENTRY_SIZE,

@@ -31,7 +31,7 @@ import { Bridge } from '../vale/bridge.js';
 import { Adapter, type Geometry, type Kring } from './adapter.js';
 import { parseKernelName } from './port-name.js';
 
-/** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP-REQ-REGISTER). */
+/** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP_REQ_REGISTER). */
 export interface PortConfig {
   readonly txRings?: number;
   readonly rxRings?: number;

@@ -9,7 +9,7 @@ import { netmapError } from '../errors.js';
 import { type Pollable, type PollOptions, pollMany, pollManySync, type Waiting } from './poll.js';
 import type { NetmapIf, NetmapRing } from './ring.js';
 
-/** Counters of one direction or, in `drops`, packets by reason. All count from the opening of the underlying port. */
+/** Counters of a port. They count from the creation of the port beneath, not from this opening of it. */
 export interface PortCounters {
   readonly txPackets: number;
   readonly txBytes: number;

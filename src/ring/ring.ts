@@ -117,7 +117,7 @@ export class NetmapRing {
     return this.i32[this.#w + (NETMAP_RING_RINGID >> 2)] & 0xffff;
   }
 
-  /** 1 for tx, 0 for rx (NETMAP-internal order, as netmap writes it). */
+  /** 1 for tx, 0 for rx: what netmap writes, though its header says the opposite. */
   get dir(): number {
     return (this.i32[this.#w + (NETMAP_RING_DIR >> 2)] >>> 16) & 0xffff;
   }

@@ -18,7 +18,7 @@ interface NodeWorker {
 
 const nodeLike = typeof process !== 'undefined' && typeof process.versions?.node === 'string';
 
-/** Whether this thread may wait with Atomics.wait: workers everywhere, main threads outside browsers do not (by rule). */
+/** Whether this thread may block in Atomics.wait: workers may; main threads never do, even where the platform lets them. */
 export async function isWorkerThread(): Promise<boolean> {
   if (nodeLike) return !(await import('node:worker_threads')).isMainThread;
   return typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !== 'undefined';

@@ -13,12 +13,13 @@ import {
   THREAD_MAX,
   THREAD_REQ_DATA,
   THREAD_REQ_LEN,
+  THREAD_REQ_PTR,
   THREAD_REQ_SIZE,
   THREAD_REQ_STATE,
   THREAD_STATE,
 } from '../../assembly/abi/arena.js';
 import { NetmapError, type NetmapErrorJSON, netmapError } from '../errors.js';
-import type { Arena } from '../memory/arena.js';
+import type { Arena, ArenaOwner } from '../memory/arena.js';
 import { CONTROL_THREAD, type Thread } from './thread.js';
 
 /** Looks at the answer this often (ms), in case that the control thread has ended. */
@@ -26,18 +27,20 @@ const PATIENCE = 1000;
 
 type Answer = { result: unknown } | { error: NetmapErrorJSON };
 
-function write(arena: Arena, record: number, value: unknown): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  if (bytes.length > THREAD_REQ_SIZE)
-    throw netmapError('EMSGSIZE', `a request of ${bytes.length} bytes`, { op: 'request' });
-  arena.u8.set(bytes, record + THREAD_REQ_DATA);
+function encode(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function write(arena: Arena, record: number, bytes: Uint8Array, at = record + THREAD_REQ_DATA): void {
+  arena.u8.set(bytes, at);
+  arena.store(record + THREAD_REQ_PTR, at);
   arena.store(record + THREAD_REQ_LEN, bytes.length);
 }
 
 function read(arena: Arena, record: number): unknown {
-  const length = Math.min(arena.load(record + THREAD_REQ_LEN), THREAD_REQ_SIZE);
+  const at = arena.load(record + THREAD_REQ_PTR);
   // slice(): TextDecoder refuses views of shared memory in browsers
-  const bytes = arena.u8.slice(record + THREAD_REQ_DATA, record + THREAD_REQ_DATA + length);
+  const bytes = arena.u8.slice(at, at + arena.load(record + THREAD_REQ_LEN));
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
@@ -93,7 +96,9 @@ export class Requester {
       throw netmapError('EBUSY', 'a request of this thread is pending', { op });
     }
     this.#checkControl();
-    write(arena, ptr, { op, args });
+    const bytes = encode({ op, args });
+    if (bytes.length > THREAD_REQ_SIZE) throw netmapError('EMSGSIZE', `a request of ${bytes.length} bytes`, { op });
+    write(arena, ptr, bytes);
     arena.store(ptr + THREAD_REQ_STATE, REQ_POSTED);
     const control = arena.threadPtr(CONTROL_THREAD);
     arena.store(control + THREAD_ATTENTION, 1);
@@ -115,42 +120,75 @@ export class Requester {
   }
 }
 
-/** Takes the requests that wait and answers each when `handle` has resolved. Control thread only. */
-export function serveRequests(
-  arena: Arena,
-  handle: (tid: number, op: string, args: unknown) => Promise<unknown>,
-  onLeave: (tid: number) => void,
-): void {
-  for (let tid = CONTROL_THREAD + 1; tid < THREAD_MAX; tid++) {
-    const record = arena.threadPtr(tid);
-    if (arena.load(record + THREAD_STATE) === THREAD_LEAVING) {
-      arena.store(record + THREAD_STATE, THREAD_LEFT);
-      onLeave(tid);
-      continue;
+/** Serves the requests of all threads. Control thread only. */
+export class RequestServer {
+  readonly #arena: ArenaOwner;
+  readonly #handle: (tid: number, op: string, args: unknown) => Promise<unknown>;
+  readonly #onLeave: (tid: number) => void;
+  /** Memory of answers that did not fit the slot, by record; given back at the thread's next request or its end. */
+  readonly #long = new Map<number, number>();
+
+  constructor(
+    arena: ArenaOwner,
+    handle: (tid: number, op: string, args: unknown) => Promise<unknown>,
+    onLeave: (tid: number) => void,
+  ) {
+    this.#arena = arena;
+    this.#handle = handle;
+    this.#onLeave = onLeave;
+  }
+
+  /** Takes the requests that wait; each is answered when its operation has ended. */
+  serve(): void {
+    const arena = this.#arena;
+    for (let tid = CONTROL_THREAD + 1; tid < THREAD_MAX; tid++) {
+      const record = arena.threadPtr(tid);
+      if (arena.load(record + THREAD_STATE) === THREAD_LEAVING) {
+        arena.store(record + THREAD_STATE, THREAD_LEFT);
+        this.#onLeave(tid);
+        continue;
+      }
+      if (arena.load(record + THREAD_REQ_STATE) !== REQ_POSTED) continue;
+      arena.store(record + THREAD_REQ_STATE, REQ_TAKEN);
+      const { op, args } = read(arena, record) as { op: string; args: unknown };
+      this.forget(record);
+      this.#handle(tid, op, args).then(
+        (result) => this.#answer(record, { result: result ?? null }),
+        (error) => this.#answer(record, { error: asJSON(error, op) }),
+      );
     }
-    if (arena.u32[(record + THREAD_REQ_STATE) >>> 2] !== REQ_POSTED) continue;
-    arena.store(record + THREAD_REQ_STATE, REQ_TAKEN);
-    const { op, args } = read(arena, record) as { op: string; args: unknown };
-    handle(tid, op, args).then(
-      (result) => answer(arena, record, { result: result ?? null }),
-      (error) => answer(arena, record, { error: asJSON(error, op) }),
-    );
+  }
+
+  /** Gives back what the last answer of a thread took. */
+  forget(record: number): void {
+    const address = this.#long.get(record);
+    if (address === undefined) return;
+    this.#long.delete(record);
+    this.#arena.free(address);
+  }
+
+  #answer(record: number, answer: Answer): void {
+    const arena = this.#arena;
+    if (arena.load(record + THREAD_REQ_STATE) !== REQ_TAKEN) return; // the thread has died meanwhile
+    const bytes = encode(answer);
+    if (bytes.length <= THREAD_REQ_SIZE) {
+      write(arena, record, bytes);
+    } else {
+      try {
+        const address = arena.alloc(bytes.length, 'an answer');
+        this.#long.set(record, address);
+        write(arena, record, bytes, address);
+      } catch (error) {
+        write(arena, record, encode({ error: asJSON(error, 'answer') }));
+      }
+    }
+    const state = (record + THREAD_REQ_STATE) >>> 2;
+    Atomics.store(arena.i32, state, REQ_DONE);
+    if (arena.shared) Atomics.notify(arena.i32, state);
   }
 }
 
 function asJSON(error: unknown, op: string): NetmapErrorJSON {
   if (error instanceof NetmapError) return error.toJSON();
   return netmapError('EIO', error instanceof Error ? error.message : String(error), { op }).toJSON();
-}
-
-function answer(arena: Arena, record: number, value: Answer): void {
-  if (arena.load(record + THREAD_REQ_STATE) !== REQ_TAKEN) return; // the thread has died meanwhile
-  try {
-    write(arena, record, value);
-  } catch (error) {
-    write(arena, record, { error: asJSON(error, 'answer') });
-  }
-  const state = (record + THREAD_REQ_STATE) >>> 2;
-  Atomics.store(arena.i32, state, REQ_DONE);
-  if (arena.shared) Atomics.notify(arena.i32, state);
 }
