@@ -1,8 +1,9 @@
 // The public surface of ptnet: re-exports only.
 export * as abi from './abi.js';
-export type { Inspection, NetmapOptions, PassthroughOptions } from './control/control.js';
+export type { Inspection, NetmapOptions } from './control/control.js';
 export type { GuestOptions } from './control/guest-record.js';
 export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';
+export type { PassthroughOptions } from './control/operations.js';
 export { errnoName, NetmapError } from './errors.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
 export type { LoopMode } from './kloop/loop.js';

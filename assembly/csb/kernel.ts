@@ -33,7 +33,7 @@ export function csbApplNeedKick(atok: usize): bool {
 
 export function csbKernPublish(ktoa: usize, hwcur: u32, hwtail: u32): void {
   atomic.store<u32>(ktoa, hwcur, CSB_KTOA_HWCUR);
-  atomic.store<u32>(ktoa, hwtail, CSB_KTOA_HWTAIL); // pairs with csbApplFetch
+  atomic.store<u32>(ktoa, hwtail, CSB_KTOA_HWTAIL); // pairs with csbHwtail
 }
 
 /** Turns kicks on or off. A seq-cst store: the re-check that follows it cannot be ordered before it. */

@@ -5,8 +5,6 @@ import {
   BRIDGE_LOCK,
   KRING_BUSY,
   KRING_WAITERS,
-  NR_EXCLUSIVE,
-  NR_NO_TX_POLL,
   PORT_KIND_VALE,
   SCRATCH_SIZE,
   THREAD_FREE,
@@ -17,28 +15,21 @@ import {
   THREAD_TOKEN,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
-import type { LoopMode } from '../kloop/loop.js';
 import { LoopWorkers } from '../kloop/loop-workers.js';
 import { type ArenaOptions, ArenaOwner } from '../memory/arena.js';
 import { readCounters } from '../netmap/host-port.js';
-import { type OpenOptions, type PortInfo, PortTable } from '../netmap/register.js';
+import { PortTable } from '../netmap/register.js';
 import { Registry, type RegistryOptions } from '../netmap/registry.js';
 import type { PortCounters } from '../ring/port.js';
 import { RequestServer } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
 import type { FdbEntry } from '../vale/bridge.js';
-import { type GuestInfo, type GuestOptions, GuestRecord } from './guest-record.js';
+import { type GuestOptions, GuestRecord } from './guest-record.js';
+import { OPERATIONS } from './operations.js';
 
 export interface NetmapOptions extends ArenaOptions, RegistryOptions {
   /** Loop workers for guests in the modes `notify` and `busy`. Default 0: guests run in mode `direct`. */
   readonly threads?: number;
-}
-
-export interface PassthroughOptions extends OpenOptions {
-  /** Default: `notify` if the host has loop workers, else `direct`. */
-  readonly loop?: LoopMode;
-  /** Address of the interface, 6 bytes. Default: a locally administered one. */
-  readonly mac?: Uint8Array | readonly number[];
 }
 
 /** What there is, as `Netmap.inspect` shows it. */
@@ -80,7 +71,7 @@ export class Control {
     this.registry = new Registry(this.arena, options);
     this.ports = new PortTable(this.registry);
     this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
-    this.#giveScratch(this.thread.id);
+    this.giveScratch(this.thread.id);
     this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
     this.thread.addService(() => this.#requests.serve());
   }
@@ -122,11 +113,8 @@ export class Control {
     return next;
   }
 
+  /** Gives a thread the working memory of its switch. */
   giveScratch(tid: number): void {
-    this.#giveScratch(tid);
-  }
-
-  #giveScratch(tid: number): void {
     this.arena.store(
       this.arena.threadPtr(tid) + THREAD_SCRATCH,
       this.arena.alloc(SCRATCH_SIZE, `scratch of thread ${tid}`),
@@ -205,7 +193,7 @@ export class Control {
   }
 
   async #startLoopWorker(): Promise<void> {
-    this.#giveScratch(await this.workers.start(this.newToken()));
+    this.giveScratch(await this.workers.start(this.newToken()));
   }
 
   isPassedThrough(fd: number): boolean {
@@ -278,67 +266,3 @@ export class Control {
     this.arena.wasm.threadWake(this.thread.ptr);
   }
 }
-
-type Operation = (control: Control, args: never, tid: number) => unknown;
-
-/** What threads may ask for. Arguments and results are plain data. */
-const OPERATIONS: Readonly<Record<string, Operation>> = {
-  hello: (control, _args: unknown, tid) => control.giveScratch(tid),
-  exit: (control, _args: unknown, tid) => control.endThread(tid),
-  inspect: (control) => control.inspect(),
-  open: async (control, { spec, options }: { spec: string; options: OpenOptions }, tid): Promise<PortInfo> =>
-    (await control.ports.open(spec, options, tid)).info,
-  close: (control, { fd }: { fd: number }, tid) => {
-    if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.ports.close(fd);
-  },
-  createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
-  closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
-  passthrough: async (control, args: { id: number; spec: string; options: PassthroughOptions }): Promise<GuestInfo> => {
-    const { id, spec, options } = args;
-    const guest = control.guest(id);
-    const mode = options.loop ?? (control.workers.count > 0 ? 'notify' : 'direct');
-    if (!['direct', 'notify', 'busy'].includes(mode)) {
-      throw netmapError('EINVAL', `loop mode '${mode}' is not direct, notify or busy`, {
-        op: 'passthrough',
-        port: spec,
-      });
-    }
-    if (mode !== 'direct' && control.workers.count === 0) {
-      throw netmapError('EINVAL', `loop mode '${mode}' needs loop workers (threads)`, {
-        op: 'passthrough',
-        port: spec,
-      });
-    }
-    const mac = options.mac === undefined ? control.newMac() : Uint8Array.from(options.mac);
-    if (mac.length !== 6) throw netmapError('EINVAL', 'a MAC address has 6 bytes', { op: 'passthrough', port: spec });
-    const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
-    const open = await control.ports.open(spec, { ...options, flags }, control.thread.id);
-    try {
-      let worker = 0;
-      guest.addDevice(open, mode, mac, () => {
-        if (!control.workers.has(worker)) worker = control.workers.next();
-        return worker;
-      });
-    } catch (error) {
-      await control.ports.close(open.fd);
-      throw error;
-    }
-    return guest.info();
-  },
-  guestInfo: (control, { id }: { id: number }): GuestInfo => control.guest(id).info(),
-  bindGuest: (control, { id }: { id: number }, tid): GuestInfo => {
-    const guest = control.guest(id);
-    const record = control.arena.threadPtr(tid);
-    if (guest.thread !== record) guest.reset();
-    guest.thread = record;
-    return guest.info();
-  },
-  ioRead: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4 }) =>
-    control.guest(a.id).functionAt(a.index).ioRead(a.offset, a.size),
-  ioWrite: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4; value: number }) =>
-    control.guest(a.id).functionAt(a.index).ioWrite(a.offset, a.size, a.value),
-  closeAll: async (control) => {
-    for (const id of [...control.guests.keys()]) await control.removeGuest(id);
-    for (const fd of [...control.ports.opens.keys()]) await control.ports.close(fd);
-  },
-};

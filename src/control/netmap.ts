@@ -16,8 +16,9 @@ import {
 } from '../threads/platform.js';
 import { Requester } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
-import { Control, type Inspection, type NetmapOptions, type PassthroughOptions } from './control.js';
+import { Control, type Inspection, type NetmapOptions } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
+import type { PassthroughOptions } from './operations.js';
 import { type IoPath, makeMachine } from './window.js';
 
 /** Can be posted to a worker, where `Netmap.attach` gives the same host. */

@@ -1,14 +1,7 @@
 // The ptnet driver in netmap mode (if_ptnet.c, ptnet_nm_*): the guest's side. It knows registers, the memory BAR, its own
 // RAM and interrupts, and nothing of the host.
 
-import {
-  GKRING_ATOK,
-  GKRING_KTOA,
-  GKRING_NSLOTS,
-  GKRING_REINITS,
-  GKRING_RING,
-  GKRING_SIZE,
-} from '../../assembly/abi/arena.js';
+import { GKRING_ATOK, GKRING_KTOA, GKRING_NSLOTS, GKRING_RING, GKRING_SIZE } from '../../assembly/abi/arena.js';
 import {
   CSB_ATOK_APPL_NEED_KICK,
   CSB_ATOK_CUR,
@@ -16,8 +9,7 @@ import {
   CSB_ENTRY_SIZE,
   CSB_KTOA_KERN_NEED_KICK,
 } from '../../assembly/abi/csb.js';
-import { EIO } from '../../assembly/abi/errno.js';
-import { NAF_FORCE_READ, NAF_FORCE_RECLAIM, NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
+import { NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
 import {
   PTNET_IO_CSB_GH_BAH,
   PTNET_IO_CSB_GH_BAL,
@@ -45,9 +37,10 @@ import {
   PTNETMAP_PTCTL_DELETE,
 } from '../../assembly/abi/ptnet.js';
 import { errnoName, netmapError } from '../errors.js';
-import { NetmapPort, type PortCounters } from '../ring/port.js';
+import type { NetmapPort } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { PciFunction, PtnetMachine } from './driver-machine.js';
+import { type GuestKring, GuestPort } from './driver-port.js';
 
 export interface DriverOptions {
   /**
@@ -59,14 +52,6 @@ export interface DriverOptions {
 
 /** Pages of guest RAM that a driver takes: two for the CSB (atok, ktoa), one for its krings. */
 const PAGES_PER_DEVICE = 3;
-
-interface GuestKring {
-  readonly ptr: number;
-  readonly doorbell: number;
-  readonly ring: NetmapRing;
-  readonly atok: number;
-  readonly ktoa: number;
-}
 
 /** One ptnet interface of a guest: `ptnet0`, `ptnet1`, … in the order in which the bus shows them. */
 export class PtnetDriver {
@@ -264,92 +249,5 @@ export class PtnetDriver {
 
   #error(code: string, message: string): Error {
     return netmapError(code === 'UNKNOWN' ? 'EIO' : (code as 'EIO'), message, { op: 'ptnet', port: this.name });
-  }
-}
-
-/** A ptnet interface opened in netmap mode: the NetmapPort of a guest. */
-class GuestPort extends NetmapPort {
-  readonly name: string;
-  readonly memId: number;
-  readonly nifp: NetmapIf;
-  readonly txRings: readonly NetmapRing[];
-  readonly rxRings: readonly NetmapRing[];
-  readonly waiting: PtnetMachine['waiting'];
-  readonly #driver: PtnetDriver;
-  readonly #tx: readonly GuestKring[];
-  readonly #rx: readonly GuestKring[];
-  readonly #kick: (kring: GuestKring) => void;
-  readonly #release: () => void;
-
-  constructor(
-    driver: PtnetDriver,
-    tx: readonly GuestKring[],
-    rx: readonly GuestKring[],
-    kick: (kring: GuestKring) => void,
-    release: () => void,
-  ) {
-    super();
-    this.name = driver.name;
-    this.memId = driver.memId;
-    this.nifp = driver.nifp;
-    this.waiting = driver.machine.waiting;
-    this.#driver = driver;
-    this.#tx = tx;
-    this.#rx = rx;
-    this.txRings = tx.map(({ ring }) => ring);
-    this.rxRings = rx.map(({ ring }) => ring);
-    this.#kick = kick;
-    this.#release = release;
-  }
-
-  override txsync(): number {
-    return this.#txsync(NAF_FORCE_RECLAIM);
-  }
-
-  override rxsync(): number {
-    if (!this.isOpen) return -EIO;
-    const { ptnetRxsync } = this.#driver.machine.wasm;
-    for (const kring of this.#rx) {
-      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#kick(kring);
-    }
-    return 0;
-  }
-
-  /** poll does not force the doorbell: it is rung when the host wants kicks. */
-  protected override pollTxsync(): number {
-    return this.#txsync(0);
-  }
-
-  #txsync(flags: number): number {
-    if (!this.isOpen) return -EIO;
-    const { ptnetTxsync } = this.#driver.machine.wasm;
-    for (const kring of this.#tx) {
-      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#kick(kring);
-    }
-    return 0;
-  }
-
-  /** A guest counts doorbells, interrupts and reinits; packets, bytes and drops are counted by the host. */
-  override async counters(): Promise<PortCounters> {
-    const { views } = this.#driver.machine;
-    const reinits = [...this.#tx, ...this.#rx].reduce((n, { ptr }) => n + views.i32[(ptr + GKRING_REINITS) >>> 2], 0);
-    return {
-      txPackets: 0,
-      txBytes: 0,
-      rxPackets: 0,
-      rxBytes: 0,
-      drops: {},
-      badSlots: 0,
-      reinits,
-      kicks: this.#driver.kicks,
-      interrupts: this.#driver.interrupts,
-    };
-  }
-
-  /** The driver's own arming (appl_need_kick) is the subscription. */
-  override subscribe(): void {}
-
-  protected override async doClose(): Promise<void> {
-    this.#release();
   }
 }

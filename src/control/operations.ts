@@ -1,0 +1,83 @@
+// What threads may ask the control thread for. Arguments and results are plain data; each operation runs alone.
+
+import { NR_EXCLUSIVE, NR_NO_TX_POLL } from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { LoopMode } from '../kloop/loop.js';
+import type { OpenOptions, PortInfo } from '../netmap/register.js';
+import type { Control } from './control.js';
+import type { GuestInfo, GuestOptions } from './guest-record.js';
+
+export interface PassthroughOptions extends OpenOptions {
+  /** Default: `notify` if the host has loop workers, else `direct`. */
+  readonly loop?: LoopMode;
+  /** Address of the interface, 6 bytes. Default: a locally administered one. */
+  readonly mac?: Uint8Array | readonly number[];
+}
+
+type Operation = (control: Control, args: never, tid: number) => unknown;
+
+async function passthrough(
+  control: Control,
+  args: { id: number; spec: string; options: PassthroughOptions },
+): Promise<GuestInfo> {
+  const { id, spec, options } = args;
+  const guest = control.guest(id);
+  const mode = options.loop ?? (control.workers.count > 0 ? 'notify' : 'direct');
+  if (!['direct', 'notify', 'busy'].includes(mode)) {
+    throw netmapError('EINVAL', `loop mode '${mode}' is not direct, notify or busy`, {
+      op: 'passthrough',
+      port: spec,
+    });
+  }
+  if (mode !== 'direct' && control.workers.count === 0) {
+    throw netmapError('EINVAL', `loop mode '${mode}' needs loop workers (threads)`, {
+      op: 'passthrough',
+      port: spec,
+    });
+  }
+  const mac = options.mac === undefined ? control.newMac() : Uint8Array.from(options.mac);
+  if (mac.length !== 6) throw netmapError('EINVAL', 'a MAC address has 6 bytes', { op: 'passthrough', port: spec });
+  const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
+  const open = await control.ports.open(spec, { ...options, flags }, control.thread.id);
+  try {
+    let worker = 0;
+    guest.addDevice(open, mode, mac, () => {
+      if (!control.workers.has(worker)) worker = control.workers.next();
+      return worker;
+    });
+  } catch (error) {
+    await control.ports.close(open.fd);
+    throw error;
+  }
+  return guest.info();
+}
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  hello: (control, _args: unknown, tid) => control.giveScratch(tid),
+  exit: (control, _args: unknown, tid) => control.endThread(tid),
+  inspect: (control) => control.inspect(),
+  open: async (control, { spec, options }: { spec: string; options: OpenOptions }, tid): Promise<PortInfo> =>
+    (await control.ports.open(spec, options, tid)).info,
+  close: (control, { fd }: { fd: number }, tid) => {
+    if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.ports.close(fd);
+  },
+  createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
+  closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
+  passthrough,
+  guestInfo: (control, { id }: { id: number }): GuestInfo => control.guest(id).info(),
+  bindGuest: (control, { id }: { id: number }, tid): GuestInfo => {
+    const guest = control.guest(id);
+    const record = control.arena.threadPtr(tid);
+    if (guest.thread !== record) guest.reset();
+    guest.thread = record;
+    return guest.info();
+  },
+  ioRead: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4 }) =>
+    control.guest(a.id).functionAt(a.index).ioRead(a.offset, a.size),
+  ioWrite: (control, a: { id: number; index: number; offset: number; size: 1 | 2 | 4; value: number }) =>
+    control.guest(a.id).functionAt(a.index).ioWrite(a.offset, a.size, a.value),
+  closeAll: async (control) => {
+    for (const id of [...control.guests.keys()]) await control.removeGuest(id);
+    for (const fd of [...control.ports.opens.keys()]) await control.ports.close(fd);
+  },
+};

@@ -1,0 +1,105 @@
+// The NetmapPort of a guest: a ptnet interface opened in netmap mode (ptnet_nm_txsync, ptnet_nm_rxsync).
+
+import { GKRING_REINITS } from '../../assembly/abi/arena.js';
+import { EIO } from '../../assembly/abi/errno.js';
+import { NAF_FORCE_READ, NAF_FORCE_RECLAIM } from '../../assembly/abi/netmap.js';
+import { NetmapPort, type PortCounters } from '../ring/port.js';
+import type { NetmapIf, NetmapRing } from '../ring/ring.js';
+import type { PtnetDriver } from './driver.js';
+import type { PtnetMachine } from './driver-machine.js';
+
+/** A kring of the guest: its struct in guest RAM, its doorbell register, its ring and its CSB entries. */
+export interface GuestKring {
+  readonly ptr: number;
+  readonly doorbell: number;
+  readonly ring: NetmapRing;
+  readonly atok: number;
+  readonly ktoa: number;
+}
+
+/** A ptnet interface opened in netmap mode: the NetmapPort of a guest. */
+export class GuestPort extends NetmapPort {
+  readonly name: string;
+  readonly memId: number;
+  readonly nifp: NetmapIf;
+  readonly txRings: readonly NetmapRing[];
+  readonly rxRings: readonly NetmapRing[];
+  readonly waiting: PtnetMachine['waiting'];
+  readonly #driver: PtnetDriver;
+  readonly #tx: readonly GuestKring[];
+  readonly #rx: readonly GuestKring[];
+  readonly #kick: (kring: GuestKring) => void;
+  readonly #release: () => void;
+
+  constructor(
+    driver: PtnetDriver,
+    tx: readonly GuestKring[],
+    rx: readonly GuestKring[],
+    kick: (kring: GuestKring) => void,
+    release: () => void,
+  ) {
+    super();
+    this.name = driver.name;
+    this.memId = driver.memId;
+    this.nifp = driver.nifp;
+    this.waiting = driver.machine.waiting;
+    this.#driver = driver;
+    this.#tx = tx;
+    this.#rx = rx;
+    this.txRings = tx.map(({ ring }) => ring);
+    this.rxRings = rx.map(({ ring }) => ring);
+    this.#kick = kick;
+    this.#release = release;
+  }
+
+  override txsync(): number {
+    return this.#txsync(NAF_FORCE_RECLAIM);
+  }
+
+  override rxsync(): number {
+    if (!this.isOpen) return -EIO;
+    const { ptnetRxsync } = this.#driver.machine.wasm;
+    for (const kring of this.#rx) {
+      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#kick(kring);
+    }
+    return 0;
+  }
+
+  /** poll does not force the doorbell: it is rung when the host wants kicks. */
+  protected override pollTxsync(): number {
+    return this.#txsync(0);
+  }
+
+  #txsync(flags: number): number {
+    if (!this.isOpen) return -EIO;
+    const { ptnetTxsync } = this.#driver.machine.wasm;
+    for (const kring of this.#tx) {
+      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#kick(kring);
+    }
+    return 0;
+  }
+
+  /** A guest counts doorbells, interrupts and reinits; packets, bytes and drops are counted by the host. */
+  override async counters(): Promise<PortCounters> {
+    const { views } = this.#driver.machine;
+    const reinits = [...this.#tx, ...this.#rx].reduce((n, { ptr }) => n + views.i32[(ptr + GKRING_REINITS) >>> 2], 0);
+    return {
+      txPackets: 0,
+      txBytes: 0,
+      rxPackets: 0,
+      rxBytes: 0,
+      drops: {},
+      badSlots: 0,
+      reinits,
+      kicks: this.#driver.kicks,
+      interrupts: this.#driver.interrupts,
+    };
+  }
+
+  /** The driver's own arming (appl_need_kick) is the subscription. */
+  override subscribe(): void {}
+
+  protected override async doClose(): Promise<void> {
+    this.#release();
+  }
+}
