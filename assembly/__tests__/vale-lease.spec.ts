@@ -15,6 +15,7 @@ import {
   LEASE_STATE,
   PORT_KIND_VALE,
 } from '../abi/arena';
+import { NETMAP_SLOT_LEN } from '../abi/netmap';
 import { leaseComplete, leaseLock, leasePublish, leaseTake, leaseUnlock } from '../vale/lease';
 import { below, check, eq, expectTable, guardsIntact, seed } from './include/check';
 import {
@@ -25,6 +26,7 @@ import {
   seq,
   setSlot,
   setWord,
+  slotAt,
   slotIdx,
   slotLen,
   thread,
@@ -64,7 +66,7 @@ function mailbox(): u32 {
 function onlyEmpty(from: u32, k: u32): bool {
   for (let i: u32 = 0; i < n; i++) {
     const inside = (i + n - from) % n < k;
-    if (load<u32>(rx) == 0 || (slotLen(rx, i) == 0) != inside) return false;
+    if ((slotLen(rx, i) == 0) != inside) return false;
   }
   return true;
 }
@@ -212,7 +214,7 @@ describe('lease, unused slots', () => {
     const a = take(2, A);
     take(1, B);
     leaseComplete(rx, a, 1, A);
-    eq(load<u32>(word(rx, 0) + 256 + 16 + 4), 0);
+    eq(load<u32>(slotAt(rx, 1), NETMAP_SLOT_LEN), 0);
   });
 
   test('the newest lease too makes empty slots when the lock stays taken', () => {
@@ -232,12 +234,14 @@ describe('lease, unused slots', () => {
     for (let used: u32 = 0; used < 2; used++) {
       fresh(8);
       const a = take(2, A);
-      for (let k: u32 = 0; k < 40; k++) {
+      let intact = true;
+      for (let k: u32 = 0; k < 40 && intact; k++) {
         const b = take(3, B);
         if (b != 0) leaseComplete(rx, b, word(b, LEASE_START), B);
-        check(word(a, LEASE_STATE) == LEASE_OPEN && word(a, LEASE_OWNER) == 2 && word(a, LEASE_END) == 2, k);
-        check(mailbox() == 0, k);
+        intact = word(a, LEASE_STATE) == LEASE_OPEN && word(a, LEASE_OWNER) == 2 && word(a, LEASE_END) == 2;
+        check(intact && mailbox() == 0, k);
       }
+      if (!intact) break;
       leaseComplete(rx, a, used, A);
       check(word(rx, KRING_HWLEASE) == 2, 100);
       check(mailbox() == 2 && word(rx, KRING_LEASE_HEAD) == word(rx, KRING_LEASE_TAIL), 101);
@@ -274,10 +278,10 @@ describe('lease, many rounds', () => {
         released += below(published - released + 1);
         setWord(rx, KRING_HWCUR, released % 8);
       } else if (mine == last) {
+        if (last - first >= 7) continue; // the array of leases is full
         const want = 1 + below(4);
         const k = min<u32>(want, 7 - (leased - released));
         const address = take(want, thread(t));
-        if (last - first >= 7) continue; // the model does not say when the array of leases is full
         check((address != 0) == (k != 0), round);
         if (k == 0) continue;
         owners[last & 63] = t;
@@ -303,8 +307,7 @@ describe('lease, many rounds', () => {
       check(mailbox() == published % 8 && word(rx, KRING_HWLEASE) == leased % 8 && word(rx, KRING_LOCK) == 0, round);
     }
     expectTable();
-    check(published > 10000, 0);
-    expectTable();
+    eq(published > 10000, 1);
     eq(seq(self), 0);
     eq(guardsIntact(), 1);
   });

@@ -34,10 +34,11 @@ export const THREAD_SIZE = 10240;
 export const THREAD_MAX = 64;
 
 export const THREAD_FREE = 0;
-export const THREAD_CLAIMED = 1;
+export const THREAD_CLAIMED = 1; // being set up; the bits from THREAD_CLAIM_SHIFT on are the token
 export const THREAD_LIVE = 2;
 export const THREAD_LEAVING = 3; // has said that it ends
-export const THREAD_LEFT = 4; // the control thread has heard it
+export const THREAD_LEFT = 4; // the control thread knows that it has ended
+export const THREAD_CLAIM_SHIFT = 3;
 
 export const REQ_IDLE = 0;
 export const REQ_POSTED = 1;

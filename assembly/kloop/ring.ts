@@ -170,17 +170,17 @@ function rxActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     }
     head = csbHead(atok);
     cur = csbCur(atok);
-    if (hwtail == ringPrev(head, n)) {
-      // full of packets that the guest has not taken yet
-      if (mode != KLOOP_MODE_NOTIFY) break;
-      csbKernNeedKick(ktoa, 1);
-      head = csbHead(atok);
-      cur = csbCur(atok);
-      if (hwtail == ringPrev(head, n)) break;
-      csbKernNeedKick(ktoa, 0);
-      continue;
-    }
-    if (hwtail == load<u32>(kr, KRING_RHEAD) || dry >= 2) break; // nothing more: the port will notify, kicks stay off
+    if (head != load<u32>(kr, KRING_RHEAD)) continue; // slots to give back
+    if (hwtail == head) break; // the guest has nothing: the port will notify, kicks stay off
+    if (hwtail != ringPrev(head, n) && dry < 2) continue;
+    // Full, or nothing more from the port, and the guest holds packets. DIFF: netmap enables kicks only when the ring is
+    // full, so that a sender that waits for a part of it, and the switch, learn of released slots too late or never.
+    if (mode != KLOOP_MODE_NOTIFY) break;
+    csbKernNeedKick(ktoa, 1); // seq-cst: the look at head comes after it
+    head = csbHead(atok);
+    cur = csbCur(atok);
+    if (head == load<u32>(kr, KRING_RHEAD)) break;
+    csbKernNeedKick(ktoa, 0);
   }
   if (some && irqs && csbApplNeedKick(atok)) raise(loop, kr, vector);
   return result;

@@ -1,5 +1,6 @@
 // Which port's txsync and rxsync a kring has (netmap's kring->nm_sync), and one ring of NIOCTXSYNC and NIOCRXSYNC.
 import { KRING_DIR, KRING_KIND, KRING_RING, PORT_KIND_PIPE, PORT_KIND_VALE, STAT_SYNCS, THREAD_ID } from '../abi/arena';
+import { EIO } from '../abi/errno';
 import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX } from '../abi/netmap';
 import { pipeRxsync, pipeTxsync } from '../port/pipe';
 import { kringAcquire, kringFinalize, kringReinit, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
@@ -27,6 +28,10 @@ export function ringSync(kr: usize, self: usize): i32 {
   const error = kringAcquire(kr, load<u32>(self, THREAD_ID));
   if (error != 0) return error;
   const ring: usize = load<u32>(kr, KRING_RING);
+  if (ring == 0) {
+    kringRelease(kr);
+    return -EIO; // the port was closed under its user, by the end of the host
+  }
   const head = load<u32>(ring, NETMAP_RING_HEAD); // read once
   const cur = load<u32>(ring, NETMAP_RING_CUR);
   const tx = load<u32>(kr, KRING_DIR) == NR_TX;

@@ -74,9 +74,14 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
           refused++;
           statAdd(kr, STAT_DROP_TOO_LONG, 1);
         } else {
-          slot = ringSlots + <usize>r * NETMAP_SLOT_SIZE;
-          delivered++;
-          bytes += packetLength(e);
+          slot = ringSlots + <usize>(r & ~COPY_FAULT) * NETMAP_SLOT_SIZE;
+          if (r & COPY_FAULT) {
+            refused++;
+            statAdd(kr, STAT_DROP_BAD_SLOT, 1);
+          } else {
+            delivered++;
+            bytes += packetLength(e);
+          }
         }
         e += <usize>(w >> 48) * SCRATCH_ENTRY_SIZE;
       }
@@ -122,9 +127,14 @@ export function copyMerged(kr: usize, dkr: usize, scratch: usize, u: u32, b: u32
       statAdd(kr, STAT_DROP_TOO_LONG, 1);
       continue;
     }
-    j = r;
-    delivered++;
-    bytes += packetLength(e);
+    j = r & ~COPY_FAULT;
+    if (r & COPY_FAULT) {
+      refused++;
+      statAdd(kr, STAT_DROP_BAD_SLOT, 1);
+    } else {
+      delivered++;
+      bytes += packetLength(e);
+    }
   }
   account(kr, dkr, packets, delivered, refused, bytes);
   return j;
@@ -140,10 +150,12 @@ function nextRunOf(scratch: usize, run: u32): u32 {
 
 const COPY_NO_SPACE: u32 = 0xffffffff;
 const COPY_REFUSED: u32 = 0xfffffffe;
+const COPY_FAULT: u32 = 0x10000; // above any slot index
 
 /**
  * Copies one packet of any number of slots into the leased range, from slot j on. Returns the slot after it, or
- * COPY_NO_SPACE, or COPY_REFUSED when a fragment does not fit a buffer; then nothing was used.
+ * COPY_NO_SPACE, or COPY_REFUSED when a fragment does not fit a buffer; then nothing was used. COPY_FAULT is added when
+ * the receiver has put a bad index into one of the slots: they are used up then, and all empty.
  */
 function copyFragments(dkr: usize, e: usize, j: u32, lease: usize): u32 {
   const n = load<u32>(dkr, KRING_NSLOTS);
@@ -158,22 +170,25 @@ function copyFragments(dkr: usize, e: usize, j: u32, lease: usize): u32 {
   for (let f: u32 = 0; f < frags; f++) {
     if (<u32>load<u16>(e + <usize>f * SCRATCH_ENTRY_SIZE, SCRATCH_LEN) > bufSize) return COPY_REFUSED;
   }
+  const start = j;
+  let faults: u32 = 0;
   for (let f: u32 = 0; f < frags; f++) {
     const src = e + <usize>f * SCRATCH_ENTRY_SIZE;
     const slot = ringSlots + <usize>j * NETMAP_SLOT_SIZE;
     const idx = load<u32>(slot); // the receiver's: read once
-    let len = <u32>load<u16>(src, SCRATCH_LEN);
-    if (idx - 2 < bufLimit) {
-      packetCopy(bufBase + <usize>idx * bufSize, load<u32>(src, SCRATCH_ADDR), len);
-    } else {
-      len = 0;
-      statAddShared(dkr, STAT_BAD_SLOT, 1);
-    }
+    const len = <u32>load<u16>(src, SCRATCH_LEN);
+    if (idx - 2 < bufLimit) packetCopy(bufBase + <usize>idx * bufSize, load<u32>(src, SCRATCH_ADDR), len);
+    else faults++;
     const more: u32 = f + 1 < frags ? NS_MOREFRAG : 0;
     store<u32>(slot, len | (((frags << NS_RFRAGS_SHIFT) | more) << 16), NETMAP_SLOT_LEN);
     j = ringNext(j, n);
   }
-  return j;
+  if (faults == 0) return j;
+  statAddShared(dkr, STAT_BAD_SLOT, faults);
+  for (let k = start; k != j; k = ringNext(k, n)) {
+    store<u32>(ringSlots + <usize>k * NETMAP_SLOT_SIZE, 0, NETMAP_SLOT_LEN);
+  }
+  return j | COPY_FAULT;
 }
 
 function packetLength(e: usize): u64 {

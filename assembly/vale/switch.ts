@@ -10,6 +10,8 @@ import {
   KRING_RHEAD,
   KRING_RING,
   PORT_BRIDGE,
+  SCRATCH_ENTRY_SIZE,
+  SCRATCH_FRAGS,
   STAT_BAD_SLOT,
   STAT_DROP_NO_PORT,
   THREAD_SCRATCH,
@@ -31,13 +33,20 @@ export function valeTxsync(kr: usize, self: usize): void {
   while (load<u32>(kr, KRING_HWCUR) != head) {
     const count = valeGather(kr, scratch, head);
     if (!attached) {
-      statAdd(kr, STAT_DROP_NO_PORT, count);
+      statAdd(kr, STAT_DROP_NO_PORT, packetCount(scratch, count));
       continue;
     }
     valeClassify(kr, port, scratch, count, load<u32>(kr, KRING_INDEX), self);
     valeDeliver(kr, port, scratch, count, self);
   }
   store<u32>(kr, ringPrev(head, n), KRING_HWTAIL);
+}
+
+/** How many packets `count` gathered entries are. */
+function packetCount(scratch: usize, count: u32): u32 {
+  let packets: u32 = 0;
+  for (let i: u32 = 0; i < count; packets++) i += load<u16>(scratch + <usize>i * SCRATCH_ENTRY_SIZE, SCRATCH_FRAGS);
+  return packets;
 }
 
 /** Takes the released slots back and shows what the switch has delivered. */

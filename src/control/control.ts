@@ -7,7 +7,10 @@ import {
   KRING_WAITERS,
   PORT_KIND_VALE,
   SCRATCH_SIZE,
+  THREAD_CLAIM_SHIFT,
+  THREAD_CLAIMED,
   THREAD_FREE,
+  THREAD_LEFT,
   THREAD_MAX,
   THREAD_SCRATCH,
   THREAD_SIZE,
@@ -131,15 +134,21 @@ export class Control {
     if (!this.#tokens.delete(token)) return;
     for (let tid = 1; tid < THREAD_MAX; tid++) {
       const record = this.arena.threadPtr(tid);
-      if (this.arena.load(record + THREAD_STATE) === THREAD_FREE) continue;
-      if (this.arena.load(record + THREAD_TOKEN) === token) void this.reapThread(tid);
+      const state = this.arena.load(record + THREAD_STATE);
+      const killedEarly = state === (THREAD_CLAIMED | (token << THREAD_CLAIM_SHIFT));
+      if (killedEarly || (state !== THREAD_FREE && this.arena.load(record + THREAD_TOKEN) === token)) {
+        void this.reapThread(tid);
+      }
     }
   }
 
-  /** Releases what the dead thread held, at once, and then closes what it had open. */
-  reapThread(tid: number): Promise<unknown> {
+  /** Releases what the dead thread held, at once, and then closes what it had open. Once: its id may be taken again soon. */
+  async reapThread(tid: number): Promise<void> {
+    const state = this.arena.threadPtr(tid) + THREAD_STATE;
+    if (this.arena.load(state) === THREAD_LEFT) return;
+    this.arena.store(state, THREAD_LEFT); // no more requests are taken from it
     this.#releaseLocks(tid);
-    return this.call(tid, 'exit', {});
+    await this.call(tid, 'exit', {});
   }
 
   #releaseLocks(tid: number): void {
@@ -179,7 +188,9 @@ export class Control {
     const scratch = this.arena.load(record + THREAD_SCRATCH);
     if (scratch !== 0) this.arena.free(scratch);
     this.#requests.forget(record);
-    this.arena.wasm.memZero(record, THREAD_SIZE);
+    this.arena.u8.fill(0, record, record + THREAD_STATE);
+    this.arena.u8.fill(0, record + THREAD_STATE + 4, record + THREAD_SIZE);
+    this.arena.store(record + THREAD_STATE, THREAD_FREE); // last: from here on somebody may claim it
   }
 
   /** If the dead thread was a loop worker, another one takes its loops. */

@@ -40,6 +40,11 @@ export class LoopWorkers {
     return this.#workers.some(({ thread }) => this.#arena.threadPtr(thread) === record);
   }
 
+  /** Ends the worker with this record as a crash would. */
+  terminate(record: number): void {
+    this.#workers.find(({ thread }) => this.#arena.threadPtr(thread) === record)?.handle.terminate();
+  }
+
   get lostWakeups(): number {
     return this.#arena.counter(this.#shared + 8);
   }

@@ -20,9 +20,11 @@ import {
   KRING_RHEAD,
   KRING_RING,
   KRING_RTAIL,
+  KRING_RUN,
   KRING_SIZE,
   KRING_STOP,
   KRING_STOPPED,
+  KRING_WAITERS,
   LEASE_SIZE,
   NETMAP_RING_BUF_OFS,
   NETMAP_RING_CUR,
@@ -197,7 +199,16 @@ export class Adapter {
 
   setMode(kring: Kring, on: boolean): void {
     this.#arena.store(kring.ptr + KRING_MODE, on ? 1 : 0);
-    this.#arena.store(kring.ptr + KRING_STOP, on ? 0 : KRING_STOPPED);
+    this.#arena.store(kring.ptr + KRING_STOP, on ? KRING_RUN : KRING_STOPPED);
+    if (!on) this.#wakeWaiters(kring);
+  }
+
+  /** Waits of other threads for a ring that has been stopped end with POLLERR. */
+  #wakeWaiters({ ptr }: Kring): void {
+    const waiters = Atomics.load(this.#arena.u64, (ptr + KRING_WAITERS) >>> 3);
+    for (let id = 0n, left = waiters; left !== 0n; id++, left >>= 1n) {
+      if (left & 1n) this.#arena.wasm.threadWake(this.#arena.threadPtr(Number(id)));
+    }
   }
 
   /** Gives the private memory back and leaves the region; true when that was its last user, and the region is gone too. */

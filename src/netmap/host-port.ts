@@ -6,7 +6,6 @@ import {
   KRING_LOOP,
   KRING_PEER,
   KRING_STATS,
-  KRING_WAITERS,
   PORT_KIND_PIPE,
   STAT_BAD_SLOT,
   STAT_BYTES,
@@ -124,17 +123,15 @@ export class HostPort extends NetmapPort {
 
   override subscribe(on: boolean): void {
     this.#waits += on ? 1 : -1;
-    if (this.#waits !== (on ? 1 : 0)) return;
-    const { arena, id } = this.waiting;
-    const bit = 1n << BigInt(id);
-    for (const kring of [...this.#tx, ...this.#rx]) {
-      const word = (kring + KRING_WAITERS) >>> 3;
-      if (on) Atomics.or(arena.u64, word, bit);
-      else if (this.isOpen) Atomics.and(arena.u64, word, ~bit);
-    }
+    if (this.#waits === (on ? 1 : 0) && this.isOpen) this.#watch(on);
+  }
+
+  #watch(on: boolean): void {
+    for (const kring of [...this.#tx, ...this.#rx]) this.waiting.watch(kring, on);
   }
 
   protected override async doClose(): Promise<void> {
+    if (this.#waits !== 0) this.#watch(false); // now: later the rings may be somebody else's
     this.waiting.wake(); // waits of this port end with POLLERR
     await this.#close();
   }

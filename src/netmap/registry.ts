@@ -96,8 +96,9 @@ export class Registry {
     return [...this.adapters.values()].flatMap((adapter) => adapter.krings);
   }
 
+  /** The bridge that an adapter is on, or the parent that a pipe hangs on. */
   bridgeOf(adapter: Adapter): Bridge | undefined {
-    return this.#bridgeOf.get(adapter);
+    return this.#bridgeOf.get(this.#pipes.get(adapter)?.parent ?? adapter);
   }
 
   /**
@@ -220,7 +221,10 @@ export class Registry {
       this.#pipeCount.set(parent, count + 1);
     } catch (error) {
       for (const adapter of made) this.#destroyAdapter(adapter);
-      if (created) this.#remove(parent);
+      if (created) {
+        this.#bridgeOf.get(parent)?.detach(parent);
+        this.#remove(parent);
+      }
       throw error;
     }
     const [a, b] = made;

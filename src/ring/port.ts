@@ -113,6 +113,8 @@ export abstract class NetmapPort implements Pollable {
    */
   async send(frame: Uint8Array, options: PollOptions = {}): Promise<void> {
     while (!this.trySend(frame)) {
+      // A frame may need more slots than are free: wait for more than there are now.
+      for (const ring of this.txRings) ring.cur = ring.tail;
       const ready = await this.poll(POLLOUT, options);
       if (ready & POLLERR) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
       if (ready === 0) throw netmapError('ETIMEDOUT', 'no room in the ring', { op: 'send', port: this.name });

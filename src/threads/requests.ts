@@ -8,7 +8,6 @@ import {
   REQ_TAKEN,
   THREAD_ATTENTION,
   THREAD_LEAVING,
-  THREAD_LEFT,
   THREAD_LIVE,
   THREAD_MAX,
   THREAD_REQ_DATA,
@@ -143,11 +142,10 @@ export class RequestServer {
     const arena = this.#arena;
     for (let tid = CONTROL_THREAD + 1; tid < THREAD_MAX; tid++) {
       const record = arena.threadPtr(tid);
-      if (arena.load(record + THREAD_STATE) === THREAD_LEAVING) {
-        arena.store(record + THREAD_STATE, THREAD_LEFT);
-        this.#onLeave(tid);
-        continue;
-      }
+      const state = arena.load(record + THREAD_STATE);
+      if (state === THREAD_LEAVING) this.#onLeave(tid);
+      // What a dead thread has asked for last is not done any more: its end has been queued.
+      if (state !== THREAD_LIVE) continue;
       if (arena.load(record + THREAD_REQ_STATE) !== REQ_POSTED) continue;
       arena.store(record + THREAD_REQ_STATE, REQ_TAKEN);
       const { op, args } = read(arena, record) as { op: string; args: unknown };

@@ -4,8 +4,10 @@
 // sleepers, so an event between `seen` and the sleep is never lost (tests/model/waiter.pml).
 
 import {
+  KRING_WAITERS,
   THREAD_ARENA,
   THREAD_ATTENTION,
+  THREAD_CLAIM_SHIFT,
   THREAD_CLAIMED,
   THREAD_FREE,
   THREAD_ID,
@@ -46,6 +48,8 @@ export class Thread {
   readonly #seq: number;
   readonly #localWaits = new Set<LocalWait>();
   readonly #services = new Set<() => void>();
+  /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
+  readonly #watched = new Map<number, number>();
   #serving = false;
 
   private constructor(arena: Arena, id: number, canBlock: boolean) {
@@ -61,9 +65,11 @@ export class Thread {
    * @throws NetmapError EAGAIN when all 63 records are taken
    */
   static claim(arena: Arena, token: number, canBlock: boolean): Thread {
+    // The token comes with the claim: whoever is killed between the two would leave a record that nobody can free.
+    const claimed = THREAD_CLAIMED | (token << THREAD_CLAIM_SHIFT);
     for (let id = 1; id < THREAD_MAX; id++) {
       const ptr = arena.threadPtr(id);
-      if (Atomics.compareExchange(arena.u32, (ptr + THREAD_STATE) >>> 2, THREAD_FREE, THREAD_CLAIMED) !== THREAD_FREE) {
+      if (Atomics.compareExchange(arena.u32, (ptr + THREAD_STATE) >>> 2, THREAD_FREE, claimed) !== THREAD_FREE) {
         continue;
       }
       arena.store(ptr + THREAD_ID, id);
@@ -171,6 +177,20 @@ export class Thread {
     });
     this.#pending = { seen, promise };
     return promise;
+  }
+
+  /**
+   * Turns notifications of a ring to this thread on and off. Several ports of a thread may have one ring open, so waits
+   * are counted, and the last one turns them off.
+   */
+  watch(kring: number, on: boolean): void {
+    const waits = (this.#watched.get(kring) ?? 0) + (on ? 1 : -1);
+    if (waits === 0) this.#watched.delete(kring);
+    else this.#watched.set(kring, waits);
+    const bit = 1n << BigInt(this.id);
+    const word = (kring + KRING_WAITERS) >>> 3;
+    if (on && waits === 1) Atomics.or(this.arena.u64, word, bit);
+    else if (waits === 0) Atomics.and(this.arena.u64, word, ~bit);
   }
 
   /** Unshared memory: nobody else can wake this thread, so calls that may have moved a ring end with this. */

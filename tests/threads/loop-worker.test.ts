@@ -1,0 +1,71 @@
+// The loop workers of a host: one that dies is replaced, and its guests go on where they were.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { POLLIN } from '../../src/abi.js';
+import { Control } from '../../src/control/control.js';
+import type { GuestInfo } from '../../src/control/guest-record.js';
+import { makeMachine } from '../../src/control/window.js';
+import { PtnetDriver } from '../../src/ptnet/driver.js';
+import type { NetmapPort } from '../../src/ring/port.js';
+
+const MEMORY = 256 << 20;
+const FRAME = new Uint8Array(60).fill(0xff, 0, 6);
+
+async function guestPort(control: Control, spec: string): Promise<NetmapPort> {
+  const tid = control.thread.id;
+  const { id } = (await control.call(tid, 'createGuest', { options: {} })) as GuestInfo;
+  await control.call(tid, 'passthrough', { id, spec, options: { loop: 'notify' } });
+  const info = (await control.call(tid, 'bindGuest', { id })) as GuestInfo;
+  const guest = control.guest(id);
+  const path = {
+    ioRead: ({ index, offset, size }: { index: number; offset: number; size: 1 | 2 | 4 }) =>
+      guest.functionAt(index).ioRead(offset, size),
+    ioWrite: (a: { index: number; offset: number; size: 1 | 2 | 4; value?: number }) =>
+      guest.functionAt(a.index).ioWrite(a.offset, a.size, a.value ?? 0),
+  };
+  return PtnetDriver.probe(makeMachine(control.thread, path, info).machine)[0].open();
+}
+
+test('a loop worker that dies is replaced, and the guests that it served go on', { timeout: 60_000 }, async () => {
+  const control = await Control.create({ threads: 1, memorySize: MEMORY });
+  try {
+    const a = await guestPort(control, 'netmap:p{1');
+    const b = await guestPort(control, 'netmap:p}1');
+    for (let round = 0; round < 5; round++) {
+      await a.send(FRAME);
+      assert.equal(await b.poll(POLLIN, { timeout: 10_000 }), POLLIN, `round ${round}`);
+      assert.equal(b.recv().length, 1);
+      const dead = control.workers.next();
+      control.workers.terminate(dead);
+      for (let i = 0; i < 500 && (control.workers.count === 0 || control.workers.has(dead)); i++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      assert.equal(control.workers.count, 1);
+    }
+    assert.equal(control.workers.lostWakeups, 0);
+  } finally {
+    await control.close();
+  }
+});
+
+test('an answer longer than the request slot arrives whole', { timeout: 60_000 }, async () => {
+  const control = await Control.create({ memorySize: 1 << 30 });
+  try {
+    const tid = control.thread.id;
+    for (let i = 0; i < 60; i++) {
+      await control.call(tid, 'open', { spec: `vale0:p${i}`, options: { txSlots: 16, rxSlots: 16 } });
+    }
+    const { arena } = control;
+    const handle = { memory: arena.memory, module: arena.module, arena: arena.ptr, token: control.newToken() };
+    const worker = new Worker(new URL('./inspect-worker.js', import.meta.url), { workerData: handle });
+    const [ports, again] = await new Promise<[number, number]>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    assert.deepEqual([ports, again], [60, 60]);
+    await new Promise((resolve) => worker.once('exit', resolve));
+  } finally {
+    await control.close();
+  }
+});
