@@ -9,6 +9,7 @@ export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writ
 export type { LoopMode } from './kloop/loop.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { OpenOptions } from './netmap/register.js';
+export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
 export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';

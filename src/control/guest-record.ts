@@ -5,12 +5,18 @@ import { netmapError } from '../errors.js';
 import type { LoopMode } from '../kloop/loop.js';
 import type { ArenaOwner, MemoryRange } from '../memory/arena.js';
 import type { OpenPort } from '../netmap/register.js';
-import { PtnetDevice } from '../ptnet/device.js';
+import { PtnetDevice, type Translate } from '../ptnet/device.js';
 import { PtnetMemdev } from '../ptnet/memdev.js';
 
 export interface GuestOptions {
   /** Bytes of RAM: three pages a device. Default 384 KiB, for 32 devices. */
   readonly ramSize?: number;
+  /**
+   * For an embedder whose guest has RAM of its own in the host's memory: turns a guest-physical range into an address
+   * there, or refuses it with undefined. No RAM is then made. Asked each time that the guest writes a CSB address.
+   * Control thread only.
+   */
+  readonly translate?: Translate;
 }
 
 /** A PCI function as the guest's thread needs to know it; plain data. */
@@ -41,14 +47,18 @@ export class GuestRecord {
   /** Record of the thread that the guest runs in. */
   thread: number;
 
-  constructor(arena: ArenaOwner, id: number, thread: number, { ramSize = DEFAULT_RAM }: GuestOptions) {
-    if (!Number.isSafeInteger(ramSize) || ramSize < NETMAP_PAGE_SIZE || ramSize > 1 << 30) {
+  readonly #translate: Translate;
+
+  constructor(arena: ArenaOwner, id: number, thread: number, options: GuestOptions) {
+    const { translate, ramSize = translate ? 0 : DEFAULT_RAM } = options;
+    if (!translate && (!Number.isSafeInteger(ramSize) || ramSize < NETMAP_PAGE_SIZE || ramSize > 1 << 30)) {
       throw netmapError('EINVAL', `ramSize ${ramSize} is not within 4 KiB..1 GiB`, { op: 'createGuest' });
     }
     this.#arena = arena;
     this.id = id;
     this.thread = thread;
-    this.ram = { base: arena.allocRegion(ramSize, `RAM of guest ${id}`), size: ramSize };
+    this.ram = { base: translate ? 0 : arena.allocRegion(ramSize, `RAM of guest ${id}`), size: ramSize };
+    this.#translate = translate ?? ((gpa, length) => this.#ramAddress(gpa, length));
   }
 
   get devices(): PtnetDevice[] {
@@ -60,7 +70,7 @@ export class GuestRecord {
     const device = new PtnetDevice(this.#arena, open, {
       mode,
       mac,
-      translate: (gpa, length) => this.#translate(gpa, length),
+      translate: this.#translate,
       threads: () => ({ loop: mode === 'direct' ? this.thread : loopThread(), guest: this.thread }),
     });
     const { region } = open.adapter;
@@ -95,10 +105,10 @@ export class GuestRecord {
 
   destroy(): void {
     for (const device of this.devices) device.destroy();
-    this.#arena.freeRegion(this.ram.base);
+    if (this.ram.size !== 0) this.#arena.freeRegion(this.ram.base);
   }
 
-  #translate(gpa: number, length: number): number | undefined {
+  #ramAddress(gpa: number, length: number): number | undefined {
     const at = gpa - RAM_GPA;
     return at >= 0 && at + length <= this.ram.size ? this.ram.base + at : undefined;
   }

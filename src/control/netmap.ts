@@ -19,7 +19,7 @@ import { Thread } from '../threads/thread.js';
 import { Control, type Inspection, type NetmapOptions } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import type { PassthroughOptions } from './operations.js';
-import { type IoPath, makeMachine } from './window.js';
+import { type GuestMachine, type IoPath, makeMachine } from './window.js';
 
 /** Can be posted to a worker, where `Netmap.attach` gives the same host. */
 export interface NetmapHandle {
@@ -63,7 +63,8 @@ export class Netmap {
   readonly #backend: Backend;
   readonly #control: Control | undefined;
   readonly #ports = new Set<HostPort>();
-  readonly #stops: (() => void)[] = [];
+  /** Machines of guests in this thread, by the guest's id. */
+  readonly #machines = new Map<number, GuestMachine>();
   #closed = false;
 
   private constructor(backend: Backend, control?: Control) {
@@ -160,6 +161,8 @@ export class Netmap {
       machine: () => this.#machine(id),
       handle: (worker) => ({ netmap: this.handle(worker), guest: id }),
       close: async () => {
+        this.#machines.get(id)?.disconnect();
+        this.#machines.delete(id);
         await this.#call('closeGuest', { id });
       },
     };
@@ -167,9 +170,10 @@ export class Netmap {
 
   async #machine(id: number): Promise<PtnetMachine> {
     const info = (await this.#call('bindGuest', { id })) as GuestInfo;
-    const { machine, stop } = makeMachine(this.#backend.thread, this.#backend.path, info);
-    this.#stops.push(stop);
-    return machine;
+    this.#machines.get(id)?.stop();
+    const made = makeMachine(this.#backend.thread, this.#backend.path, info);
+    this.#machines.set(id, made);
+    return made.machine;
   }
 
   /** Ports, bridges with their forwarding tables, regions with their free objects, guests, counters: live. */
@@ -212,7 +216,7 @@ export class Netmap {
     if (this.#closed) return;
     for (const port of [...this.#ports]) await port.close();
     this.#closed = true;
-    for (const stop of this.#stops.splice(0)) stop();
+    for (const machine of this.#machines.values()) machine.disconnect();
     await this.#backend.close();
   }
 

@@ -38,7 +38,7 @@ async function passthrough(
   const mac = options.mac === undefined ? control.newMac() : Uint8Array.from(options.mac);
   if (mac.length !== 6) throw netmapError('EINVAL', 'a MAC address has 6 bytes', { op: 'passthrough', port: spec });
   const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
-  const open = await control.ports.open(spec, { ...options, flags }, control.thread.id);
+  const open = await control.ports.open(spec, { ...options, flags }, control.thread.id, id);
   try {
     let worker = 0;
     guest.addDevice(open, mode, mac, () => {

@@ -1,7 +1,7 @@
 // The host's glue in the thread that a guest runs in: what a hypervisor does for a virtual CPU. Register accesses go to
 // the device model (in the control thread), doorbells straight to the kernel loop, interrupts to the guest's handlers.
 
-import { KLOOP_IRQ_PENDING, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
+import { KLOOP_GUEST, KLOOP_IRQ_PENDING, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
 import type { PciFunction, PtnetMachine } from '../ptnet/driver-machine.js';
 import type { Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
@@ -30,7 +30,9 @@ class FunctionWindow implements PciFunction {
   readonly #path: IoPath;
   readonly #id: number;
   readonly #index: number;
-  readonly #loop: number;
+  /** Address of the device's struct kloop, 0 = none. */
+  #loop: number;
+  readonly #isDevice: boolean;
   #handler: ((vector: number) => void) | undefined;
 
   constructor(thread: Thread, path: IoPath, id: number, index: number, info: FunctionInfo) {
@@ -43,6 +45,7 @@ class FunctionWindow implements PciFunction {
     this.#id = id;
     this.#index = index;
     this.#loop = info.loop;
+    this.#isDevice = info.loop !== 0;
   }
 
   ioRead(offset: number, size: 1 | 2 | 4): number {
@@ -50,7 +53,8 @@ class FunctionWindow implements PciFunction {
   }
 
   ioWrite(offset: number, size: 1 | 2 | 4, value: number): void {
-    if (this.#loop !== 0 && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
+    if (this.#isDevice && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
+      if (this.#loop === 0) return;
       const { arena, ptr } = this.#thread;
       arena.wasm.kloopKick(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2, ptr);
       this.#thread.service(); // direct mode: the loop runs here and now
@@ -63,10 +67,17 @@ class FunctionWindow implements PciFunction {
     this.#handler = handler;
   }
 
-  /** Delivers the interrupts that are pending. */
+  /** The guest is gone, and the memory of its kernel loop may be somebody else's. */
+  disconnect(): void {
+    this.#loop = 0;
+  }
+
+  /** Delivers the interrupts that are pending, if they are still this thread's. */
   deliver(): void {
     if (this.#loop === 0) return;
-    const { u32 } = this.#thread.arena;
+    const { arena, ptr } = this.#thread;
+    if (arena.load(this.#loop + KLOOP_GUEST) !== ptr) return;
+    const { u32 } = arena;
     const word = (this.#loop + KLOOP_IRQ_PENDING) >>> 2;
     if (u32[word] === 0) return;
     let pending = Atomics.exchange(u32, word, 0);
@@ -78,12 +89,17 @@ class FunctionWindow implements PciFunction {
   }
 }
 
-/** Builds the machine of a guest that runs in this thread. `stop` ends the delivery of interrupts. */
-export function makeMachine(
-  thread: Thread,
-  path: IoPath,
-  info: GuestInfo,
-): { machine: PtnetMachine; stop: () => void } {
+/** A machine, and how its glue to the host is undone. */
+export interface GuestMachine {
+  readonly machine: PtnetMachine;
+  /** Ends the delivery of interrupts. */
+  stop(): void;
+  /** The same, and doorbells are ignored from now on. */
+  disconnect(): void;
+}
+
+/** Builds the machine of a guest that runs in this thread. */
+export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): GuestMachine {
   const functions = info.functions.map((f, index) => new FunctionWindow(thread, path, info.id, index, f));
   const stop = thread.addService(() => {
     for (const f of functions) f.deliver();
@@ -95,5 +111,9 @@ export function makeMachine(
     wasm: thread.arena.wasm,
     waiting: thread,
   };
-  return { machine, stop };
+  const disconnect = (): void => {
+    stop();
+    for (const f of functions) f.disconnect();
+  };
+  return { machine, stop, disconnect };
 }

@@ -32,6 +32,8 @@ export interface OpenOptions extends PortConfig {
   readonly flags?: number;
   /** NR_REG_NULL opens a null port; otherwise the name says which rings. */
   readonly mode?: number;
+  /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
+  readonly shareRegion?: boolean;
 }
 
 /** Addresses of a bound ring. */
@@ -77,14 +79,19 @@ export interface OpenPort {
 export class PortTable {
   readonly registry: Registry;
   readonly opens = new Map<number, OpenPort>();
+  /** Guests (by id) that adapters are passed through to. */
+  readonly #guestOf = new Map<Adapter, number>();
   #nextFd = 1;
 
   constructor(registry: Registry) {
     this.registry = registry;
   }
 
-  /** Opens a port. A failure leaves nothing behind. @throws NetmapError as REGISTER does */
-  async open(spec: string, options: OpenOptions, owner: number): Promise<OpenPort> {
+  /**
+   * Opens a port for the host, or to pass it through to a guest (its id). A failure leaves nothing behind.
+   * @throws NetmapError as REGISTER does; EBUSY when a guest would see the memory of ports that are not its own
+   */
+  async open(spec: string, options: OpenOptions, owner: number, guest = 0): Promise<OpenPort> {
     const parsed = parsePortSpec(spec);
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
@@ -101,6 +108,7 @@ export class PortTable {
       const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, adapter.tx, mode, parsed.ringId, spec);
       const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, adapter.rx, mode, parsed.ringId, spec);
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
+      if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
       const nifp = this.#makeIf(adapter, tx, rx);
       undo.push(() => adapter.region.freeIf(nifp));
@@ -114,6 +122,7 @@ export class PortTable {
       const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs);
       const open: OpenPort = { fd, adapter, owner, flags, tx, rx, nifp, info };
       this.opens.set(fd, open);
+      if (guest !== 0) this.#guestOf.set(adapter, guest);
       this.registry.bridgeOf(adapter)?.publishActive();
       return open;
     } catch (error) {
@@ -127,11 +136,30 @@ export class PortTable {
     }
   }
 
+  /** A guest sees the whole region of a port: it may hold that guest's ports only, and the other end of a pipe. */
+  #checkSharing(adapter: Adapter, guest: number, spec: string): void {
+    const peer = this.registry.peerOf(adapter);
+    for (const { adapter: other } of this.opens.values()) {
+      if (other.region !== adapter.region || other === adapter || other === peer) continue;
+      if ((this.#guestOf.get(other) ?? 0) === guest) continue;
+      const { memId } = adapter.region;
+      throw netmapError(
+        'EBUSY',
+        `region ${memId} also holds '${other.name}', which a guest must not share (shareRegion)`,
+        {
+          op: 'open',
+          port: spec,
+        },
+      );
+    }
+  }
+
   async close(fd: number): Promise<void> {
     const open = this.opens.get(fd);
     if (!open) return;
     this.opens.delete(fd);
     const { adapter } = open;
+    if (![...this.opens.values()].some((other) => other.adapter === adapter)) this.#guestOf.delete(adapter);
     const idle: Kring[] = [];
     for (const kring of [...open.tx, ...open.rx]) {
       kring.users--;

@@ -207,7 +207,7 @@ export class PtnetDevice {
     if (address === 0) return 0;
     const length = CSB_ENTRY_SIZE * this.vectors;
     const mapped = this.#options.translate(address, length);
-    if (mapped === undefined || mapped % CSB_ENTRY_SIZE !== 0) return 0;
+    if (mapped === undefined || !Number.isSafeInteger(mapped) || mapped % CSB_ENTRY_SIZE !== 0) return 0;
     return mapped;
   }
 
