@@ -28,16 +28,9 @@ export class GuestPort extends NetmapPort {
   readonly #driver: PtnetDriver;
   readonly #tx: readonly GuestKring[];
   readonly #rx: readonly GuestKring[];
-  readonly #kick: (kring: GuestKring) => void;
   readonly #release: () => void;
 
-  constructor(
-    driver: PtnetDriver,
-    tx: readonly GuestKring[],
-    rx: readonly GuestKring[],
-    kick: (kring: GuestKring) => void,
-    release: () => void,
-  ) {
+  constructor(driver: PtnetDriver, tx: readonly GuestKring[], rx: readonly GuestKring[], release: () => void) {
     super();
     this.name = driver.name;
     this.memId = driver.memId;
@@ -48,7 +41,6 @@ export class GuestPort extends NetmapPort {
     this.#rx = rx;
     this.txRings = tx.map(({ ring }) => ring);
     this.rxRings = rx.map(({ ring }) => ring);
-    this.#kick = kick;
     this.#release = release;
   }
 
@@ -60,7 +52,7 @@ export class GuestPort extends NetmapPort {
     if (!this.isOpen) return -EIO;
     const { ptnetRxsync } = this.#driver.machine.wasm;
     for (const kring of this.#rx) {
-      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#kick(kring);
+      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#driver.kick(kring);
     }
     return 0;
   }
@@ -74,7 +66,7 @@ export class GuestPort extends NetmapPort {
     if (!this.isOpen) return -EIO;
     const { ptnetTxsync } = this.#driver.machine.wasm;
     for (const kring of this.#tx) {
-      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#kick(kring);
+      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#driver.kick(kring);
     }
     return 0;
   }

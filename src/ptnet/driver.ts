@@ -75,6 +75,8 @@ export class PtnetDriver {
   readonly #nifp: NetmapIf;
   #krings: { tx: GuestKring[]; rx: GuestKring[] } | undefined;
   #users = 0;
+  #netmapPorts = 0;
+  readonly #modeListeners = new Set<() => void>();
   #attached = true;
 
   /** Finds the ptnet devices on the bus and attaches to each. @throws NetmapError as the constructor */
@@ -131,17 +133,51 @@ export class PtnetDriver {
    * @throws NetmapError with the errno that PTCTL returned
    */
   open(): NetmapPort {
+    const { tx, rx } = this.acquire();
+    this.#netmapPorts++;
+    this.#tellMode();
+    return new GuestPort(this, tx, rx, () => {
+      this.#netmapPorts--;
+      this.release();
+      this.#tellMode();
+    });
+  }
+
+  /** Whether netmap applications have the rings; the interface mode leaves them alone meanwhile. */
+  get netmapMode(): boolean {
+    return this.#netmapPorts !== 0;
+  }
+
+  /** Calls back when netmap mode begins and when it ends; the returned function takes that back. */
+  onModeChange(listener: () => void): () => void {
+    this.#modeListeners.add(listener);
+    return () => this.#modeListeners.delete(listener);
+  }
+
+  #tellMode(): void {
+    for (const listener of this.#modeListeners) listener();
+  }
+
+  /** One more user of the rings; the first one starts the host's kernel loop. @throws NetmapError as open */
+  acquire(): { tx: readonly GuestKring[]; rx: readonly GuestKring[] } {
     if (!this.#attached) throw this.#error('ENXIO', 'the driver is detached');
     if (this.#users === 0) this.#start();
     this.#users++;
-    const { tx, rx } = this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
-    return new GuestPort(
-      this,
-      tx,
-      rx,
-      (kring) => this.#kick(kring),
-      () => this.#release(),
-    );
+    return this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
+  }
+
+  /** One user less; the last one stops the host's kernel loop. */
+  release(): void {
+    this.#users--;
+    if (this.#users !== 0 || !this.#attached) return;
+    this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
+    this.#krings = undefined;
+  }
+
+  /** Rings the doorbell of a ring. */
+  kick(kring: GuestKring): void {
+    this.kicks++;
+    this.#device.ioWrite(kring.doorbell, 4, 1);
   }
 
   /** Stops the device and forgets the CSB (detach, shutdown). Open ports are closed by their owners. */
@@ -173,13 +209,6 @@ export class PtnetDriver {
     this.#krings = { tx, rx };
   }
 
-  #release(): void {
-    this.#users--;
-    if (this.#users !== 0 || !this.#attached) return;
-    this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
-    this.#krings = undefined;
-  }
-
   /** Krings of one direction. `hostBefore`: host rings in the directory before them. An entry of 0 is no ring. */
   #makeKrings(first: number, count: number, hostBefore: number): GuestKring[] {
     const { views, ram } = this.machine;
@@ -204,11 +233,6 @@ export class PtnetDriver {
       set(GKRING_KTOA, ktoa);
       return { ptr, doorbell: PTNET_IO_KICK_BASE + 4 * i, ring, atok, ktoa };
     });
-  }
-
-  #kick(kring: GuestKring): void {
-    this.kicks++;
-    this.#device.ioWrite(kring.doorbell, 4, 1);
   }
 
   /** High halves first: the write of a low half takes effect. Guest-physical addresses count from the start of RAM. */

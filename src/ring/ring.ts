@@ -137,8 +137,8 @@ export class NetmapRing {
   advance(count: number): void {
     let i = this.head + count;
     if (i >= this.numSlots) i -= this.numSlots;
+    this.cur = i; // first: head must never be seen beyond cur, by a thread that syncs at this moment
     this.head = i;
-    this.cur = i;
   }
 
   slot(i: number): NetmapSlot {

@@ -1,0 +1,132 @@
+// The command `ptnet`: arguments in, exit code out. 0 = all programs ended well, 1 = one failed, 2 = bad usage.
+
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import {
+  addRunOptions,
+  bridgeCommand,
+  bridgeOptions,
+  commanderText,
+  pktGenCommand,
+  pktGenOptions,
+  type RunOptions,
+} from './arguments.js';
+import { UsageError, usage } from './errors.js';
+import type { ProgramSpec } from './programs/options.js';
+import { Display } from './report.js';
+import { Run } from './run.js';
+import { makeProgram, parseProgram } from './spec.js';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+const RUN_HELP = `
+A program is 'pkt-gen …' or 'bridge …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to which the ports are
+passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own.
+
+Programs start in order, each once the one before has its ports open. A receiver or a bridge ends one second after
+traffic has stopped; a sender without -n ends when all receivers have ended. Ctrl-C ends the run with its summary.
+
+Examples:
+  $ ptnet run 'guest vale0:b pkt-gen -f rx -n 10000000' 'guest vale0:a pkt-gen -f tx -l 60 -n 10000000'
+  $ ptnet run 'pkt-gen -i netmap:p}1 -f rx' 'pkt-gen -i netmap:p{1 -f tx -n 1000000' --json
+  $ ptnet run 'pkt-gen -i vale1:z -f rx' 'guest vale0:b,vale1:a bridge -i netmap:ptnet0 -i netmap:ptnet1' \\
+      'pkt-gen -i vale0:a -f tx'`;
+
+const PKT_GEN_HELP = `
+Examples:
+  $ ptnet pkt-gen -i vale0:a -f tx -n 10000000
+  $ ptnet pkt-gen -i vale0:a -f tx -R 1000 --duration 5`;
+
+const BRIDGE_HELP = `
+Example:
+  $ ptnet bridge -i vale0:a -i vale1:a --duration 5`;
+
+const MAIN_HELP = `
+Examples:
+  $ ptnet run 'guest vale0:b pkt-gen -f rx -n 10000000' 'guest vale0:a pkt-gen -f tx -l 60 -n 10000000'
+  $ ptnet run --help
+  $ ptnet pkt-gen --help`;
+
+/** Runs the programs; resolves with the exit code. */
+async function runPrograms(specs: readonly ProgramSpec[], options: RunOptions): Promise<number> {
+  const display = new Display(options, process.stdout, process.stderr);
+  const run = new Run(specs, options, display);
+  let asked = false;
+  const onSignal = (): void => {
+    if (asked) process.exit(EXIT_INTERRUPTED); // the second time
+    asked = true;
+    run.stop('interrupted');
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    return (await run.run()) ? 0 : EXIT_FAILED;
+  } finally {
+    display.finish();
+    for (const signal of signals) process.off(signal, onSignal);
+  }
+}
+
+function parsePrograms(texts: readonly string[]): ProgramSpec[] {
+  return texts.map((text, i) => {
+    try {
+      return parseProgram(text);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(error.errno, `${error.message}, in program ${i + 1}: ${text}`, { op: 'run' });
+    }
+  });
+}
+
+function version(): string {
+  return createRequire(import.meta.url)('ptnet/package.json').version;
+}
+
+/** A program that runs alone. */
+function alone(command: Command, options: typeof pktGenOptions | typeof bridgeOptions, help: string): Command {
+  addRunOptions(command).addHelpText('after', help);
+  return command.action(async () => {
+    const spec = makeProgram(process.argv.slice(2).join(' '), null, options(command));
+    process.exitCode = await runPrograms([spec], command.opts<RunOptions>());
+  });
+}
+
+function makeProgramCommand(): Command {
+  const program = new Command('ptnet')
+    .description('netmap programs over pipes, VALE switches and guests with ptnet devices, in one process.')
+    .version(version(), '-V, --version')
+    .addHelpText('after', MAIN_HELP);
+  const run = addRunOptions(new Command('run'))
+    .description('Starts several netmap programs on one host, each in a worker of its own.')
+    .argument('<programs...>', 'programs, each a string')
+    .addHelpText('after', RUN_HELP)
+    .action(async (texts: string[], options: RunOptions) => {
+      process.exitCode = await runPrograms(parsePrograms(texts), options);
+    });
+  program.addCommand(run);
+  program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
+  program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ outputError: () => {} });
+  }
+  return program;
+}
+
+async function main(): Promise<void> {
+  // A reader that has gone (| head) is no error of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILED));
+  const debug = process.argv.includes('--debug');
+  try {
+    if (process.argv.length <= 2) throw usage('no command: see ptnet --help');
+    await makeProgramCommand().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return; // help or version was printed
+    const known = error instanceof CommanderError ? usage(commanderText(error)) : (error as Error);
+    process.stderr.write(`ptnet: ${debug ? known.stack : known.message}\n`);
+    process.exitCode = known instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+  }
+}
+
+await main();

@@ -1,0 +1,71 @@
+// The worker that a program runs in: opens its ports, on the host or in a guest, runs it, and closes them when the main
+// thread has read their counters.
+
+import { once } from 'node:events';
+import { parentPort } from 'node:worker_threads';
+import { Netmap, type NetmapHandle, type NetmapPort, PtnetDriver, receiveWorkerData } from '../index.js';
+import { ProgramControl } from './control.js';
+import { type ErrorJSON, failure, toPlain } from './errors.js';
+import { bridge } from './programs/bridge.js';
+import { macOfName } from './programs/frame.js';
+import { type ProgramResult, type ProgramSpec, ptnetUnit } from './programs/options.js';
+import { pktGen } from './programs/pkt-gen.js';
+
+/** What the main thread gives to the worker. */
+export interface ProgramData {
+  readonly spec: ProgramSpec;
+  /** Id of the guest that the program runs in, 0 = on the host. */
+  readonly guest: number;
+  readonly control: SharedArrayBuffer;
+  readonly rings: { readonly txRings?: number; readonly rxRings?: number; txSlots?: number; rxSlots?: number };
+}
+
+/** What the worker tells the main thread; it is answered with one message, after which the ports are closed. */
+export type ProgramMessage =
+  | { readonly type: 'ready'; readonly ports: readonly string[] }
+  | { readonly type: 'done'; readonly result: ProgramResult }
+  | { readonly type: 'failed'; readonly error: ErrorJSON };
+
+interface Opened {
+  readonly netmap: Netmap;
+  readonly ports: readonly NetmapPort[];
+  /** Address of the first port. */
+  readonly mac: readonly number[];
+}
+
+async function openOnHost(handle: NetmapHandle, { spec, rings }: ProgramData): Promise<Opened> {
+  const netmap = await Netmap.attach(handle);
+  const ports: NetmapPort[] = [];
+  for (const name of spec.ports) ports.push(await netmap.open(name, rings));
+  return { netmap, ports, mac: macOfName(ports[0].name) };
+}
+
+async function openInGuest(handle: NetmapHandle, { spec, guest }: ProgramData): Promise<Opened> {
+  const { netmap, machine } = await Netmap.attachGuest({ netmap: handle, guest });
+  const drivers = PtnetDriver.probe(machine);
+  const used = spec.ports.map((name) => drivers[ptnetUnit(name)]);
+  if (used.includes(undefined as never)) throw failure('ENXIO', `the guest has ${drivers.length} ptnet interfaces`);
+  return { netmap, ports: used.map((driver) => driver.open()), mac: [...used[0].mac] };
+}
+
+function run({ options }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
+  if (options.program === 'bridge') return bridge(options, ports, control);
+  return pktGen(options, ports[0], mac, control);
+}
+
+function tell(message: ProgramMessage): void {
+  parentPort?.postMessage(message);
+}
+
+const { netmap: handle, data } = await receiveWorkerData<{ netmap: NetmapHandle; data: ProgramData }>();
+let opened: Opened | undefined;
+try {
+  opened = await (data.guest === 0 ? openOnHost(handle, data) : openInGuest(handle, data));
+  tell({ type: 'ready', ports: opened.ports.map(({ name }) => name) });
+  tell({ type: 'done', result: run(data.spec, opened, new ProgramControl(data.control)) });
+} catch (error) {
+  tell({ type: 'failed', error: toPlain(error) });
+}
+if (parentPort) await once(parentPort, 'message');
+for (const port of opened?.ports ?? []) await port.close();
+await opened?.netmap.close();

@@ -1,0 +1,202 @@
+// One program of a run, as the main thread sees it: its guest if it has one, its worker, and in the end its report.
+
+import {
+  type Guest,
+  type Inspection,
+  type Netmap,
+  NetmapError,
+  type PortCounters,
+  type WorkerHandle,
+} from '../index.js';
+import type { RunOptions } from './arguments.js';
+import { ProgramControl } from './control.js';
+import { failure } from './errors.js';
+import type { ProgramData, ProgramMessage } from './program-worker.js';
+import type { ProgramResult, ProgramSpec } from './programs/options.js';
+
+/** Host counters of a port of the program; for a guest, of the port that is passed through. */
+export interface PortReport extends PortCounters {
+  readonly name: string;
+}
+
+/** What `--json` prints for a program. */
+export interface ProgramReport {
+  /** 1 for the first program of the run. */
+  readonly index: number;
+  readonly program: string;
+  /** `tx`, `rx`, or null for a bridge. */
+  readonly function: string | null;
+  /** The ports that the program opened, joined with commas. */
+  readonly port: string;
+  /** The host ports of its guest, joined with commas; null on the host. */
+  readonly guest: string | null;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly mpps: number;
+  /** Sums over its ports: packets that it sent and somebody did not get, by reason; doorbells; interrupts. */
+  readonly drops: Readonly<Record<string, number>>;
+  readonly kicks: number;
+  readonly interrupts: number;
+  readonly errors: readonly string[];
+  readonly ports: readonly PortReport[];
+}
+
+/** How long (ms) a worker may take to close its ports. */
+const CLOSE_LIMIT = 5000;
+const NOTHING: ProgramResult = { packets: 0, bytes: 0, seconds: 0 };
+
+export class Program {
+  readonly index: number;
+  readonly spec: ProgramSpec;
+  readonly control = new ProgramControl();
+  /** Resolves when the program has ended and its report is complete. Never rejects. */
+  readonly ended: Promise<void>;
+  /** What it failed with. */
+  error: Error | undefined;
+  report: ProgramReport | undefined;
+  #result = NOTHING;
+  #guest: Guest | undefined;
+  #worker: WorkerHandle | undefined;
+  #portNames: readonly string[] = [];
+  #end: () => void = () => {};
+  #netmap: Netmap | undefined;
+  #ending = false;
+
+  constructor(index: number, spec: ProgramSpec) {
+    this.index = index;
+    this.spec = spec;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  get role(): 'tx' | 'rx' | 'bridge' {
+    const { options } = this.spec;
+    return options.program === 'bridge' ? 'bridge' : options.fn;
+  }
+
+  /** Makes the guest, starts the worker; resolves when the ports are open, or when it has failed. */
+  async start(netmap: Netmap, options: RunOptions): Promise<void> {
+    this.#netmap = netmap;
+    try {
+      const { slots, rings } = options;
+      const counts = {
+        ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
+        ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
+      };
+      if (this.spec.guest) await this.#makeGuest(netmap, this.spec.guest, { ...counts, loop: options.loop });
+      await this.#spawn(netmap, counts);
+    } catch (error) {
+      await this.#finish(error);
+    }
+  }
+
+  /** The program is not to be started. */
+  async cancel(why: string): Promise<void> {
+    await this.#finish(failure('ECANCELED', `not started: ${why}`));
+  }
+
+  /** Ends a worker that does not end by itself. */
+  async kill(): Promise<void> {
+    this.#worker?.terminate();
+    await this.#finish(failure('EIO', 'the program did not end when it was told to'));
+  }
+
+  async #makeGuest(netmap: Netmap, ports: readonly string[], options: object): Promise<void> {
+    this.#guest = await netmap.createGuest();
+    for (const port of ports) await this.#guest.passthrough(port, options);
+    const { id } = this.#guest;
+    const { guests } = await netmap.inspect();
+    this.#portNames = guests.find((guest) => guest.id === id)?.devices.map(({ name }) => name) ?? [];
+  }
+
+  /** Resolves when the worker is ready or has failed. */
+  async #spawn(netmap: Netmap, rings: ProgramData['rings']): Promise<void> {
+    let ready: () => void = () => {};
+    const isReady = new Promise<void>((resolve) => {
+      ready = resolve;
+    });
+    const { spec, control } = this;
+    const data: ProgramData = { spec, guest: this.#guest?.id ?? 0, control: control.buffer, rings };
+    // The literal form is what bundlers recognise.
+    this.#worker = await netmap.spawn(new URL('./program-worker.js', import.meta.url), {
+      data,
+      name: `${spec.options.program} ${this.index}`,
+      keepAlive: true,
+      onMessage: (message) => this.#on(message as ProgramMessage, ready),
+      onError: (error) => void this.#finish(error),
+    });
+    void this.#worker.ended.then(() => this.#finish(failure('EIO', 'the worker ended unexpectedly')));
+    await Promise.race([isReady, this.ended]);
+  }
+
+  #on(message: ProgramMessage, ready: () => void): void {
+    if (message.type === 'ready') {
+      if (!this.#guest) this.#portNames = message.ports;
+      ready();
+    } else if (message.type === 'done') {
+      this.#result = message.result;
+      void this.#finish();
+    } else {
+      void this.#finish(NetmapError.fromJSON(message.error));
+    }
+  }
+
+  /** Reads the counters, writes the report, and closes everything. The first call counts. */
+  async #finish(error?: unknown): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    if (error !== undefined) this.error = error instanceof Error ? error : new Error(String(error));
+    const inspection = await this.#netmap?.inspect();
+    this.report = this.#makeReport(inspection?.ports ?? []);
+    if (this.#worker) await closeWorker(this.#worker);
+    await this.#guest?.close();
+    this.#end();
+  }
+
+  #makeReport(open: Inspection['ports']): ProgramReport {
+    const { options, ports, guest } = this.spec;
+    const counted = this.#portNames.flatMap((name): PortReport[] => {
+      const found = open.find((port) => port.name === name);
+      return found ? [{ name, ...found.counters }] : [];
+    });
+    const sum = (what: 'kicks' | 'interrupts' | 'txBytes'): number => counted.reduce((n, port) => n + port[what], 0);
+    const drops: Record<string, number> = {};
+    for (const port of counted) {
+      for (const [reason, n] of Object.entries(port.drops)) drops[reason] = (drops[reason] ?? 0) + n;
+    }
+    // A program that failed has shown how far it was.
+    const { seconds } = this.#result;
+    const packets = this.#result.packets || this.control.packets;
+    return {
+      index: this.index,
+      program: options.program,
+      function: options.program === 'bridge' ? null : options.fn,
+      port: ports.join(','),
+      guest: guest === null ? null : guest.join(','),
+      packets,
+      // A bridge does not look at its frames: the host has counted them.
+      bytes: options.program === 'bridge' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
+      seconds: Number(seconds.toFixed(6)),
+      mpps: seconds > 0 ? Number((packets / seconds / 1e6).toFixed(4)) : 0,
+      drops,
+      kicks: sum('kicks'),
+      interrupts: sum('interrupts'),
+      errors: this.error ? [this.error.message] : [],
+      ports: counted,
+    };
+  }
+}
+
+/** Lets the worker close its ports and end. */
+async function closeWorker(worker: WorkerHandle): Promise<void> {
+  worker.postMessage('close');
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_LIMIT);
+  });
+  await Promise.race([worker.ended, late]);
+  clearTimeout(timer);
+  worker.terminate();
+}

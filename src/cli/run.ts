@@ -1,0 +1,110 @@
+// The runner: starts programs in order, each once the one before has its ports open, and ends them. Control thread of
+// the host; the programs run in workers.
+//
+//   tx      ends after -n packets; without -n, when all receivers of the run have ended, if it has any
+//   rx      ends after -n packets, or one second after traffic has stopped
+//   bridge  ends one second after traffic has stopped
+// For rx and bridge, traffic has also stopped when all senders of the run have ended.
+
+import { Netmap } from '../index.js';
+import type { RunOptions } from './arguments.js';
+import { usage } from './errors.js';
+import { Program, type ProgramReport } from './program.js';
+import type { ProgramSpec } from './programs/options.js';
+
+/** Programs that were told to stop, and have not ended after this time (ms), are killed. */
+const KILL_AFTER = 5000;
+const MIB = 1 << 20;
+
+/** What is told while a run goes on. */
+export interface RunObserver {
+  /** The programs have been made; none has started. */
+  begin(programs: readonly Program[]): void;
+  /** The ports of a program are open. */
+  started(program: Program): void;
+  ended(program: Program, report: ProgramReport): void;
+}
+
+export class Run {
+  readonly #programs: readonly Program[];
+  readonly #options: RunOptions;
+  readonly #observer: RunObserver;
+  readonly #left = new Set<Program>();
+  #why: string | undefined;
+  #killer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(specs: readonly ProgramSpec[], options: RunOptions, observer: RunObserver) {
+    this.#programs = specs.map((spec, i) => new Program(i + 1, spec));
+    this.#options = options;
+    this.#observer = observer;
+  }
+
+  /**
+   * Runs the programs to their ends.
+   * @returns whether all ended well
+   * @throws NetmapError when the host cannot be made
+   */
+  async run(): Promise<boolean> {
+    const netmap = await this.#makeHost();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      for (const program of this.#programs) this.#left.add(program);
+      this.#observer.begin(this.#programs);
+      const ends = this.#programs.map((program) => program.ended.then(() => this.#onEnd(program)));
+      for (const program of this.#programs) await this.#start(program, netmap);
+      const { duration } = this.#options;
+      if (duration !== undefined) timer = setTimeout(() => this.stop('the time is up'), 1e3 * duration);
+      await Promise.all(ends);
+    } finally {
+      clearTimeout(timer);
+      clearTimeout(this.#killer);
+      await netmap.close();
+    }
+    return this.#programs.every(({ error }) => error === undefined);
+  }
+
+  /** Ends the run: senders at once, the others when what is under way has arrived. */
+  stop(why: string): void {
+    if (this.#why !== undefined) return;
+    this.#why = why;
+    this.#pass();
+    this.#killer = setTimeout(() => {
+      for (const program of this.#left) void program.kill();
+    }, KILL_AFTER);
+  }
+
+  async #makeHost(): Promise<Netmap> {
+    const { loop, threads = loop === 'direct' ? 0 : 1, memory } = this.#options;
+    if (loop !== 'direct' && threads === 0) {
+      throw usage(`--loop ${loop} needs a loop worker: --threads 1 or more`);
+    }
+    return Netmap.create({ threads, ...(memory === undefined ? {} : { memorySize: memory * MIB }) });
+  }
+
+  async #start(program: Program, netmap: Netmap): Promise<void> {
+    const failed = this.#programs.find(({ error }) => error !== undefined);
+    if (this.#why !== undefined) await program.cancel(this.#why);
+    else if (failed) await program.cancel(`program ${failed.index} failed`);
+    else await program.start(netmap, this.#options);
+    if (!program.report) this.#observer.started(program);
+  }
+
+  #onEnd(program: Program): void {
+    this.#left.delete(program);
+    if (program.report) this.#observer.ended(program, program.report);
+    this.#pass();
+  }
+
+  /** Tells the programs that are left what the ends of others mean to them. */
+  #pass(): void {
+    const left = [...this.#left];
+    const hadSenders = this.#programs.some(({ role }) => role === 'tx');
+    const hadReceivers = this.#programs.some(({ role }) => role === 'rx');
+    const sendersLeft = left.some(({ role }) => role === 'tx');
+    const receiversLeft = left.some(({ role }) => role === 'rx');
+    for (const { role, control } of left) {
+      if (this.#why !== undefined && (role === 'tx' || !sendersLeft)) control.stop();
+      if (role === 'tx' ? hadReceivers && !receiversLeft : hadSenders && !sendersLeft) control.peersGone();
+    }
+  }
+}
