@@ -13,6 +13,9 @@ export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
 export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
+export { type InterfaceCounters, PtnetInterface } from './ptnet/interface.js';
+export type { PacketMetadata } from './ptnet/interface-header.js';
+export type { RxFrame, TxFrame } from './ptnet/interface-queue.js';
 export { moveSlots } from './ring/move.js';
 export {
   type Pollable,

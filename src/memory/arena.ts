@@ -65,7 +65,7 @@ export class Arena {
     this.i32 = new Int32Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.u8 = new Uint8Array(buffer);
-    this.u64 = new BigUint64Array(buffer, 0, buffer.byteLength >>> 3);
+    this.u64 = new BigUint64Array(buffer, 0, Math.floor(buffer.byteLength / 8)); // not >>>: there may be 2^32 bytes
   }
 
   /** Opens an arena that another thread has made. @throws NetmapError EINVAL if it is none, or of another version */
@@ -113,7 +113,7 @@ export class ArenaOwner extends Arena {
   static create(options: ArenaOptions = {}): ArenaOwner {
     const memory = options.memory ?? makeMemory(options);
     const size = memory.buffer.byteLength;
-    const privateRange = options.privateRange ?? { base: LINE, size: Math.min(DEFAULT_PRIVATE, size >>> 2) - LINE };
+    const privateRange = options.privateRange ?? { base: LINE, size: Math.min(DEFAULT_PRIVATE, size / 4) - LINE };
     const rest = privateRange.base + privateRange.size;
     const regionRange = options.regionRange ?? { base: rest, size: size - rest };
     checkRange(privateRange, size, 'privateRange');
@@ -121,8 +121,10 @@ export class ArenaOwner extends Arena {
     if (privateRange.base < regionRange.base + regionRange.size && regionRange.base < rest) {
       throw netmapError('EINVAL', 'privateRange and regionRange overlap', { op: 'create' });
     }
-    const privates = new RangeAllocator(privateRange.base, rest, LINE);
-    const regions = new RangeAllocator(regionRange.base, regionRange.base + regionRange.size, NETMAP_PAGE_SIZE);
+    // Address 0 stands for "none" everywhere: nothing is put there.
+    const privates = new RangeAllocator(Math.max(privateRange.base, LINE), rest, LINE);
+    const regionBase = Math.max(regionRange.base, NETMAP_PAGE_SIZE);
+    const regions = new RangeAllocator(regionBase, regionRange.base + regionRange.size, NETMAP_PAGE_SIZE);
     const ptr = privates.alloc(ARENA_SIZE, 'the arena header');
     const arena = new ArenaOwner(memory, ptr, privates, regions);
     if (options.memory) {

@@ -1,0 +1,77 @@
+// The virtio-net header (virtio 1.2, 5.1.6) between a stack's metadata and the first bytes of a packet.
+
+import {
+  VIRTIO_NET_HDR_F_MASK,
+  VIRTIO_NET_HDR_GSO_ECN,
+  VIRTIO_NET_HDR_GSO_NONE,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
+  VIRTIO_NET_HDR_GSO_UDP,
+} from '../../assembly/abi/virtio-net.js';
+import { netmapError } from '../errors.js';
+
+/** What travels with a frame: fields of struct virtio_net_hdr. Absent fields are 0. */
+export interface PacketMetadata {
+  /** VIRTIO_NET_HDR_F_NEEDS_CSUM (1): complete the checksum; VIRTIO_NET_HDR_F_DATA_VALID (2): it was found right. */
+  readonly flags?: number;
+  /** VIRTIO_NET_HDR_GSO_*: 0 none, 1 TCPv4, 3 UDP, 4 TCPv6; bit 0x80 ECN. */
+  readonly gsoType?: number;
+  /** Bytes of headers, a hint. */
+  readonly hdrLen?: number;
+  /** Payload bytes of a segment. */
+  readonly gsoSize?: number;
+  /** Byte of the frame at which summing starts. */
+  readonly csumStart?: number;
+  /** Where the checksum goes, in bytes from csumStart. */
+  readonly csumOffset?: number;
+}
+
+const NONE: PacketMetadata = Object.freeze({});
+const GSO_TYPES = [VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_GSO_TCPV6];
+
+/** @throws NetmapError EINVAL when a field is out of its range, or a place lies outside the frame of `length` bytes */
+export function checkMetadata(metadata: PacketMetadata, length: number): void {
+  const { flags = 0, gsoType = 0, hdrLen = 0, gsoSize = 0, csumStart = 0, csumOffset = 0 } = metadata;
+  for (const value of [flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset]) {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffff) throw invalid(`field value ${value}`);
+  }
+  if (flags & ~VIRTIO_NET_HDR_F_MASK) throw invalid(`flags ${flags}`);
+  if (!GSO_TYPES.includes(gsoType & ~VIRTIO_NET_HDR_GSO_ECN) || gsoType > 0xff) throw invalid(`gsoType ${gsoType}`);
+  if (gsoType !== 0 && gsoSize === 0) throw invalid('gsoType without gsoSize');
+  if (flags & 1 && csumStart + csumOffset + 2 > length) throw invalid('the checksum lies outside the frame');
+  if (hdrLen > length) throw invalid(`hdrLen ${hdrLen}`);
+}
+
+function invalid(what: string): Error {
+  return netmapError('EINVAL', `metadata: ${what}`, { op: 'transmit' });
+}
+
+/** Writes a header of `length` bytes (10 or 12) at `at`. */
+export function writeHeader(u8: Uint8Array, at: number, length: number, metadata: PacketMetadata = NONE): void {
+  u8.fill(0, at, at + length);
+  if (metadata === NONE) return;
+  const put16 = (offset: number, value = 0): void => {
+    u8[at + offset] = value;
+    u8[at + offset + 1] = value >>> 8;
+  };
+  u8[at] = metadata.flags ?? 0;
+  u8[at + 1] = metadata.gsoType ?? 0;
+  put16(2, metadata.hdrLen);
+  put16(4, metadata.gsoSize);
+  put16(6, metadata.csumStart);
+  put16(8, metadata.csumOffset);
+}
+
+/** Reads a header of `length` bytes at `at`; with none, or an empty one, nothing is said about the frame. */
+export function readHeader(u8: Uint8Array, at: number, length: number): PacketMetadata {
+  if (length === 0 || (u8[at] | u8[at + 1]) === 0) return NONE;
+  const get16 = (offset: number): number => u8[at + offset] | (u8[at + offset + 1] << 8);
+  return {
+    flags: u8[at],
+    gsoType: u8[at + 1],
+    hdrLen: get16(2),
+    gsoSize: get16(4),
+    csumStart: get16(6),
+    csumOffset: get16(8),
+  };
+}

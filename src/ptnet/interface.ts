@@ -1,0 +1,216 @@
+// PtnetInterface: a ptnet device as an ordinary network interface (the driver's second life, if_ptnet.c): frames of a
+// stack are copied in and out, and the virtio-net header carries the offload metadata.
+
+import { ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
+import { netmapError } from '../errors.js';
+import type { PtnetDriver } from './driver.js';
+import { checkMetadata, type PacketMetadata } from './interface-header.js';
+import {
+  MAX_PACKET,
+  newCounters,
+  type QueueCounters,
+  type RxFrame,
+  RxQueue,
+  type TxFrame,
+  TxQueue,
+} from './interface-queue.js';
+
+/** Counters in the terms of struct if_data. */
+export interface InterfaceCounters {
+  readonly ipackets: number;
+  readonly ibytes: number;
+  readonly imcasts: number;
+  readonly iqdrops: number;
+  readonly ierrors: number;
+  readonly opackets: number;
+  readonly obytes: number;
+  readonly omcasts: number;
+  readonly oqdrops: number;
+  readonly oerrors: number;
+  /** Times that a transmit queue found no room and waited for the host. */
+  readonly stalls: number;
+}
+
+/** Limits of the MTU, in bytes (the driver's). */
+const MTU_MIN = 46;
+const MTU_MAX = 65536;
+const ETHER_MIN = 14;
+
+export class PtnetInterface {
+  readonly driver: PtnetDriver;
+  readonly #past = { rx: newCounters(), tx: newCounters() };
+  #mtu = 1500;
+  #tx: TxQueue[] = [];
+  #rx: RxQueue[] = [];
+  #stop: AbortController | undefined;
+  #unlisten: () => void = () => {};
+  #handler: (frames: RxFrame[]) => void = () => {};
+
+  constructor(driver: PtnetDriver) {
+    this.driver = driver;
+  }
+
+  /** ptnet0, ptnet1, … */
+  get name(): string {
+    return this.driver.name;
+  }
+
+  /** Six bytes. */
+  get mac(): Uint8Array {
+    return this.driver.mac;
+  }
+
+  get mtu(): number {
+    return this.#mtu;
+  }
+  /** @throws NetmapError EINVAL outside 46..65536 */
+  set mtu(mtu: number) {
+    if (!Number.isInteger(mtu) || mtu < MTU_MIN || mtu > MTU_MAX) {
+      throw netmapError('EINVAL', `mtu ${mtu} is not within ${MTU_MIN}..${MTU_MAX}`, { op: 'mtu', port: this.name });
+    }
+    this.#mtu = mtu;
+  }
+
+  get isUp(): boolean {
+    return this.#stop !== undefined;
+  }
+
+  /** Whether frames pass: up, and no netmap application has the rings. The link itself is always there. */
+  get isRunning(): boolean {
+    return this.isUp && !this.driver.netmapMode;
+  }
+
+  /** Who takes received frames. They are valid until the handler returns. */
+  onReceive(handler: (frames: RxFrame[]) => void): void {
+    this.#handler = handler;
+  }
+
+  /** Brings the interface up; an interface that is up keeps the process alive. @throws NetmapError as PtnetDriver.open */
+  up(): void {
+    if (this.isUp) return;
+    const { tx, rx } = this.driver.acquire();
+    this.#tx = tx.map((kring) => new TxQueue(this.driver, kring));
+    this.#rx = rx.map((kring) => new RxQueue(this.driver, kring));
+    this.#stop = new AbortController();
+    this.#unlisten = this.driver.onModeChange(() => {
+      if (this.isRunning) this.#work();
+    });
+    void this.#serve(this.#stop.signal);
+  }
+
+  /** Takes the interface down. Frames that wait for room are dropped and counted; what the host has got, it sends. */
+  down(): void {
+    if (!this.#stop) return;
+    this.flush();
+    this.#stop.abort();
+    this.#stop = undefined;
+    this.#unlisten();
+    for (const queue of this.#tx) addCounters(this.#past.tx, queue.counters);
+    for (const queue of this.#rx) addCounters(this.#past.rx, queue.counters);
+    this.#tx = [];
+    this.#rx = [];
+    this.driver.release();
+  }
+
+  /**
+   * Sends a frame: bytes from the Ethernet header on, without the FCS. They are copied at once if there is room, else
+   * when there is, and must not change until then.
+   * @param metadata what the host or the receiver shall do; needs a virtio-net header (driver option `vnetHdr`)
+   * @param flow picks the queue; frames of one flow keep their order
+   * @returns 0, -ENETDOWN, or -ENOBUFS when the queue is full
+   * @throws NetmapError EINVAL (frame or metadata), EOPNOTSUPP (metadata without a header)
+   */
+  transmit(data: Uint8Array, metadata?: PacketMetadata, flow = 0): number {
+    this.#check(data, metadata);
+    if (!this.isRunning) return -ENETDOWN;
+    const queue = this.#tx[flow % this.#tx.length];
+    if (!queue.enqueue({ data, metadata })) return -ENOBUFS;
+    queue.drain();
+    return 0;
+  }
+
+  /** The same for many frames, which the host is told of together. @returns how many were taken */
+  transmitBatch(frames: readonly TxFrame[], flow = 0): number {
+    for (const { data, metadata } of frames) this.#check(data, metadata);
+    if (!this.isRunning) return 0;
+    const queue = this.#tx[flow % this.#tx.length];
+    let taken = 0;
+    for (const frame of frames) {
+      if (!queue.enqueue(frame)) break;
+      taken++;
+    }
+    while (queue.drain());
+    return taken;
+  }
+
+  /** Drops all frames that wait for room (if_qflush). */
+  flush(): void {
+    for (const queue of this.#tx) queue.flush();
+  }
+
+  counters(): InterfaceCounters {
+    const rx = { ...this.#past.rx };
+    const tx = { ...this.#past.tx };
+    for (const queue of this.#rx) addCounters(rx, queue.counters);
+    for (const queue of this.#tx) addCounters(tx, queue.counters);
+    return {
+      ipackets: rx.packets,
+      ibytes: rx.bytes,
+      imcasts: rx.multicasts,
+      iqdrops: rx.drops,
+      ierrors: rx.errors,
+      opackets: tx.packets,
+      obytes: tx.bytes,
+      omcasts: tx.multicasts,
+      oqdrops: tx.drops,
+      oerrors: tx.errors,
+      stalls: tx.stalls,
+    };
+  }
+
+  #check(data: Uint8Array, metadata?: PacketMetadata): void {
+    if (data.length < ETHER_MIN || data.length > MAX_PACKET) {
+      throw netmapError('EINVAL', `a frame of ${data.length} bytes`, { op: 'transmit', port: this.name });
+    }
+    if (!metadata) return;
+    checkMetadata(metadata, data.length);
+    if (this.driver.vnetHdrLen === 0 && ((metadata.flags ?? 0) | (metadata.gsoType ?? 0)) !== 0) {
+      throw netmapError('EOPNOTSUPP', 'offloads need a virtio-net header', { op: 'transmit', port: this.name });
+    }
+  }
+
+  /** One activation of each queue. True when some queue has used up its budget. */
+  #work(): boolean {
+    let more = false;
+    for (const queue of this.#tx) if (queue.length !== 0 && queue.drain()) more = true;
+    for (const queue of this.#rx) {
+      if (queue.receive(this.#handler, () => this.isRunning)) more = true;
+      if (!this.isRunning) return false;
+    }
+    return more;
+  }
+
+  /** Works when the host interrupts; between activations the thread's other events have their turn. */
+  async #serve(signal: AbortSignal): Promise<void> {
+    const { waiting } = this.driver.machine;
+    while (!signal.aborted) {
+      const seen = waiting.seq();
+      waiting.service();
+      const more = this.isRunning && this.#work();
+      try {
+        await waiting.sleepAsync(seen, more ? 0 : Infinity, signal);
+      } catch {
+        return; // taken down
+      }
+    }
+  }
+}
+
+function addCounters(sum: QueueCounters, part: QueueCounters): void {
+  sum.packets += part.packets;
+  sum.bytes += part.bytes;
+  sum.multicasts += part.multicasts;
+  sum.errors += part.errors;
+  sum.drops += part.drops;
+  sum.stalls += part.stalls;
+}
