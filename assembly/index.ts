@@ -1,9 +1,21 @@
 // The Wasm API: the export list and nothing else. Every function takes the addresses that it works on.
-export { checksumAdd, checksumFold, packetChecksum } from './packet/checksum';
+export {
+  checksumAdd,
+  checksumAddIov,
+  checksumCopy,
+  checksumFold,
+  checksumUpdate16,
+  checksumUpdate32,
+  packetChecksum,
+} from './packet/checksum';
+export { coalesceAdd, coalesceBatch, coalesceFlush, coalesceReset } from './packet/coalesce';
 export { packetCopy } from './packet/copy';
+export { packetParse } from './packet/headers';
+export { offloadComplete, offloadValidate, vnetBuild, vnetRead, vnetWrite } from './packet/offload';
+export { segmentNext, segmentPrepare } from './packet/segment';
 export { memZero } from './mem/zero';
 export { slotsCopy, slotsSwap } from './mem/exchange';
-export { threadWake } from './ring/notify';
+export { kringNotify, threadWake } from './ring/notify';
 export { kringRelease } from './ring/kring';
 export { ringSync } from './sync/sync';
 export { fdbLookup, fdbPurge } from './vale/fdb';

@@ -77,6 +77,7 @@ export const KRING_LEASE_HEAD = 140; // VALE rx: oldest lease not yet published
 export const KRING_LEASE_TAIL = 144; // VALE rx: next lease
 //   line 3: who is to be woken
 export const KRING_WAITERS = 192; // u64: bit t set = thread t waits for this ring
+export const KRING_CONTENDED = 200; // somebody found the ring busy: its waiters are woken when it is free
 //   line 4 and on: counters, u64 each
 export const KRING_STATS = 256;
 export const KRING_SIZE = 512;

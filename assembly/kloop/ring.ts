@@ -22,6 +22,7 @@ import {
   KRING_HWTAIL,
   KRING_NSLOTS,
   KRING_RHEAD,
+  KRING_RING,
   KRING_RTAIL,
   KRING_SIZE,
   STAT_INTERRUPTS,
@@ -30,10 +31,11 @@ import {
   THREAD_ATTENTION,
 } from '../abi/arena';
 import { CSB_ENTRY_SIZE } from '../abi/csb';
+import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_MOREFRAG } from '../abi/netmap';
 import { csbApplNeedKick, csbCur, csbHead, csbKernNeedKick, csbKernPublish } from '../csb/kernel';
 import { kringAcquire, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
 import { threadWake } from '../ring/notify';
-import { ringAdvance, ringDistance, ringPrev } from '../ring/wrap';
+import { ringAdvance, ringDistance, ringNext, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { kringSync } from '../sync/sync';
 
@@ -60,6 +62,16 @@ export function kloopTxRing(loop: usize, i: u32, self: usize): u32 {
   return result;
 }
 
+/** The end of the packet that slot `i` may be in the middle of: a switch would send the part before `i` by itself. */
+function packetEnd(kr: usize, i: u32, head: u32, n: u32): u32 {
+  const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  while (i != head) {
+    if ((load<u16>(slots + <usize>ringPrev(i, n) * NETMAP_SLOT_SIZE, NETMAP_SLOT_FLAGS) & NS_MOREFRAG) == 0) break;
+    i = ringNext(i, n);
+  }
+  return i;
+}
+
 function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: u32, self: usize): u32 {
   const n = load<u32>(kr, KRING_NSLOTS);
   const mode = load<u32>(loop, KLOOP_MODE);
@@ -73,7 +85,7 @@ function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
   for (;;) {
     const rhead = load<u32>(kr, KRING_RHEAD);
     let cut = head;
-    if (head < n && ringDistance(rhead, head, n) > budget) cut = ringAdvance(rhead, budget, n);
+    if (head < n && ringDistance(rhead, head, n) > budget) cut = packetEnd(kr, ringAdvance(rhead, budget, n), head, n);
     if (!txPrologue(kr, cut, cur)) {
       statAdd(kr, STAT_REINITS, 1);
       csbKernPublish(ktoa, load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_HWTAIL));
@@ -82,7 +94,7 @@ function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     }
     const moved = ringDistance(rhead, cut, n);
     if (moved != 0) result |= ACTIVATION_MOVED;
-    budget -= moved;
+    budget -= min(moved, budget);
     kringSync(kr, self);
     const hwtail = load<u32>(kr, KRING_HWTAIL);
     csbKernPublish(ktoa, load<u32>(kr, KRING_HWCUR), hwtail);

@@ -74,8 +74,8 @@ export function slotsCopy(rx: usize, tx: usize, limit: u32, rxBufs: u32, txBufs:
 }
 
 function advance(rx: usize, tx: usize, r: u32, t: u32): void {
+  store<u32>(rx, r, NETMAP_RING_CUR); // cur first: head must never be seen beyond it
   store<u32>(rx, r, NETMAP_RING_HEAD);
-  store<u32>(rx, r, NETMAP_RING_CUR);
-  store<u32>(tx, t, NETMAP_RING_HEAD);
   store<u32>(tx, t, NETMAP_RING_CUR);
+  store<u32>(tx, t, NETMAP_RING_HEAD);
 }

@@ -1,9 +1,19 @@
 // Which port's txsync and rxsync a kring has (netmap's kring->nm_sync), and one ring of NIOCTXSYNC and NIOCRXSYNC.
-import { KRING_DIR, KRING_KIND, KRING_RING, PORT_KIND_PIPE, PORT_KIND_VALE, STAT_SYNCS, THREAD_ID } from '../abi/arena';
-import { EIO } from '../abi/errno';
+import {
+  KRING_CONTENDED,
+  KRING_DIR,
+  KRING_KIND,
+  KRING_RING,
+  PORT_KIND_PIPE,
+  PORT_KIND_VALE,
+  STAT_SYNCS,
+  THREAD_ID,
+} from '../abi/arena';
+import { EBUSY, EIO } from '../abi/errno';
 import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX } from '../abi/netmap';
 import { pipeRxsync, pipeTxsync } from '../port/pipe';
 import { kringAcquire, kringFinalize, kringReinit, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
+import { kringNotify } from '../ring/notify';
 import { statAdd } from '../stats/counters';
 import { valeRxsync, valeTxsync } from '../vale/switch';
 
@@ -25,11 +35,16 @@ export function kringSync(kr: usize, self: usize): void {
  * A failed prologue resets the ring and is counted; a tx ring then sends nothing, an rx ring still receives.
  */
 export function ringSync(kr: usize, self: usize): i32 {
-  const error = kringAcquire(kr, load<u32>(self, THREAD_ID));
+  let error = kringAcquire(kr, load<u32>(self, THREAD_ID));
+  if (error == -EBUSY) {
+    // What the other thread's sync brings, this one would miss, and sleep: the other wakes it. Pairs with `release`.
+    atomic.store<u32>(kr, 1, KRING_CONTENDED);
+    error = kringAcquire(kr, load<u32>(self, THREAD_ID));
+  }
   if (error != 0) return error;
   const ring: usize = load<u32>(kr, KRING_RING);
   if (ring == 0) {
-    kringRelease(kr);
+    release(kr, self);
     return -EIO; // the port was closed under its user, by the end of the host
   }
   const head = load<u32>(ring, NETMAP_RING_HEAD); // read once
@@ -41,6 +56,14 @@ export function ringSync(kr: usize, self: usize): i32 {
     kringSync(kr, self);
     kringFinalize(kr);
   }
-  kringRelease(kr);
+  release(kr, self);
   return 0;
+}
+
+/** Lets go of the ring, and then wakes whoever came in vain. */
+function release(kr: usize, self: usize): void {
+  kringRelease(kr);
+  if (atomic.load<u32>(kr, KRING_CONTENDED) == 0) return;
+  atomic.store<u32>(kr, 0, KRING_CONTENDED);
+  kringNotify(kr, self);
 }

@@ -56,7 +56,7 @@ export function leaseUnlock(kr: usize): void {
   atomic.store<u32>(kr, 0, KRING_LOCK);
 }
 
-/** Leases up to `needed` slots; the lock is held. Returns the lease's address, or 0 when the ring is full. */
+/** Leases up to `needed` slots; the lock is held. Returns the lease's address, or 0 when the ring or the list is full. */
 export function leaseTake(kr: usize, needed: u32, self: usize): usize {
   const n = load<u32>(kr, KRING_NSLOTS);
   const start = load<u32>(kr, KRING_HWLEASE);
@@ -64,6 +64,8 @@ export function leaseTake(kr: usize, needed: u32, self: usize): usize {
   const k = min(needed, free);
   if (k == 0) return 0;
   const i = load<u32>(kr, KRING_LEASE_TAIL);
+  // Leases that were given back whole take no slot, but an entry until the open one before them is done.
+  if (ringNext(i, n) == atomic.load<u32>(kr, KRING_LEASE_HEAD)) return 0;
   const lease = leaseAt(kr, i);
   store<u32>(lease, load<u32>(self, THREAD_ID), LEASE_OWNER);
   store<u32>(lease, start, LEASE_START);
@@ -157,4 +159,5 @@ export function leaseRecover(kr: usize, tid: u32, self: usize): void {
   }
   if (held) leaseUnlock(kr);
   leasePublish(kr, self);
+  kringNotify(kr, self); // the dead thread may have moved the mailbox without waking anybody
 }

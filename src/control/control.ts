@@ -155,8 +155,11 @@ export class Control {
     const { arena, registry, thread } = this;
     const bit = 1n << BigInt(tid);
     for (const adapter of registry.adapters.values()) {
-      for (const { ptr } of adapter.krings) {
-        if (arena.load(ptr + KRING_BUSY) === tid) arena.wasm.kringRelease(ptr);
+      for (const { ptr, peer } of adapter.krings) {
+        if (arena.load(ptr + KRING_BUSY) === tid) {
+          arena.wasm.kringRelease(ptr);
+          if (peer) arena.wasm.kringNotify(peer.ptr, thread.ptr); // it may have died before doing so
+        }
         Atomics.and(arena.u64, (ptr + KRING_WAITERS) >>> 3, ~bit);
       }
       if (adapter.kind !== PORT_KIND_VALE) continue;

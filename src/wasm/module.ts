@@ -13,6 +13,7 @@ export interface WasmApi {
   slotsSwap(rxRing: number, txRing: number, limit: number): number;
   slotsCopy(rxRing: number, txRing: number, limit: number, rxBufs: number, txBufs: number): number;
   threadWake(thread: number): void;
+  kringNotify(kring: number, self: number): void;
   kringRelease(kring: number): void;
   ringSync(kring: number, self: number): number;
   fdbLookup(fdb: number, mac: bigint): number;

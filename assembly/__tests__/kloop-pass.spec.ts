@@ -1,0 +1,155 @@
+// assembly/kloop: a thread's pass over its loops, and kicks.
+import {
+  KLOOP_EVENT,
+  KLOOP_IDLE,
+  KLOOP_MODE_BUSY,
+  KLOOP_MODE_NOTIFY,
+  KLOOP_OWNER,
+  KLOOP_PASSES,
+  KLOOP_RUNNING,
+  KLOOP_SIZE,
+  KLOOP_STATE,
+  KLOOP_STOPPING,
+  KRING_BUSY,
+  KRING_LOCKED,
+  KRING_STOP,
+  KRING_STOPPED,
+  PORT_KIND_NULL,
+  STAT_KICKS,
+  STAT_REINITS,
+  THREAD_LOOPS,
+  THREAD_NLOOPS,
+} from '../abi/arena';
+import { kloopKick, kloopPass } from '../kloop/pass';
+import { kloopRxRing, kloopTxRing } from '../kloop/ring';
+import { check, digest, eq, expectTable, guardsIntact } from './include/check';
+import { atok, hwcur, ktoa, newLoop, publish, ringOf, worker } from './include/loop';
+import { newPort, regionFor, self, seq, setWord, stat, word } from './include/world';
+import { MODES, N, TX, hostReleases, hostSends, loop, piped } from './include/piped';
+
+describe('a pass', () => {
+  test('works on running loops with an event, and takes the event before it looks', () => {
+    const states: u32[] = [KLOOP_IDLE, KLOOP_RUNNING, KLOOP_STOPPING];
+    for (let s = 0; s < 3; s++) {
+      for (let event: u32 = 0; event < 2; event++) {
+        for (let m = 0; m < 3; m++) {
+          piped(MODES[m]);
+          publish(loop, TX, 2);
+          setWord(loop, KLOOP_STATE, states[s]);
+          setWord(loop, KLOOP_EVENT, event);
+          const runs: u32 = states[s] == KLOOP_RUNNING && (event || MODES[m] == KLOOP_MODE_BUSY) ? 1 : 0;
+          const label = (s * 10 + event) * 10 + m;
+          check(kloopPass(worker) == runs && word(loop, KLOOP_PASSES) == runs, label);
+          check(hwcur(loop, TX) == 2 * runs && word(loop, KLOOP_OWNER) == 0, label);
+          if (states[s] != KLOOP_RUNNING) check(word(loop, KLOOP_EVENT) == event, label);
+          else if (MODES[m] != KLOOP_MODE_BUSY) check(word(loop, KLOOP_EVENT) == 0, label);
+        }
+      }
+    }
+    expectTable();
+  });
+
+  test('a busy loop has worked only if something moved', () => {
+    piped(KLOOP_MODE_BUSY);
+    eq(kloopPass(worker), 0);
+    publish(loop, TX, 2);
+    eq(kloopPass(worker), 1);
+    eq(kloopPass(worker), 0);
+    hostSends(1);
+    eq(kloopPass(worker), 1);
+    eq(kloopPass(worker), 0);
+  });
+
+  test('serves every loop in the list, over holes', () => {
+    const loops: usize[] = [];
+    for (let k: u32 = 0; k < 3; k++) {
+      piped(KLOOP_MODE_NOTIFY);
+      publish(loop, TX, k + 1);
+      setWord(loop, KLOOP_EVENT, 1);
+      loops.push(loop);
+    }
+    setWord(worker, THREAD_LOOPS, <u32>loops[0]);
+    setWord(worker, THREAD_LOOPS + 4, 0);
+    setWord(worker, THREAD_LOOPS + 8, <u32>loops[1]);
+    setWord(worker, THREAD_LOOPS + 12, <u32>loops[2]);
+    setWord(worker, THREAD_NLOOPS, 3);
+    eq(kloopPass(worker), 2, 'the fourth is not counted as in use');
+    eq(hwcur(loops[0], TX), 1);
+    eq(hwcur(loops[1], TX), 2);
+    eq(hwcur(loops[2], TX), 0);
+    setWord(worker, THREAD_NLOOPS, 4);
+    eq(kloopPass(worker), 1);
+    eq(hwcur(loops[2], TX), 3);
+  });
+
+  test('a loop that another thread works on is left to it, with its event', () => {
+    piped(KLOOP_MODE_NOTIFY);
+    publish(loop, TX, 2);
+    setWord(loop, KLOOP_EVENT, 1);
+    setWord(loop, KLOOP_OWNER, 33);
+    eq(kloopPass(worker), 0);
+    eq(hwcur(loop, TX), 0);
+    eq(word(loop, KLOOP_OWNER), 33);
+    setWord(loop, KLOOP_OWNER, 0);
+    eq(kloopPass(worker), 1, 'the event was not lost');
+    eq(hwcur(loop, TX), 2);
+  });
+
+  test('a port that moves slots sets the event of the loop that runs its peer', () => {
+    piped(KLOOP_MODE_NOTIFY);
+    hostSends(1);
+    eq(word(loop, KLOOP_EVENT), 1);
+    kloopPass(worker);
+    eq(word(loop, KLOOP_EVENT), 0);
+    publish(loop, TX, 1);
+    kloopTxRing(loop, 0, worker);
+    hostReleases(1);
+    eq(word(loop, KLOOP_EVENT), 1);
+  });
+
+  test('a ring that is held, locked or stopped is passed over, its CSB untouched', () => {
+    const rows: u32[] = [9, 0, 0, KRING_STOPPED, 0, KRING_LOCKED];
+    for (let k = 0; k < rows.length; k += 2) {
+      for (let ring: u32 = 0; ring < 2; ring++) {
+        piped(KLOOP_MODE_NOTIFY);
+        publish(loop, ring, 77);
+        const kr = ringOf(loop, ring);
+        setWord(kr, KRING_BUSY, rows[k]);
+        setWord(kr, KRING_STOP, rows[k + 1]);
+        const before = digest(ktoa(loop, ring), 64) ^ digest(atok(loop, ring), 64);
+        const result = ring ? kloopRxRing(loop, 0, worker) : kloopTxRing(loop, 0, worker);
+        check(result == 0 && (digest(ktoa(loop, ring), 64) ^ digest(atok(loop, ring), 64)) == before, k * 10 + ring);
+        check(word(kr, KRING_BUSY) == rows[k] && stat(kr, STAT_REINITS) == 0, k * 10 + ring);
+      }
+    }
+    expectTable();
+  });
+});
+
+describe('a kick', () => {
+  test('is counted on its ring (tx rings first), sets the event and wakes the thread that serves the loop', () => {
+    const loop = newLoop(newPort(PORT_KIND_NULL, 2, 3, N, regionFor(5, N)), KLOOP_MODE_NOTIFY);
+    for (let i: u32 = 0; i < 5; i++) {
+      setWord(loop, KLOOP_EVENT, 0);
+      const woken = seq(worker);
+      kloopKick(loop, i, self);
+      check(word(loop, KLOOP_EVENT) == 1 && seq(worker) == woken + 1, i);
+      for (let j: u32 = 0; j < 5; j++) check(stat(ringOf(loop, j), STAT_KICKS) == (j <= i ? 1 : 0), i * 10 + j);
+    }
+    const woken = seq(worker);
+    kloopKick(loop, 0, worker);
+    check(seq(worker) == woken && word(loop, KLOOP_EVENT) == 1, 100); // it is awake
+    expectTable();
+  });
+
+  test('of a ring that does not exist is ignored', () => {
+    const loop = newLoop(newPort(PORT_KIND_NULL, 2, 3, N, regionFor(5, N)), KLOOP_MODE_NOTIFY);
+    const before = digest(loop, KLOOP_SIZE);
+    const woken = seq(worker);
+    const bad: u32[] = [5, 6, 31, 32, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff];
+    for (let k = 0; k < bad.length; k++) kloopKick(loop, bad[k], self);
+    eq(digest(loop, KLOOP_SIZE), before);
+    eq(seq(worker), woken);
+    eq(guardsIntact(), 1);
+  });
+});
