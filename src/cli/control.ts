@@ -40,7 +40,7 @@ export class ProgramControl {
     return Atomics.load(this.#words, COMMAND) !== 0;
   }
 
-  /** Sleeps for `ms` milliseconds, in the program's thread; ends early when something is said that was not said before. */
+  /** Sleeps for `ms` milliseconds, in the program's thread; ends early when something new is said. */
   sleep(ms: number): void {
     Atomics.wait(this.#words, COMMAND, Atomics.load(this.#words, COMMAND), ms);
   }

@@ -5,8 +5,8 @@ import { usage } from './errors.js';
 import { type ProgramOptions, type ProgramSpec, ptnetUnit } from './programs/options.js';
 
 /**
- * Splits a text into words as a POSIX shell does, without expansions: blanks separate; '…' is literal; in "…" a backslash
- * quotes `"`, `\`, `$` and a back quote; elsewhere it quotes any character.
+ * Splits a text into words as a POSIX shell does, without expansions: blanks separate; '…' is literal; a backslash in
+ * "…" quotes `"`, `\`, `$` and a back quote; elsewhere it quotes any character.
  * @throws UsageError for a quote that is not closed or a backslash at the end
  */
 export function splitWords(text: string): string[] {

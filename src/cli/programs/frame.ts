@@ -1,4 +1,4 @@
-// The frame that pkt-gen sends: UDP over IPv4 in Ethernet, with correct checksums for any pair of addresses of its ranges.
+// The frame that pkt-gen sends: UDP over IPv4 in Ethernet, with correct checksums for all addresses of its ranges.
 
 import type { AddressRange } from './options.js';
 
@@ -58,7 +58,7 @@ export class Frame {
     this.#write(src.firstIp, src.firstPort, dst.firstIp, dst.firstPort);
   }
 
-  /** The next of all combinations, in netmap's order: source ports, source addresses, destination ports and addresses. */
+  /** The next combination, in netmap's order: source ports, source addresses, destination ports and addresses. */
   next(): void {
     const view = this.#view;
     let srcIp = view.getUint32(ETHER_SIZE + 12);

@@ -1,5 +1,5 @@
-// pkt-gen: sends or receives frames at full rate (tx and rx of netmap's program). Runs in a worker, on ports of the host
-// or of a guest: the code is the same.
+// pkt-gen: sends or receives frames at full rate (tx and rx of netmap's program). Runs in a worker, on ports of the
+// host or of a guest: the code is the same.
 
 import { abi, type NetmapPort } from '../../index.js';
 import type { ProgramControl } from '../control.js';

@@ -1,4 +1,4 @@
-// The hot loops of pkt-gen: slots are written and read as one word, `len | flags << 16`, through the ring's typed array.
+// The hot loops of pkt-gen: slots are written and read as one word, `len | flags << 16`, in the ring's typed array.
 
 import { abi, type NetmapRing } from '../../index.js';
 import { type Frame, VARIABLE_END, VARIABLE_START } from './frame.js';
