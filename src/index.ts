@@ -27,4 +27,4 @@ export {
 } from './ring/poll.js';
 export { NetmapPort, type PortCounters } from './ring/port.js';
 export { NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
-export { receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';
+export { postToParent, receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';

@@ -3,7 +3,7 @@
 
 import { KLOOP_MODE, KLOOP_MODE_BUSY, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import { Arena } from '../memory/arena.js';
-import { postToParent, receiveWorkerData } from '../threads/platform.js';
+import { endWorker, postToParent, receiveWorkerData } from '../threads/platform.js';
 import { Thread } from '../threads/thread.js';
 
 /** What the control thread sends. */
@@ -51,3 +51,4 @@ const data = await receiveWorkerData<LoopWorkerData>();
 const attached = Thread.claim(Arena.attach(data.memory, data.arena, data.module), data.token, true);
 await postToParent({ thread: attached.id });
 run(attached, data);
+endWorker();

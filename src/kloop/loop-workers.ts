@@ -98,7 +98,7 @@ export class LoopWorkers {
       this.#arena.wasm.threadWake(this.#arena.threadPtr(thread));
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, typeof process === 'undefined' ? 0 : STOP_LIMIT);
+        timer = setTimeout(resolve, STOP_LIMIT);
       });
       await Promise.race([handle.ended, late]);
       clearTimeout(timer);

@@ -55,12 +55,18 @@ const QUIESCE_SPINS = 10_000;
 /** A thread that holds a ring for this long (ms) has died without being noticed. */
 const QUIESCE_LIMIT = 5_000;
 
-/** netmap's clamping: below 1 the default, above the maximum the maximum. */
-function clamp(value: number | undefined, fallback: number, max: number): number {
-  if (value === undefined || value === null) return fallback;
-  if (!Number.isInteger(value)) throw netmapError('EINVAL', `${value} is not a count`, { op: 'open' });
-  if (value < 1) return fallback;
-  return Math.min(value, max);
+/** netmap's clamping: 0 is the default, above the maximum is the maximum. */
+function clamp(value: number | null | undefined, fallback: number, max: number): number {
+  return value ? Math.min(value, max) : fallback;
+}
+
+/** The counts of a request are unsigned in netmap. Absent ones may have become null on the way from another thread. */
+function checkCounts(config: PortConfig, port: string): void {
+  for (const name of ['txRings', 'rxRings', 'txSlots', 'rxSlots', 'extraBufs'] as const) {
+    const value = config[name] ?? 0;
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw netmapError('EINVAL', `${name} ${value} is not a count`, { op: 'open', port });
+  }
 }
 
 export class Registry {
@@ -107,6 +113,10 @@ export class Registry {
    * @throws NetmapError EINVAL, ENXIO, ENOMEM
    */
   lookup(name: string, mode: number, memId: number, config: PortConfig): Adapter {
+    checkCounts(config, name);
+    if (memId !== 0 && memId !== GLOBAL_MEM_ID && !this.#regions.has(memId)) {
+      throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open', port: name });
+    }
     if (mode === NR_REG_NULL) return this.#makeNull(name, memId, config);
     const existing = this.adapters.get(name);
     if (existing) return existing;
@@ -121,7 +131,6 @@ export class Registry {
   #region(memId: number): Region {
     const region = this.#regions.get(memId);
     if (region) return region;
-    if (memId !== GLOBAL_MEM_ID) throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open' });
     return this.#addRegion(new Region(this.arena, GLOBAL_MEM_ID, globalRegionPools(this.#pools)));
   }
 
@@ -239,8 +248,14 @@ export class Registry {
   #makeNull(name: string, memId: number, config: PortConfig): Adapter {
     if (memId === 0)
       throw netmapError('EINVAL', 'a null port needs the mem id of a region', { op: 'open', port: name });
+    const txRings = config.txRings ?? 0;
+    const rxRings = config.rxRings ?? 0;
+    const txSlots = config.txSlots ?? 0;
+    const rxSlots = config.rxSlots ?? 0;
+    if ((txRings > 0 && txSlots === 0) || (rxRings > 0 && rxSlots === 0)) {
+      throw netmapError('EINVAL', 'a ring needs slots', { op: 'open', port: name });
+    }
     const region = this.#region(memId);
-    const { txRings = 0, rxRings = 0, txSlots = 0, rxSlots = 0 } = config;
     try {
       const adapter = new Adapter(this.arena, `null:${name}#${++this.#nullPorts}`, PORT_KIND_NULL, region, {
         txRings,

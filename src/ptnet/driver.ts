@@ -100,11 +100,6 @@ export class PtnetDriver {
     this.#csb = unit * PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
     const end = this.#csb + PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
     if (end > machine.ram.size) throw this.#error('ENOMEM', `${end} bytes of RAM wanted, ${machine.ram.size} there`);
-    machine.views.u8.fill(0, machine.ram.base + this.#csb, machine.ram.base + end);
-    this.#programCsb(true);
-    device.setInterruptHandler(() => {
-      this.interrupts++;
-    });
     this.mac = this.#readMac();
     this.txSlots = this.#read(PTNET_IO_NUM_TX_SLOTS);
     this.rxSlots = this.#read(PTNET_IO_NUM_RX_SLOTS);
@@ -112,11 +107,17 @@ export class PtnetDriver {
     const memdev = this.#findMemdev();
     this.#memory = memdev.memoryBar as { base: number; size: number };
     this.#numBufs = memdev.ioRead(PTNET_MDEV_IO_BUF_POOL_OBJNUM, 4);
-    this.#write(PTNET_IO_VNET_HDR_LEN, options.vnetHdr ? 12 : 0);
-    this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
     const nifpOfs = this.#read(PTNET_IO_NIFP_OFS);
     if (nifpOfs >= this.#memory.size) throw this.#error('ENXIO', `NIFP_OFS ${nifpOfs} is outside the memory BAR`);
     this.#nifp = new NetmapIf(machine.views, this.#memory.base + nifpOfs);
+    // Everything is in order: from here on the device knows of this driver.
+    machine.views.u8.fill(0, machine.ram.base + this.#csb, machine.ram.base + end);
+    this.#programCsb(true);
+    device.setInterruptHandler(() => {
+      this.interrupts++;
+    });
+    this.#write(PTNET_IO_VNET_HDR_LEN, options.vnetHdr ? 12 : 0);
+    this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
   }
 
   /** Length of the virtio-net header that each frame carries: 0, 10 or 12. */

@@ -112,15 +112,25 @@ export abstract class NetmapPort implements Pollable {
    * @throws NetmapError EINVAL for an empty frame, EMSGSIZE for one that no ring can hold, EIO when the port is closed
    */
   async send(frame: Uint8Array, options: PollOptions = {}): Promise<void> {
+    const until = performance.now() + (options.timeout ?? Infinity);
     while (!this.trySend(frame)) {
-      // A frame may need more slots than are free: wait for more than there are now.
-      for (const ring of this.txRings) ring.cur = ring.tail;
-      const ready = await this.poll(POLLOUT, options);
+      const ready = await this.#waitForRoom({ ...options, timeout: Math.max(0, until - performance.now()) });
       if (ready & POLLERR) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
       if (ready === 0) throw netmapError('ETIMEDOUT', 'no room in the ring', { op: 'send', port: this.name });
     }
     this.pollTxsync();
     this.waiting.service();
+  }
+
+  /** Waits for more free slots than there are now: a frame may need several. */
+  async #waitForRoom(options: PollOptions): Promise<number> {
+    for (const ring of this.txRings) ring.cur = ring.tail;
+    try {
+      return await this.poll(POLLOUT, options);
+    } finally {
+      // Whoever polls next is content with one slot.
+      if (this.isOpen) for (const ring of this.txRings) ring.cur = ring.head;
+    }
   }
 
   /** Queues one frame without a sync; false when no tx ring has room now. @throws as send */
@@ -146,9 +156,13 @@ export abstract class NetmapPort implements Pollable {
     return false;
   }
 
-  /** Takes what has been received: copies of whole frames, at most `limit` of them. Empty when there is nothing. */
+  /**
+   * Takes what has been received: copies of whole frames, at most `limit` of them. Empty when there is nothing, or the
+   * port is closed.
+   */
   recv(limit = Infinity): Uint8Array[] {
     const frames: Uint8Array[] = [];
+    if (!this.isOpen) return frames; // the rings' memory may be somebody else's
     for (const ring of this.rxRings) {
       let parts: Uint8Array[] = [];
       let taken = 0;

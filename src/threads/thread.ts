@@ -46,14 +46,16 @@ export class Thread {
   /** Whether this thread may block (Atomics.wait). */
   readonly canBlock: boolean;
   readonly #seq: number;
+  readonly #token: number;
   readonly #localWaits = new Set<LocalWait>();
   readonly #services = new Set<() => void>();
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
   #serving = false;
 
-  private constructor(arena: Arena, id: number, canBlock: boolean) {
+  private constructor(arena: Arena, id: number, token: number, canBlock: boolean) {
     this.arena = arena;
+    this.#token = token;
     this.id = id;
     this.ptr = arena.threadPtr(id);
     this.canBlock = canBlock && arena.shared;
@@ -77,7 +79,7 @@ export class Thread {
       arena.store(ptr + THREAD_TOKEN, token);
       arena.store(ptr + THREAD_SPIN_LIMIT, SPIN_LIMIT);
       arena.store(ptr + THREAD_STATE, THREAD_LIVE);
-      return new Thread(arena, id, canBlock);
+      return new Thread(arena, id, token, canBlock);
     }
     throw netmapError('EAGAIN', `all ${THREAD_MAX - 1} threads of the arena are taken`, { op: 'attach' });
   }
@@ -107,8 +109,16 @@ export class Thread {
     const sleepers = (this.ptr + THREAD_SLEEPERS) >>> 2;
     Atomics.add(i32, sleepers, 1);
     const outcome = Atomics.wait(i32, this.#seq, seen, timeout);
+    this.#checkAlive();
     Atomics.sub(i32, sleepers, 1);
     return outcome !== 'timed-out';
+  }
+
+  /** A thread that was taken for dead while it slept has lost its ports, and its record may be another's by now. */
+  #checkAlive(): void {
+    const { arena, ptr } = this;
+    if (arena.load(ptr + THREAD_TOKEN) === this.#token && arena.load(ptr + THREAD_STATE) === THREAD_LIVE) return;
+    throw netmapError('ESRCH', 'the host has taken this thread for dead', { op: 'sleep' });
   }
 
   /**

@@ -1,6 +1,7 @@
 // The data path's Wasm module: compiled once, instantiated once per thread over the arena's memory. Two builds of one
 // source: a module for shared memory refuses unshared memory, and the reverse.
 
+import { netmapError } from '../errors.js';
 import { shared, unshared } from './binaries.js';
 
 /** The export list of assembly/index.ts. Addresses are unsigned, but come back signed: use `>>> 0`. */
@@ -45,9 +46,17 @@ export function compileModule(isShared: boolean): WebAssembly.Module {
   return module;
 }
 
-/** Binds the data path to a memory. The module has no state of its own, so any number of instances may share one. */
+/**
+ * Binds the data path to a memory. The module has no state of its own, so any number of instances may share one.
+ * @throws NetmapError EINVAL if the memory may grow without limit
+ */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): WasmApi {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as WasmApi;
+  try {
+    return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as WasmApi;
+  } catch (error) {
+    if (!(error instanceof WebAssembly.LinkError)) throw error;
+    throw netmapError('EINVAL', `the memory cannot be used: ${error.message}`, { op: 'instantiate' });
+  }
 }
 
 /** Whether the memory may be used by several threads. */
