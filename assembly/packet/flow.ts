@@ -71,9 +71,9 @@ import {
   PIECE_NEXT,
 } from '../abi/offload';
 import { VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6 } from '../abi/virtio-net';
-import { checksumFold, packetChecksum } from './checksum';
+import { checksumFold } from './checksum';
 import { load16, load32, store16 } from './headers';
-import { pseudoSum, vnetWrite } from './offload';
+import { ipv4Checksum, pseudoSum, vnetWrite } from './offload';
 
 function isV4(packet: usize): bool {
   return <u32>load<u16>(packet, PACKET_L3_PROTO) == ETHERTYPE_IPV4;
@@ -268,7 +268,7 @@ function finish(flow: usize): void {
   if (isIpv4) {
     store16(ip + IPV4_TOT_LEN, len - l3);
     store<u16>(ip, 0, IPV4_CSUM);
-    store<u16>(ip, packetChecksum(ip, IPV4_HDR_LEN), IPV4_CSUM);
+    store<u16>(ip, ipv4Checksum(ip, IPV4_HDR_LEN), IPV4_CSUM);
   } else {
     store16(ip + IPV6_PLEN, len - l3 - IPV6_HDR_LEN);
   }

@@ -2,7 +2,17 @@
 // bdg_mismatch_datapath). Called by the switch for a destination without headers, and by the interface.
 import { ETHERTYPE_IPV4 } from '../abi/ether';
 import { EINVAL } from '../abi/errno';
-import { IPPROTO_TCP, IPPROTO_UDP, IPV4_DST, IPV4_SRC, IPV6_DST, IPV6_SRC, TCP_CSUM, UDP_CSUM } from '../abi/inet';
+import {
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV4_DST,
+  IPV4_HDR_LEN,
+  IPV4_SRC,
+  IPV6_DST,
+  IPV6_SRC,
+  TCP_CSUM,
+  UDP_CSUM,
+} from '../abi/inet';
 import {
   CSUM_BAD,
   CSUM_GOOD,
@@ -94,7 +104,15 @@ function storeByte(iov: usize, at: u32, value: u32): void {
 export function offloadIpValid(frame: usize, packet: usize): bool {
   if (<u32>load<u16>(packet, PACKET_L3_PROTO) != ETHERTYPE_IPV4) return true;
   const l3 = load<u32>(packet, PACKET_L3);
-  return packetChecksum(frame + l3, load<u32>(packet, PACKET_L4) - l3) == 0;
+  return ipv4Checksum(frame + l3, load<u32>(packet, PACKET_L4) - l3) == 0;
+}
+
+/** The checksum of an IPv4 header; without options, which is nearly always, in a third of the time. */
+export function ipv4Checksum(ip: usize, len: u32): u32 {
+  if (len != IPV4_HDR_LEN) return packetChecksum(ip, len);
+  const a = load<u64>(ip);
+  const b = load<u64>(ip, 8);
+  return checksumFold((a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + load<u32>(ip, 16));
 }
 
 /**

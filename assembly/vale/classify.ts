@@ -76,11 +76,29 @@ export function valeClassify(kr: usize, port: usize, scratch: usize, count: u32,
       short++;
     }
     store<u32>(e, dest, SCRATCH_DEST);
-    e += SCRATCH_ENTRY_SIZE;
-    // A branch, not e += frags * size: the next packet's address must not wait for this one's load.
-    if (frags != 1) e += (frags - 1) * SCRATCH_ENTRY_SIZE;
+    e += frags * SCRATCH_ENTRY_SIZE;
+    if (seen) e = classifySame(e, end, hdrLen, last8, last4, lastDest);
   }
   if (short != 0) statAdd(kr, STAT_DROP_SHORT, short);
+}
+
+/**
+ * Packets of one slot with the addresses of the last header go where that went. Returns the first entry that is not one.
+ * A loop of its own, without calls: all it works with stays in registers.
+ */
+function classifySame(e: usize, end: usize, hdrLen: u32, last8: u64, last4: u32, dest: u32): usize {
+  const least = ((<u32>1) << 16) + ETHER_HDR_LEN + hdrLen; // one slot, and a whole Ethernet header
+  const span = ((<u32>2) << 16) - 1 - least;
+  while (e != end) {
+    const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
+    if (<u32>(w >> 32) - least > span) break;
+    const p = <usize>(<u32>w) + hdrLen;
+    if (load<u64>(p) != last8) break;
+    if (load<u32>(p, 8) != last4) break;
+    store<u32>(e, dest, SCRATCH_DEST);
+    e += SCRATCH_ENTRY_SIZE;
+  }
+  return e;
 }
 
 /** The address that this port sent from last, as long as the table still says so; else a value that no address has. */
@@ -119,7 +137,8 @@ export function valeQueue(kr: usize, index: u32, scratch: usize, count: u32): u3
       e += SCRATCH_ENTRY_SIZE;
       if (frags != 1) e += (frags - 1) * SCRATCH_ENTRY_SIZE; // a branch for the same reason as in valeClassify
       packets++;
-    } while (e < end && load<u32>(e, SCRATCH_DEST) == dest);
+      if (e == end) break;
+    } while (load<u32>(e, SCRATCH_DEST) == dest);
     const port = dest & 0xff;
     if (port == index) {
       self += packets;

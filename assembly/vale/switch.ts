@@ -60,14 +60,24 @@ export function valeRxsync(kr: usize): void {
   const stop = slots + <usize>head * NETMAP_SLOT_SIZE;
   let slot = slots + <usize>load<u32>(kr, KRING_HWCUR) * NETMAP_SLOT_SIZE;
   let bad: u64 = 0;
-  while (slot != stop) {
+  if (slot > stop) {
+    bad = takeBack(slot, ringEnd, bufLimit);
+    slot = slots;
+  }
+  bad += takeBack(slot, stop, bufLimit);
+  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
+  atomic.store<u32>(kr, head, KRING_HWCUR); // pairs with the load in leaseTake: the slots may be written again
+}
+
+/** Slots that the receiver gives back, from `slot` to `end`: clears NS_BUF_CHANGED. Returns how many name no buffer. */
+function takeBack(slot: usize, end: usize, bufLimit: u32): u32 {
+  let bad: u32 = 0;
+  while (slot != end) {
     const w = load<u64>(slot);
     const flags = <u32>(w >> 48);
     if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
-    bad += <u32>w - 2 < bufLimit ? 0 : 1;
+    if (<u32>w - 2 >= bufLimit) bad++;
     slot += NETMAP_SLOT_SIZE;
-    if (slot == ringEnd) slot = slots;
   }
-  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
-  atomic.store<u32>(kr, head, KRING_HWCUR); // pairs with the load in leaseTake: the slots may be written again
+  return bad;
 }

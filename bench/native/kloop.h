@@ -1,0 +1,275 @@
+// Syncs, kernel loop, doorbell and guest driver: assembly/{sync,kloop,csb,ptnet}, and the part of the hypervisor that
+// src/control/window.ts and src/threads/thread.ts play in direct mode.
+#pragma once
+#include "pipe.h"
+#include "vale.h"
+
+static void kring_sync(struct kring *kr, struct thread *self) {
+  u32 kind = kr->kind;
+  stat_add(kr, STAT_SYNCS, 1);
+  if (kr->dir == NR_TX) {
+    if (kind == KIND_PIPE) pipe_txsync(kr, self);
+    else if (kind == KIND_VALE) vale_txsync(kr, self);
+  } else {
+    if (kind == KIND_PIPE) pipe_rxsync(kr, self);
+    else if (kind == KIND_VALE) vale_rxsync(kr);
+  }
+}
+
+/** Lets go of the ring, and then wakes whoever came in vain. */
+static void ring_release(struct kring *kr, struct thread *self) {
+  kring_release(kr);
+  if (atomic_load(&kr->contended) == 0) return;
+  atomic_store(&kr->contended, 0);
+  kring_notify(kr, self);
+}
+
+static int ring_sync(struct kring *kr, struct thread *self) {
+  int error = kring_acquire(kr, self->id);
+  if (error == -EBUSY_) {
+    atomic_store(&kr->contended, 1);
+    error = kring_acquire(kr, self->id);
+  }
+  if (error) return error;
+  struct ring *ring = kr->ring;
+  if (!ring) not_in_the_bench();
+  u32 head = ring->head, cur = ring->cur;
+  if (!(kr->dir == NR_TX ? tx_prologue(kr, head, cur) : rx_prologue(kr, head, cur))) not_in_the_bench(); // reinit
+  kring_sync(kr, self);
+  kring_finalize(kr);
+  ring_release(kr, self);
+  return 0;
+}
+
+enum { MORE = 1, MOVED = 2 };
+enum { MAX_ROUNDS = 64 };
+
+static void kern_publish(struct ktoa *ktoa, u32 hwcur, u32 hwtail) {
+  atomic_store(&ktoa->hwcur, hwcur);
+  atomic_store(&ktoa->hwtail, hwtail);
+}
+
+static void raise_irq(struct kloop *loop, struct kring *kr, u32 vector) {
+  stat_add(kr, STAT_INTERRUPTS, 1);
+  atomic_fetch_or(&loop->irq_pending, 1u << vector);
+  atomic_store(&loop->guest->attention, 1);
+  thread_wake(loop->guest);
+}
+
+static u32 tx_activation(struct kloop *loop, struct kring *kr, struct atok *atok, struct ktoa *ktoa, u32 vector,
+                         struct thread *self) {
+  u32 n = kr->nslots, mode = loop->mode, budget = loop->budget, result = 0;
+  bool irqs = loop->irqs_on != 0, more = false;
+  if (mode != MODE_DIRECT) atomic_store(&ktoa->kern_need_kick, 0);
+  u32 head = atomic_load(&atok->head), cur = atomic_load(&atok->cur);
+  for (;;) {
+    u32 rhead = kr->rhead;
+    if (head < n && ring_distance(rhead, head, n) > budget) not_in_the_bench();
+    if (!tx_prologue(kr, head, cur)) not_in_the_bench();
+    u32 moved = ring_distance(rhead, head, n);
+    if (moved) result |= MOVED;
+    budget -= moved;
+    kring_sync(kr, self);
+    u32 hwtail = kr->hwtail;
+    kern_publish(ktoa, atomic_load_explicit(&kr->hwcur, memory_order_relaxed), hwtail);
+    if (kr->rtail != hwtail) {
+      kr->rtail = hwtail;
+      more = true;
+    }
+    if (more && irqs && atomic_load(&atok->appl_need_kick)) {
+      raise_irq(loop, kr, vector);
+      more = false;
+    }
+    if (budget == 0) {
+      result |= MORE;
+      break;
+    }
+    head = atomic_load(&atok->head);
+    cur = atomic_load(&atok->cur);
+    if (head == kr->rhead) {
+      if (mode != MODE_NOTIFY) break;
+      not_in_the_bench();
+    }
+    if (kr->rhead == hwtail) break;
+  }
+  if (more && irqs && atomic_load(&atok->appl_need_kick)) raise_irq(loop, kr, vector);
+  return result;
+}
+
+static u32 rx_activation(struct kloop *loop, struct kring *kr, struct atok *atok, struct ktoa *ktoa, u32 vector,
+                         struct thread *self) {
+  u32 n = kr->nslots, mode = loop->mode, budget = loop->budget, result = 0, done = 0, dry = 0;
+  bool irqs = loop->irqs_on != 0, some = false;
+  if (mode != MODE_DIRECT) atomic_store(&ktoa->kern_need_kick, 0);
+  u32 head = atomic_load(&atok->head), cur = atomic_load(&atok->cur);
+  for (;;) {
+    u32 rhead = kr->rhead;
+    if (!rx_prologue(kr, head, cur)) not_in_the_bench();
+    kring_sync(kr, self);
+    u32 hwtail = kr->hwtail, rtail = kr->rtail;
+    kern_publish(ktoa, atomic_load_explicit(&kr->hwcur, memory_order_relaxed), hwtail);
+    u32 moved = ring_distance(rhead, head, n) + ring_distance(rtail, hwtail, n);
+    if (moved) result |= MOVED;
+    done += moved;
+    if (rtail != hwtail) {
+      kr->rtail = hwtail;
+      some = true;
+      dry = 0;
+    } else {
+      dry++;
+    }
+    if (some && irqs && atomic_load(&atok->appl_need_kick)) {
+      raise_irq(loop, kr, vector);
+      some = false;
+    }
+    if (done >= budget) {
+      result |= MORE;
+      break;
+    }
+    head = atomic_load(&atok->head);
+    cur = atomic_load(&atok->cur);
+    if (head != kr->rhead) continue;
+    if (hwtail == head) break;
+    if (hwtail != ring_prev(head, n) && dry < 2) continue;
+    if (mode != MODE_NOTIFY) break;
+    not_in_the_bench();
+  }
+  if (some && irqs && atomic_load(&atok->appl_need_kick)) raise_irq(loop, kr, vector);
+  return result;
+}
+
+static u32 run_ring(struct kloop *loop, u32 vector, struct thread *self) {
+  bool tx = vector < loop->ntx;
+  struct kring *kr = tx ? loop->tx + vector : loop->rx + (vector - loop->ntx);
+  if (kring_acquire(kr, self->id) != 0) return 0;
+  struct atok *atok = loop->atok + vector;
+  struct ktoa *ktoa = loop->ktoa + vector;
+  u32 result = tx ? tx_activation(loop, kr, atok, ktoa, vector, self) : rx_activation(loop, kr, atok, ktoa, vector, self);
+  kring_release(kr);
+  return result;
+}
+
+static bool kloop_run(struct kloop *loop, struct thread *self) {
+  if (atomic_load(&loop->state) != LOOP_RUNNING) return false;
+  bool busy = loop->mode == MODE_BUSY;
+  if (!busy) {
+    if (atomic_load(&loop->event) == 0) return false;
+    atomic_store(&loop->event, 0);
+  }
+  u32 free_ = 0;
+  if (!atomic_compare_exchange_strong(&loop->owner, &free_, self->id)) {
+    atomic_store(&loop->event, 1);
+    return false;
+  }
+  u32 result = 0;
+  if (atomic_load(&loop->state) == LOOP_RUNNING) {
+    for (u32 i = 0; i < loop->ntx + loop->nrx; i++) result |= run_ring(loop, i, self);
+    if (result & MORE) atomic_store(&loop->event, 1);
+    loop->passes++;
+  }
+  atomic_store(&loop->owner, 0);
+  return busy ? (result & (MORE | MOVED)) != 0 : true;
+}
+
+static u32 kloop_pass(struct thread *self) {
+  u32 n = atomic_load(&self->nloops), worked = 0;
+  for (u32 i = 0; i < n; i++) {
+    struct kloop *loop = atomic_load(&self->loops[i]);
+    if (loop && kloop_run(loop, self)) worked++;
+  }
+  return worked;
+}
+
+static void deliver_interrupts(struct thread *self) {
+  for (u32 i = 0; i < self->nloops; i++) {
+    struct kloop *loop = atomic_load(&self->loops[i]);
+    if (loop->guest != self || atomic_load_explicit(&loop->irq_pending, memory_order_relaxed) == 0) continue;
+    for (u32 pending = atomic_exchange(&loop->irq_pending, 0); pending; pending &= pending - 1) loop->interrupts++;
+  }
+}
+
+static void thread_service(struct thread *self) {
+  int rounds = 0;
+  for (; rounds < MAX_ROUNDS; rounds++) {
+    u32 worked = atomic_load_explicit(&self->nloops, memory_order_relaxed) == 0 ? 0 : kloop_pass(self);
+    if (atomic_load_explicit(&self->attention, memory_order_relaxed) != 0) {
+      atomic_store(&self->attention, 0);
+      deliver_interrupts(self);
+    } else if (worked == 0) {
+      break;
+    }
+  }
+  if (rounds == MAX_ROUNDS) thread_wake(self);
+}
+
+/** The guest writes a doorbell register: the loop runs here and now. */
+static void kick(struct kloop *loop, u32 i, struct thread *self) {
+  if (i >= loop->ntx + loop->nrx) return;
+  struct kring *kr = i < loop->ntx ? loop->tx + i : loop->rx + (i - loop->ntx);
+  stat_add_shared(kr, STAT_KICKS, 1);
+  atomic_store(&loop->event, 1);
+  if (loop->thread && loop->thread != self) thread_wake(loop->thread);
+  thread_service(self);
+}
+
+static void fetch(struct gkring *gk) {
+  gk->hwtail = atomic_load(&gk->ktoa->hwtail);
+  gk->hwcur = atomic_load(&gk->ktoa->hwcur);
+}
+
+static void guest_prologue(struct gkring *gk) {
+  u32 head = gk->ring->head, cur = gk->ring->cur;
+  if (!indices_valid(head, cur, gk->rhead, gk->rtail, gk->nslots)) not_in_the_bench();
+  gk->rhead = head;
+  gk->rcur = cur;
+}
+
+static void arm(struct gkring *gk) {
+  if (gk->rcur != gk->hwtail || gk->irq_off) return;
+  atomic_store(&gk->atok->appl_need_kick, 1);
+  fetch(gk);
+  if (gk->rcur != gk->hwtail) atomic_store(&gk->atok->appl_need_kick, 0);
+}
+
+static void guest_finalize(struct gkring *gk) {
+  gk->rtail = gk->hwtail;
+  gk->ring->tail = gk->hwtail;
+}
+
+static void appl_publish(struct atok *atok, u32 cur, u32 head) {
+  atomic_store(&atok->cur, cur);
+  atomic_store(&atok->head, head);
+}
+
+static bool ptnet_txsync(struct gkring *gk, u32 flags) {
+  guest_prologue(gk);
+  struct atok *atok = gk->atok;
+  struct ktoa *ktoa = gk->ktoa;
+  u32 head = gk->rhead, cur = gk->rcur;
+  atomic_store(&atok->appl_need_kick, 0);
+  u32 hwcur = atomic_load(&ktoa->hwcur);
+  appl_publish(atok, cur, head);
+  bool full = cur == gk->hwtail, reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
+  bool notify = ((head != hwcur || full) && atomic_load(&ktoa->kern_need_kick)) || reclaim;
+  if (notify) atomic_store(&atok->sync_flags, flags);
+  if (full || reclaim) fetch(gk);
+  arm(gk);
+  guest_finalize(gk);
+  return notify;
+}
+
+static bool ptnet_rxsync(struct gkring *gk, u32 flags) {
+  guest_prologue(gk);
+  struct atok *atok = gk->atok;
+  struct ktoa *ktoa = gk->ktoa;
+  u32 head = gk->rhead, cur = gk->rcur;
+  atomic_store(&atok->appl_need_kick, 0);
+  fetch(gk);
+  bool release = head != gk->hwcur;
+  if (release) appl_publish(atok, cur, head);
+  arm(gk);
+  guest_finalize(gk);
+  if (!(release || cur == gk->hwtail) || !atomic_load(&ktoa->kern_need_kick)) return false;
+  atomic_store(&atok->sync_flags, flags);
+  return true;
+}

@@ -1,0 +1,67 @@
+// The application: what it sends, what it reads, and the digest of everything delivered. The twin of bench/program.ts,
+// byte for byte: the digests are compared.
+#pragma once
+#include "world.h"
+
+enum { SEQ_OFS = 16, HEADER = 14 };
+
+static u8 *slot_buf(struct ring *ring, u32 i) {
+  return (u8 *)ring + ring->buf_ofs + (size_t)slot_idx(&ring->slot[i]) * ring->nr_buf_size;
+}
+
+/** Ethernet header from port `src` (1, 2 …) to port `dst`, then a payload that depends on `seed`. */
+static void frame_make(u8 *buf, u32 len, u32 dst, u32 src, u32 seed) {
+  u8 header[HEADER] = {2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x88, 0xb5};
+  memcpy(buf, header, HEADER);
+  for (u32 i = HEADER, x = seed; i < len; i++) {
+    x = x * 1664525u + 1013904223u;
+    buf[i] = x >> 24;
+  }
+}
+
+/** Puts a frame into every buffer of a tx ring; frames go to ports 2 … 1 + ndst in turn. */
+static void frames_make(struct ring *ring, u32 len, u32 ndst) {
+  for (u32 i = 0; i < ring->num_slots; i++) frame_make(slot_buf(ring, i), len, 2 + i % ndst, 1, i);
+}
+
+/** Sends `count` frames: writes slot and sequence number of each. Lengths vary by up to 7 bytes if `vary` is set. */
+static void program_fill(struct ring *ring, u32 count, u32 seq, u32 len, u32 vary) {
+  u8 *base = (u8 *)ring + ring->buf_ofs;
+  u32 n = ring->num_slots, size = ring->nr_buf_size, i = ring->head;
+  for (u32 end = seq + count; seq != end; seq++) {
+    slot_set_len_flags(&ring->slot[i], len - (seq & vary));
+    u32 idx = slot_idx(&ring->slot[i]);
+    *(volatile u32 *)(base + (size_t)idx * size + SEQ_OFS) = seq;
+    i = i + 1 == n ? 0 : i + 1;
+  }
+  ring->head = ring->cur = i;
+}
+
+struct drained {
+  u32 packets, sum;
+};
+
+/** Receives: reads slot and sequence number of each frame, and releases them. */
+static struct drained program_drain(struct ring *ring) {
+  u8 *base = (u8 *)ring + ring->buf_ofs;
+  u32 n = ring->num_slots, size = ring->nr_buf_size, tail = ring->tail, i = ring->head;
+  struct drained d = {ring_distance(i, tail, n), 0};
+  for (; i != tail; i = i + 1 == n ? 0 : i + 1) {
+    u64 w = slot_word(&ring->slot[i]);
+    d.sum += SLOT_LEN(w) + *(volatile u32 *)(base + (size_t)SLOT_IDX(w) * size + SEQ_OFS);
+  }
+  ring->head = ring->cur = tail;
+  return d;
+}
+
+/** FNV-1a over length and bytes of every frame received, which is then released. */
+static u32 digest_ring(struct ring *ring, u32 hash) {
+  for (u32 i = ring->head; i != ring->tail; i = i + 1 == ring->num_slots ? 0 : i + 1) {
+    u32 len = SLOT_LEN(slot_word(&ring->slot[i]));
+    const u8 *buf = slot_buf(ring, i);
+    hash = (hash ^ len) * 16777619u;
+    for (u32 b = 0; b < len; b++) hash = (hash ^ buf[b]) * 16777619u;
+  }
+  ring->head = ring->cur = ring->tail;
+  return hash;
+}

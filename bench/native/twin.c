@@ -1,0 +1,208 @@
+// The native twin of ptnet's data path: one case a run, timed by itself. One translation unit, as asc compiles all of
+// assembly/ into one module.
+//
+//   twin TASK SIZE BATCH WARMUP_MS TIME_MS     prints {"ns": per item, "digest": of what was delivered, "sum": …}
+#include <stdio.h>
+#include <time.h>
+
+#include "checksum.h"
+#include "program.h"
+
+static u32 batch, size, sum, seq;
+static u64 sent, received;
+static int receivers = 1; // VALE: ports that frames go to
+
+static void app_advance(struct ring *ring, u32 count) {
+  ring->head = ring->cur = ring_advance(ring->head, count, ring->num_slots);
+}
+
+static struct kring *rx_krings[PORTS]; // of the receivers, which are the ports after the first
+
+static void host_sync(void) {
+  ring_sync(&krings[0], self);
+  for (int i = 0; i < receivers; i++) ring_sync(rx_krings[i], self);
+}
+
+static void guest_sync(void) {
+  if (ptnet_txsync(&gkrings[0][0], NAF_FORCE_RECLAIM)) kick(&loops[0], 0, self);
+  if (ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ)) kick(&loops[1], 1, self);
+}
+
+static void (*do_sync)(void) = host_sync;
+
+/** The engine alone: the application only moves head and cur. */
+static void run_transfer(void) {
+  app_advance(krings[0].ring, batch);
+  sent += batch;
+  do_sync();
+  for (int i = 0; i < receivers; i++) {
+    struct ring *ring = rx_krings[i]->ring;
+    received += ring_distance(ring->head, ring->tail, SLOTS);
+    ring->head = ring->cur = ring->tail;
+  }
+}
+
+/** With an application that writes and reads every slot and frame. */
+static void run_program(void) {
+  program_fill(krings[0].ring, batch, seq, size, 0);
+  seq += batch;
+  sent += batch;
+  do_sync();
+  for (int i = 0; i < receivers; i++) {
+    struct drained d = program_drain(rx_krings[i]->ring);
+    received += d.packets;
+    sum += d.sum;
+  }
+}
+
+enum { PROOF_SLOTS = 4096 };
+
+/** Frames of varying length, then of the case's length, so that every slot is as the timed part wants it. */
+static u32 prove_delivery(void) {
+  u32 hash = 2166136261u;
+  for (; seq < PROOF_SLOTS; seq += batch) {
+    program_fill(krings[0].ring, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
+    do_sync();
+    for (int i = 0; i < receivers; i++) hash = digest_ring(rx_krings[i]->ring, hash);
+  }
+  return hash;
+}
+
+static void run_fill(void) {
+  struct ring *ring = krings[0].ring;
+  u32 n = ring->num_slots, i = ring->head, word = size;
+  for (u32 k = 0; k < batch; k++) {
+    slot_set_len_flags(&ring->slot[i], word);
+    i = i + 1 == n ? 0 : i + 1;
+  }
+  ring->head = ring->cur = i;
+}
+
+static u32 prove_fill(void) {
+  u32 hash = 2166136261u;
+  for (u32 k = 0; k < SLOTS / batch; k++) run_fill();
+  for (u32 i = 0; i < SLOTS; i++) hash = (hash ^ (u32)(slot_word(&krings[0].ring->slot[i]) >> 32)) * 16777619u;
+  return hash;
+}
+
+static void run_read(void) {
+  struct ring *ring = krings[0].ring;
+  u32 n = ring->num_slots, i = ring->head, s = 0;
+  for (u32 k = 0; k < batch; k++) {
+    u64 w = slot_word(&ring->slot[i]);
+    s += SLOT_IDX(w) + SLOT_LEN(w);
+    i = i + 1 == n ? 0 : i + 1;
+  }
+  ring->head = ring->cur = i;
+  sum += s;
+}
+
+static u32 prove_read(void) {
+  prove_fill();
+  sum = 0;
+  for (u32 k = 0; k < SLOTS / batch; k++) run_read();
+  return sum;
+}
+
+static void run_sync(void) {
+  for (u32 k = 0; k < batch; k++) sum += ring_sync(&krings[0], self);
+}
+
+static u32 prove_sync(void) {
+  run_sync();
+  return sum + krings[0].ring->tail;
+}
+
+static u32 checksum_at;
+static void run_checksum(void) {
+  for (u32 k = 0; k < batch; k++) {
+    sum += packet_checksum(regions[0].bufs + (size_t)(2 + checksum_at) * STRIDE, size);
+    checksum_at = checksum_at + 1 == SLOTS ? 0 : checksum_at + 1;
+  }
+}
+
+static u32 prove_checksum(void) {
+  for (u32 i = 0; i < SLOTS; i++) frame_make(regions[0].bufs + (size_t)(2 + i) * STRIDE, size, 2, 1, i);
+  sum = 0;
+  for (u32 k = 0; k < SLOTS / batch; k++) run_checksum();
+  return sum;
+}
+
+static double now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return 1e9 * t.tv_sec + t.tv_nsec;
+}
+
+/** The fastest of the slices of about a millisecond: the same statistic as in bench/harness.ts. */
+static double measure(void (*run)(void), double warmup_ms, double time_ms) {
+  u64 runs = 0;
+  double start = now_ns(), best = 1e18;
+  for (; now_ns() - start < 1e6 * warmup_ms; runs++) run();
+  u64 per_slice = runs / warmup_ms;
+  if (per_slice == 0) per_slice = 1;
+  for (double end = now_ns() + 1e6 * time_ms; now_ns() < end;) {
+    double t = now_ns();
+    for (u64 i = 0; i < per_slice; i++) run();
+    t = (now_ns() - t) / per_slice / batch;
+    if (t < best) best = t;
+  }
+  return best;
+}
+
+struct task {
+  const char *name;
+  int ports; // of a switch; 0: a pipe
+  bool guests;
+  void (*run)(void);
+  u32 (*prove)(void);
+};
+
+static const struct task tasks[] = {
+    {"ring-fill", 0, false, run_fill, prove_fill},
+    {"ring-read", 0, false, run_read, prove_read},
+    {"ring-sync", 0, false, run_sync, prove_sync},
+    {"pipe-transfer", 0, false, run_transfer, prove_delivery},
+    {"pipe-program", 0, false, run_program, prove_delivery},
+    {"vale-forward", 2, false, run_transfer, prove_delivery},
+    {"vale-spread", 3, false, run_transfer, prove_delivery},
+    {"checksum", 0, false, run_checksum, prove_checksum},
+    {"path-pipe", 0, true, run_program, prove_delivery},
+    {"path-vale", 2, true, run_program, prove_delivery},
+};
+
+static void task_open(const struct task *task) {
+  thread_make();
+  if (task->ports == 0) {
+    pipe_make();
+  } else {
+    receivers = task->ports - 1;
+    vale_make(task->ports);
+    for (int i = 0; i < task->ports; i++) learn(&bridge, &ports[i], 2 | (u64)(i + 1) << 40, self);
+  }
+  if (task->guests) {
+    guests_make();
+    do_sync = guest_sync;
+  }
+  for (int i = 0; i < receivers; i++) rx_krings[i] = &krings[2 * (i + 1) + 1];
+  frames_make(krings[0].ring, size, receivers);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 6) return 2;
+  size = atoi(argv[2]);
+  batch = atoi(argv[3]);
+  for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+    const struct task *task = &tasks[i];
+    if (strcmp(task->name, argv[1]) != 0) continue;
+    task_open(task);
+    u32 digest = task->prove();
+    sum = seq = 0;
+    double ns = measure(task->run, atof(argv[4]), atof(argv[5]));
+    if (sent != received) return 3;
+    if (task->run == run_program && sum != (u32)(sent * (sent - 1) / 2 + sent * size)) return 4;
+    printf("{\"ns\":%.4f,\"digest\":%u,\"sum\":%u}\n", ns, digest, sum);
+    return 0;
+  }
+  return 2;
+}

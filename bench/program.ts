@@ -1,0 +1,119 @@
+// The application of all benches: what it sends, what it reads, and the digest of everything delivered. Works on a
+// ring's words, as an application in a hurry does. bench/native/program.h is the same in C, byte for byte.
+import type { NetmapRing } from 'ptnet';
+import { RING_SLOTS } from './types.js';
+
+const SEQ_OFS = 16;
+const HEADER = 14;
+const PROOF_SLOTS = 4 * RING_SLOTS;
+const FNV_BASIS = 2166136261;
+const FNV_PRIME = 16777619;
+
+/** Address of port `n` (1, 2 …). */
+export function macOf(n: number): readonly number[] {
+  return [2, 0, 0, 0, 0, n];
+}
+
+/** Ethernet header from port `src` to port `dst`, then a payload that depends on `seed`. */
+export function makeFrame(u8: Uint8Array, at: number, len: number, dst: number, src: number, seed: number): void {
+  u8.set([...macOf(dst), ...macOf(src), 0x88, 0xb5], at);
+  for (let i = HEADER, x = seed; i < len; i++) {
+    x = (Math.imul(x, 1664525) + 1013904223) | 0;
+    u8[at + i] = x >>> 24;
+  }
+}
+
+/** Puts a frame into every buffer of a tx ring; frames go to ports 2 … 1 + receivers in turn. */
+export function makeFrames(ring: NetmapRing, len: number, receivers: number): void {
+  for (let i = 0; i < ring.numSlots; i++) makeFrame(ring.u8, ring.bufAddress(i), len, 2 + (i % receivers), 1, i);
+}
+
+/**
+ * Sends `count` frames: writes slot and sequence number of each. Lengths are smaller by `seq & vary`. Goes along the ring
+ * in runs, up to its end and on from its start.
+ */
+export function fill(ring: NetmapRing, count: number, seq: number, len: number, vary: number): void {
+  const { i32, slotBase, bufBase, bufSize, numSlots } = ring;
+  const seqBase = (bufBase + SEQ_OFS) >>> 2;
+  const stride = bufSize >>> 2;
+  let i = ring.head;
+  for (let left = count; left > 0; ) {
+    const run = Math.min(left, numSlots - i);
+    const end = slotBase + 4 * (i + run);
+    for (let slot = slotBase + 4 * i; slot < end; slot += 4, seq++) {
+      i32[slot + 1] = len - (seq & vary);
+      i32[seqBase + Math.imul(i32[slot], stride)] = seq;
+    }
+    left -= run;
+    i = i + run === numSlots ? 0 : i + run;
+  }
+  ring.head = i;
+  ring.cur = i;
+}
+
+/** What `drain` found; one object, so that receiving allocates nothing. */
+export interface Drained {
+  packets: number;
+  sum: number;
+}
+
+/** Receives: reads slot and sequence number of each frame, and releases them. */
+export function drain(ring: NetmapRing, into: Drained): void {
+  const { i32, slotBase, bufBase, bufSize, numSlots, tail } = ring;
+  const seqBase = (bufBase + SEQ_OFS) >>> 2;
+  const stride = bufSize >>> 2;
+  let sum = 0;
+  into.packets += ring.space;
+  for (let i = ring.head; i !== tail; ) {
+    const next = i < tail ? tail : numSlots;
+    const end = slotBase + 4 * next;
+    for (let slot = slotBase + 4 * i; slot < end; slot += 4) {
+      sum = (sum + (i32[slot + 1] & 0xffff) + i32[seqBase + Math.imul(i32[slot], stride)]) | 0;
+    }
+    i = next === numSlots ? 0 : next;
+  }
+  ring.head = tail;
+  ring.cur = tail;
+  into.sum = (into.sum + sum) | 0;
+}
+
+/** FNV-1a over length and bytes of every frame received, which is then released. */
+function digestRing(ring: NetmapRing, hash: number): number {
+  const { i32, u8, slotBase, tail } = ring;
+  for (let i = ring.head; i !== tail; i = ring.next(i)) {
+    const len = i32[slotBase + 4 * i + 1] & 0xffff;
+    const at = ring.bufAddress(i);
+    hash = Math.imul(hash ^ len, FNV_PRIME);
+    for (let b = at; b < at + len; b++) hash = Math.imul(hash ^ u8[b], FNV_PRIME);
+  }
+  ring.head = tail;
+  ring.cur = tail;
+  return hash;
+}
+
+/**
+ * Sends frames of varying length, then of length `size`, so that every slot is as the timed runs want it, and returns
+ * the digest of what arrived.
+ */
+export function proveDelivery(
+  tx: NetmapRing,
+  rx: readonly NetmapRing[],
+  sync: () => void,
+  batch: number,
+  size: number,
+): number {
+  let hash = FNV_BASIS;
+  for (let seq = 0; seq < PROOF_SLOTS; seq += batch) {
+    fill(tx, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
+    sync();
+    for (const ring of rx) hash = digestRing(ring, hash);
+  }
+  return hash >>> 0;
+}
+
+/** FNV-1a over 32-bit words. */
+export function digestWords(words: Iterable<number>): number {
+  let hash = FNV_BASIS;
+  for (const word of words) hash = Math.imul(hash ^ word, FNV_PRIME);
+  return hash >>> 0;
+}
