@@ -9,6 +9,7 @@ const entries = [
   ['cli', 'build/ts/src/cli/main.js'],
   ['program-worker', 'build/ts/src/cli/program-worker.js'],
   ['loop-worker', 'build/ts/src/kloop/loop-worker.js'],
+  ['tap-worker', 'build/ts/src/io/tap-worker.js'],
 ];
 
 /** Chains tsc's source maps, and keeps the embedded binaries and bundled packages out of them. */

@@ -5,7 +5,10 @@ export type { GuestOptions } from './control/guest-record.js';
 export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';
 export type { PassthroughOptions } from './control/operations.js';
 export { errnoName, NetmapError } from './errors.js';
+export { type JoinOptions, type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
+export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
+export { openTap, type Tap, type TapCounters, type TapOffloads, type TapOptions } from './io/tap.js';
 export type { LoopMode } from './kloop/loop.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { OpenOptions } from './netmap/register.js';
@@ -14,8 +17,7 @@ export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
 export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
 export { type InterfaceCounters, PtnetInterface } from './ptnet/interface.js';
-export type { PacketMetadata } from './ptnet/interface-header.js';
-export type { RxFrame, TxFrame } from './ptnet/interface-queue.js';
+export type { PacketMetadata, RxFrame, TxFrame } from './ptnet/interface-header.js';
 export { moveSlots } from './ring/move.js';
 export {
   type Pollable,

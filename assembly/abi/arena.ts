@@ -23,6 +23,7 @@ export const THREAD_TOKEN = 80; // handle token that the thread attached with
 export const THREAD_ATTENTION = 84; // set when the thread has interrupts or requests to look at
 export const THREAD_SPIN_LIMIT = 88; // polls of a contended lock before giving up
 export const THREAD_NLOOPS = 92; // entries of THREAD_LOOPS in use (holes are 0)
+export const THREAD_PASSES = 96; // odd while the thread is in a pass over its loops
 export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
 export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot
 export const THREAD_REQ_PTR = 136; // where they are: in the slot, or in memory of the control thread's for a long answer
@@ -94,21 +95,22 @@ export const STAT_REINITS = 3; // prologue failures
 export const STAT_BAD_SLOT = 4; // slots with an index or a length out of range
 export const STAT_KICKS = 5; // doorbells of this ring
 export const STAT_INTERRUPTS = 6; // interrupts raised for this ring
-export const STAT_FORWARDED = 7; // VALE tx: copies delivered (a broadcast counts once per destination)
+export const STAT_FORWARDED = 7; // VALE tx: copies delivered (a broadcast counts once per destination, segmented or not)
 // drops by reason, on the tx kring of the source
 export const STAT_DROP_SHORT = 8; // frame shorter than an Ethernet header
 export const STAT_DROP_SELF = 9; // destination is the port it came from
 export const STAT_DROP_NO_PORT = 10; // destination or source port is gone, not in netmap mode, or has no such ring
 export const STAT_DROP_NO_SPACE = 11; // destination ring full
 export const STAT_DROP_BAD_SLOT = 12; // frame with a bad slot
-export const STAT_DROP_TOO_LONG = 13; // a fragment does not fit the destination's buffers
+export const STAT_DROP_TOO_LONG = 13; // does not fit the destination's buffers
 export const STAT_DROP_FRAGS = 14; // more than NETMAP_MAX_FRAGS slots
 export const STAT_DROP_BUSY = 15; // the destination ring's lock stayed taken
-export const STAT_DROP_HEADER = 16; // the two ports use virtio-net headers of different lengths
+export const STAT_DROP_HEADER = 16; // malformed virtio-net header, or no frame behind it
+export const STAT_DROP_GSO = 17; // to be segmented for the destination, and cannot be
 // rx krings of VALE ports, added atomically by all senders
-export const STAT_DELIVERED = 17; // packets put into the ring
-export const STAT_DELIVERED_BYTES = 18;
-export const STAT_COUNT = 19;
+export const STAT_DELIVERED = 18; // packets put into the ring; of a packet that was segmented, its segments
+export const STAT_DELIVERED_BYTES = 19;
+export const STAT_COUNT = 20;
 
 // entry of the lease array of a VALE rx ring
 export const LEASE_STATE = 0; // LEASE_FREE, LEASE_OPEN, LEASE_DONE
@@ -130,7 +132,7 @@ export const PORT_RX = 20; // address of the first rx kring
 export const PORT_BRIDGE = 24; // VALE: address of struct bridge, 0 = not attached
 export const PORT_BDG_INDEX = 28; // VALE: index on the bridge
 export const PORT_HDR_LEN = 32; // virtio-net header length: 0, 10, 12
-export const PORT_MFS = 36; // maximum frame size
+export const PORT_MFS = 36; // maximum frame size: what packets for this port are segmented to
 export const PORT_LAST_SRC = 40; // u64: last source address learned from this port
 export const PORT_LAST_SRC_ENTRY = 48; // address of its forwarding table entry
 export const PORT_SIZE = 64;
@@ -175,7 +177,33 @@ export const QUEUE_PACKETS = 12; // packets in it, 0 = empty
 export const SCRATCH_BROADCAST = 4064; // index of the broadcast queue: NM_BDG_BROADCAST * NM_BDG_MAXRINGS
 export const SCRATCH_NQUEUES = 4080;
 export const SCRATCH_DESTS = 82688; // u32 list of queue indices in use
-export const SCRATCH_SIZE = 99072;
+export const SCRATCH_TRANSLATION = 99072; // struct translation
+export const SCRATCH_SIZE = 165824;
+
+// struct translation: a queue on its way to a port with a virtio-net header of another length
+export const TRANS_SRC_HDR_LEN = 0; // header length of the source
+export const TRANS_DST_HDR_LEN = 4; // and of the destination
+export const TRANS_MFS = 8; // bytes of the longest segment
+export const TRANS_ROOM = 12; // bytes that fit a slot of the destination
+//   the packets to come: of the unicast and then of the broadcast queue
+export const TRANS_UNICAST = 16;
+export const TRANS_BROADCAST = 28;
+export const WALK_PACKET = 0; // entry of the next packet, or QUEUE_END
+export const WALK_RUN_END = 4; // entry behind its run
+export const WALK_NEXT_RUN = 8; // entry of the run after it, or QUEUE_END
+//   the packet at hand, as the destination will get it
+export const TRANS_SLOTS = 40;
+export const TRANS_FRAMES = 44; // frames that it makes
+export const TRANS_BYTES = 48; // bytes in all of its slots
+export const TRANS_IS_GSO = 52;
+export const TRANS_CSUM_START = 56; // byte of the frame where summing starts; without a sum, behind the end of any
+export const TRANS_CSUM_AT = 60; // byte of the frame where the checksum goes
+export const TRANS_HDR = 64; // the virtio-net header: read once, 12 bytes
+export const TRANS_IOV = 128; // NETMAP_MAX_FRAGS pairs: the fragments without the header
+export const TRANS_SEGMENTER = 640; // struct segmenter
+export const TRANS_SEGMENT = 1216; // a segment that is too long for one slot of the destination
+export const TRANS_SEGMENT_SIZE = 65536;
+export const TRANS_SIZE = 66752;
 
 // struct kloop: one per passed-through port
 export const KLOOP_STATE = 0; // KLOOP_*: the word by which rings are handed to a thread and taken back

@@ -18,6 +18,7 @@ import {
   THREAD_ID,
   THREAD_LOOPS,
   THREAD_NLOOPS,
+  THREAD_PASSES,
 } from '../abi/arena';
 import { threadWake } from '../ring/notify';
 import { statAddShared } from '../stats/counters';
@@ -26,11 +27,15 @@ import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './r
 /** Activates the loops of thread `self` that have an event pending. Returns how many had something to do. */
 export function kloopPass(self: usize): u32 {
   const n = atomic.load<u32>(self, THREAD_NLOOPS);
+  if (n == 0) return 0;
   let worked: u32 = 0;
+  // Pairs with the control thread, which takes a loop out of the list and then waits for passes that may have seen it.
+  atomic.store<u32>(self, load<u32>(self, THREAD_PASSES) + 1, THREAD_PASSES);
   for (let i: u32 = 0; i < n; i++) {
     const loop: usize = atomic.load<u32>(self + ((<usize>i) << 2), THREAD_LOOPS);
     if (loop != 0 && kloopRun(loop, self)) worked++;
   }
+  atomic.store<u32>(self, load<u32>(self, THREAD_PASSES) + 1, THREAD_PASSES);
   return worked;
 }
 

@@ -11,6 +11,7 @@ import {
   PORT_BDG_INDEX,
   PORT_BRIDGE,
   PORT_HDR_LEN,
+  PORT_MFS,
   PORT_NRX,
   PORT_RX,
   QUEUE_HEAD,
@@ -21,7 +22,6 @@ import {
   SCRATCH_QUEUES,
   SCRATCH_QUEUE_SIZE,
   STAT_DROP_BUSY,
-  STAT_DROP_HEADER,
   STAT_DROP_NO_PORT,
   STAT_DROP_NO_SPACE,
 } from '../abi/arena';
@@ -30,6 +30,7 @@ import { statAdd } from '../stats/counters';
 import { QUEUE_END, valeAddBroadcast, valeQueue } from './classify';
 import { leaseComplete, leaseLock, leasePublish, leaseTake, leaseUnlock } from './lease';
 import { copyMerged, copyUnicast } from './place';
+import { translateCopy, translatePrepare } from './translate';
 
 /** Queues `count` classified packets by destination and delivers them. Counts go to the source's tx kring `kr`. */
 export function valeDeliver(kr: usize, port: usize, scratch: usize, count: u32, self: usize): void {
@@ -78,11 +79,17 @@ function deliverQueue(
     statAdd(kr, STAT_DROP_NO_PORT, packets);
     return;
   }
-  if (load<u32>(dest, PORT_HDR_LEN) != load<u32>(load<u32>(kr, KRING_PORT), PORT_HDR_LEN)) {
-    statAdd(kr, STAT_DROP_HEADER, packets);
-    return;
-  }
   const dkr: usize = <usize>load<u32>(dest, PORT_RX) + <usize>(ring % nrx) * KRING_SIZE;
+  const srcHdrLen = load<u32>(load<u32>(kr, KRING_PORT), PORT_HDR_LEN); // read once: a guest may negotiate meanwhile
+  const dstHdrLen = load<u32>(dest, PORT_HDR_LEN);
+  const unlike = srcHdrLen != dstHdrLen;
+  if (unlike) {
+    const mfs = load<u32>(dest, PORT_MFS);
+    const taken = translatePrepare(kr, dkr, scratch, unicastHead, broadcastHead, srcHdrLen, dstHdrLen, mfs);
+    slots = <u32>taken;
+    packets = <u32>(taken >> 32);
+    if (packets == 0) return;
+  }
   if (!leaseLock(dkr, self)) {
     statAdd(kr, STAT_DROP_BUSY, packets);
     return;
@@ -105,9 +112,9 @@ function deliverQueue(
     statAdd(kr, STAT_DROP_NO_SPACE, packets);
     return;
   }
-  const end =
-    broadcastHead == QUEUE_END
-      ? copyUnicast(kr, dkr, scratch, unicastHead, packets, lease)
-      : copyMerged(kr, dkr, scratch, unicastHead, broadcastHead, packets, lease);
+  let end: u32;
+  if (unlike) end = translateCopy(kr, dkr, scratch, unicastHead, broadcastHead, packets, lease);
+  else if (broadcastHead == QUEUE_END) end = copyUnicast(kr, dkr, scratch, unicastHead, packets, lease);
+  else end = copyMerged(kr, dkr, scratch, unicastHead, broadcastHead, packets, lease);
   leaseComplete(dkr, lease, end, self);
 }

@@ -11,7 +11,9 @@ import {
   THREAD_CLAIMED,
   THREAD_FREE,
   THREAD_LEFT,
+  THREAD_LIVE,
   THREAD_MAX,
+  THREAD_PASSES,
   THREAD_SCRATCH,
   THREAD_SIZE,
   THREAD_STATE,
@@ -51,6 +53,8 @@ export interface Inspection {
   readonly memory: { readonly private: number; readonly regions: number };
   /** Sleeps of loop workers that a safety timeout ended although there was work. Must stay 0. */
   readonly lostWakeups: number;
+  /** Loop workers that have ended without being told to, and were replaced. Must stay 0. */
+  readonly lostWorkers: number;
 }
 
 export class Control {
@@ -67,6 +71,7 @@ export class Control {
   readonly #requests: RequestServer;
   readonly #stop = new AbortController();
   readonly #tokens = new Set<number>();
+  #wantedWorkers = 0;
 
   private constructor(options: NetmapOptions) {
     this.arena = ArenaOwner.create(options);
@@ -91,6 +96,7 @@ export class Control {
     void control.thread.serve(control.#stop.signal);
     try {
       for (let i = 0; i < threads; i++) await control.#startLoopWorker();
+      control.#wantedWorkers = threads;
     } catch (error) {
       await control.close();
       throw error;
@@ -153,6 +159,7 @@ export class Control {
 
   #releaseLocks(tid: number): void {
     const { arena, registry, thread } = this;
+    arena.store(arena.threadPtr(tid) + THREAD_PASSES, 0);
     const bit = 1n << BigInt(tid);
     for (const adapter of registry.adapters.values()) {
       for (const { ptr, peer } of adapter.krings) {
@@ -183,6 +190,7 @@ export class Control {
       if (guest.thread !== record) continue;
       guest.reset();
       guest.thread = this.thread.ptr;
+      if (guest.closing) await this.removeGuest(guest.id);
     }
     for (const open of [...this.ports.opens.values()]) {
       if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.ports.close(open.fd);
@@ -201,8 +209,7 @@ export class Control {
     if (this.workers.stopping) return;
     const devices = [...this.guests.values()].flatMap((guest) => guest.devices);
     const orphans = devices.filter(({ loop }) => loop.thread === record);
-    if (orphans.length === 0) return;
-    await this.#startLoopWorker();
+    while (this.workers.count < this.#wantedWorkers) await this.#startLoopWorker();
     for (const { loop } of orphans) loop.moveTo(this.workers.next());
   }
 
@@ -226,12 +233,21 @@ export class Control {
     return guest;
   }
 
+  /**
+   * Stops a guest's devices and frees what it had. While another thread still runs the guest, it has the guest's RAM and
+   * rings in its hands: they are kept until that thread has ended.
+   */
   async removeGuest(id: number): Promise<void> {
     const guest = this.guests.get(id);
     if (!guest) return;
+    guest.stop();
+    guest.closing = true;
+    const runs = guest.thread !== this.thread.ptr && this.arena.load(guest.thread + THREAD_STATE) === THREAD_LIVE;
+    if (runs && !this.workers.stopping) return;
     const fds = guest.devices.map(({ port }) => port.fd);
     this.guests.delete(id);
-    guest.destroy();
+    await this.registry.quiesce();
+    guest.free();
     for (const fd of fds) await this.ports.close(fd);
   }
 
@@ -268,11 +284,13 @@ export class Control {
       ).length,
       memory: { private: arena.privates.used, regions: arena.regions.used },
       lostWakeups: this.workers.lostWakeups,
+      lostWorkers: this.workers.lost,
     };
   }
 
   /** Closes everything: ports, guests, loop workers, the control thread's own service. */
   async close(): Promise<void> {
+    this.workers.stopping = true;
     await this.call(this.thread.id, 'closeAll', {});
     await this.workers.stop();
     this.#stop.abort();

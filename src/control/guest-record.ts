@@ -46,6 +46,8 @@ export class GuestRecord {
   readonly #functions: (PtnetDevice | PtnetMemdev)[] = [];
   /** Record of the thread that the guest runs in. */
   thread: number;
+  /** The host has closed it; what is left waits for its thread to end. */
+  closing = false;
 
   readonly #translate: Translate;
 
@@ -103,8 +105,13 @@ export class GuestRecord {
     for (const device of this.devices) device.reset();
   }
 
-  destroy(): void {
-    for (const device of this.devices) device.destroy();
+  /** Stops all loops for good. Nobody touches them or the RAM any more once the registry is quiescent: then `free`. */
+  stop(): void {
+    for (const device of this.devices) device.stop();
+  }
+
+  free(): void {
+    for (const device of this.devices) device.free();
     if (this.ram.size !== 0) this.#arena.freeRegion(this.ram.base);
   }
 

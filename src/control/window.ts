@@ -33,6 +33,7 @@ class FunctionWindow implements PciFunction {
   /** Address of the device's struct kloop, 0 = none. */
   #loop: number;
   readonly #isDevice: boolean;
+  #gone = false;
   #handler: ((vector: number) => void) | undefined;
 
   constructor(thread: Thread, path: IoPath, id: number, index: number, info: FunctionInfo) {
@@ -48,11 +49,19 @@ class FunctionWindow implements PciFunction {
     this.#isDevice = info.loop !== 0;
   }
 
+  /** The function is unplugged: reads give all ones, writes nothing, as on a real bus. */
+  remove(): void {
+    this.#gone = true;
+    this.#loop = 0;
+  }
+
   ioRead(offset: number, size: 1 | 2 | 4): number {
+    if (this.#gone) return 0xffffffff >>> (32 - 8 * size);
     return this.#path.ioRead({ id: this.#id, index: this.#index, offset, size });
   }
 
   ioWrite(offset: number, size: 1 | 2 | 4, value: number): void {
+    if (this.#gone) return;
     if (this.#isDevice && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
       if (this.#loop === 0) return;
       const { arena, ptr } = this.#thread;
@@ -65,11 +74,6 @@ class FunctionWindow implements PciFunction {
 
   setInterruptHandler(handler: ((vector: number) => void) | undefined): void {
     this.#handler = handler;
-  }
-
-  /** The guest is gone, and the memory of its kernel loop may be somebody else's. */
-  disconnect(): void {
-    this.#loop = 0;
   }
 
   /** Delivers the interrupts that are pending, if they are still this thread's. */
@@ -94,7 +98,7 @@ export interface GuestMachine {
   readonly machine: PtnetMachine;
   /** Ends the delivery of interrupts. */
   stop(): void;
-  /** The same, and doorbells are ignored from now on. */
+  /** Takes the machine away: its RAM, rings and kernel loops may be somebody else's from now on. */
   disconnect(): void;
 }
 
@@ -104,7 +108,8 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
   const stop = thread.addService(() => {
     for (const f of functions) f.deliver();
   });
-  const machine: PtnetMachine = {
+  const machine = {
+    gone: false,
     functions,
     ram: info.ram,
     views: thread.arena,
@@ -113,7 +118,8 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
   };
   const disconnect = (): void => {
     stop();
-    for (const f of functions) f.disconnect();
+    machine.gone = true;
+    for (const f of functions) f.remove();
   };
   return { machine, stop, disconnect };
 }

@@ -24,6 +24,8 @@ export class LoopWorkers {
   #next = 0;
   /** Set once the host closes: workers that end are then not replaced. */
   stopping = false;
+  /** Workers that have ended without being told to. */
+  lost = 0;
 
   constructor(arena: ArenaOwner, onEnd: (token: number) => void) {
     this.#arena = arena;
@@ -76,7 +78,10 @@ export class LoopWorkers {
           handle = started;
           void started.ended.then(() => {
             const dead = this.#workers.findIndex((worker) => worker.handle === started);
-            if (dead >= 0) this.#workers.splice(dead, 1);
+            if (dead >= 0) {
+              this.#workers.splice(dead, 1);
+              this.lost++;
+            }
             this.#onEnd(token);
           });
         }, reject);

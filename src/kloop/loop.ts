@@ -188,7 +188,9 @@ export class KernelLoop {
   moveTo(thread: number): void {
     if (!this.running || !this.#started) return;
     this.halt();
+    const pending = this.#arena.load(this.ptr + KLOOP_IRQ_PENDING);
     this.start({ ...this.#started, thread });
+    Atomics.or(this.#arena.u32, (this.ptr + KLOOP_IRQ_PENDING) >>> 2, pending);
   }
 
   /** The record of the thread that runs the loop, 0 = none. */
@@ -197,9 +199,13 @@ export class KernelLoop {
   }
 
   /** Leaves CSB mode for good. */
-  destroy(): void {
+  leaveCsb(): void {
     this.halt();
     for (const kring of [...this.#open.tx, ...this.#open.rx]) this.#arena.store(kring.ptr + KRING_LOOP, 0);
+  }
+
+  /** Gives the struct back, when no sync or pass can see it any more. */
+  free(): void {
     this.#arena.free(this.ptr);
   }
 

@@ -62,7 +62,9 @@ export interface Geometry {
   readonly rxSlots: number;
 }
 
-const DEFAULT_MFS = 1514;
+/** Longest frame of a port that no request says otherwise of. */
+export const DEFAULT_MFS = 1514;
+const MAX_SLOT_LEN = 65535;
 
 /** A kring as the control thread knows it; its state is in the arena at `ptr`. */
 export interface Kring {
@@ -94,9 +96,19 @@ export class Adapter {
   users = 0;
   readonly #arena: ArenaOwner;
   readonly #owned: number[] = [];
+  readonly #mfs: number;
 
-  constructor(arena: ArenaOwner, name: string, kind: number, region: Region, geometry: Geometry) {
+  /** @param mfs bytes of the longest frame, while it has no virtio-net header */
+  constructor(
+    arena: ArenaOwner,
+    name: string,
+    kind: number,
+    region: Region,
+    geometry: Geometry,
+    mfs: number = DEFAULT_MFS,
+  ) {
     this.#arena = arena;
+    this.#mfs = mfs;
     this.name = name;
     this.kind = kind;
     this.region = region;
@@ -115,7 +127,7 @@ export class Adapter {
     arena.store(this.ptr + PORT_NRX, geometry.rxRings);
     arena.store(this.ptr + PORT_TX, this.tx[0]?.ptr ?? 0);
     arena.store(this.ptr + PORT_RX, this.rx[0]?.ptr ?? 0);
-    arena.store(this.ptr + PORT_MFS, DEFAULT_MFS);
+    arena.store(this.ptr + PORT_MFS, mfs);
     region.addUser();
   }
 
@@ -127,9 +139,18 @@ export class Adapter {
     return this.#arena.load(this.ptr + PORT_HDR_LEN);
   }
   set hdrLen(length: number) {
-    this.#arena.store(this.ptr + PORT_HDR_LEN, length);
     // netmap raises the frame size with a header; we also take it back without (DIFF).
-    this.#arena.store(this.ptr + PORT_MFS, length === 0 ? DEFAULT_MFS : this.region.pools.bufPool.objsize);
+    const { objsize } = this.region.pools.bufPool;
+    this.#arena.store(this.ptr + PORT_HDR_LEN, length);
+    this.#arena.store(
+      this.ptr + PORT_MFS,
+      length === 0 ? this.#mfs : Math.max(this.#mfs, Math.min(objsize, MAX_SLOT_LEN)),
+    );
+  }
+
+  /** Bytes of the longest frame that a GSO packet is cut into on its way to this port. */
+  get mfs(): number {
+    return this.#arena.load(this.ptr + PORT_MFS);
   }
 
   /** Connects kring k of this end of a pipe with the peer's kring of the other direction. */

@@ -14,6 +14,7 @@ import {
   STAT_DROP_BAD_SLOT,
   STAT_DROP_BUSY,
   STAT_DROP_FRAGS,
+  STAT_DROP_GSO,
   STAT_DROP_HEADER,
   STAT_DROP_NO_PORT,
   STAT_DROP_NO_SPACE,
@@ -42,6 +43,7 @@ export const DROP_REASONS: Readonly<Record<string, number>> = {
   fragments: STAT_DROP_FRAGS,
   busy: STAT_DROP_BUSY,
   header: STAT_DROP_HEADER,
+  gso: STAT_DROP_GSO,
 };
 
 /** Reads the counters of a port's krings out of the arena. */

@@ -15,11 +15,14 @@ import {
   NI_PRIV_MEM,
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
+  NR_MONITOR_RX,
+  NR_MONITOR_TX,
   NR_REG_ALL_NIC,
   NR_REG_NULL,
   NR_REG_ONE_NIC,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
+  NR_ZCOPY_MON,
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
@@ -95,6 +98,9 @@ export class PortTable {
     const parsed = parsePortSpec(spec);
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
+    if (flags & (NR_MONITOR_TX | NR_MONITOR_RX | NR_ZCOPY_MON)) {
+      throw netmapError('EOPNOTSUPP', 'there are no monitor ports yet', { op: 'open', port: spec });
+    }
     const adapter = this.registry.lookup(parsed.name, mode, parsed.memId, options);
     adapter.users++;
     const undo: (() => void)[] = [];

@@ -15,6 +15,8 @@ import {
   PORT_KIND_NULL,
   PORT_KIND_PIPE,
   PORT_KIND_VALE,
+  THREAD_MAX,
+  THREAD_PASSES,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
@@ -28,7 +30,7 @@ import {
 } from '../memory/pools.js';
 import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
 import { Bridge } from '../vale/bridge.js';
-import { Adapter, type Geometry, type Kring } from './adapter.js';
+import { Adapter, DEFAULT_MFS, type Geometry, type Kring } from './adapter.js';
 import { parseKernelName } from './port-name.js';
 
 /** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP_REQ_REGISTER). */
@@ -38,6 +40,8 @@ export interface PortConfig {
   readonly txSlots?: number;
   readonly rxSlots?: number;
   readonly extraBufs?: number;
+  /** Bytes of the longest frame that a GSO packet is cut into on its way to this port, default 1514 (VALE ports). */
+  readonly mfs?: number;
 }
 
 export interface RegistryOptions {
@@ -50,6 +54,8 @@ export interface RegistryOptions {
 }
 
 const MAX_MEM_ID = 0xffff;
+const MIN_MFS = 64;
+const MAX_MFS = 65535;
 /** Polls of the busy words before the control thread lets its events be served. */
 const QUIESCE_SPINS = 10_000;
 /** A thread that holds a ring for this long (ms) has died without being noticed. */
@@ -67,6 +73,9 @@ function checkCounts(config: PortConfig, port: string): void {
     if (Number.isSafeInteger(value) && value >= 0) continue;
     throw netmapError('EINVAL', `${name} ${value} is not a count`, { op: 'open', port });
   }
+  const mfs = config.mfs ?? DEFAULT_MFS;
+  if (Number.isSafeInteger(mfs) && mfs >= MIN_MFS && mfs <= MAX_MFS) return;
+  throw netmapError('EINVAL', `mfs ${mfs} is not within ${MIN_MFS}..${MAX_MFS}`, { op: 'open', port });
 }
 
 export class Registry {
@@ -169,7 +178,7 @@ export class Registry {
             ),
           )
         : this.#region(memId);
-      adapter = new Adapter(this.arena, name, PORT_KIND_VALE, region, geometry);
+      adapter = new Adapter(this.arena, name, PORT_KIND_VALE, region, geometry, config.mfs ?? DEFAULT_MFS);
       bridge?.attach(adapter);
     } catch (error) {
       if (adapter) this.#destroyAdapter(adapter);
@@ -318,21 +327,33 @@ export class Registry {
     if (adapter.destroy()) this.#regions.delete(adapter.region.memId);
   }
 
-  /** Resolves when every sync that is under way now has ended. */
+  /** Resolves when every sync, and every pass over kernel loops, that is under way now has ended. */
   async quiesce(): Promise<void> {
     const { arena } = this;
-    let open = this.krings()
-      .map(({ ptr }) => ({ ptr, syncs: arena.load(ptr + KRING_SYNCS) }))
-      .filter(({ ptr }) => arena.load(ptr + KRING_BUSY) !== 0);
-    const limit = performance.now() + QUIESCE_LIMIT;
-    for (let spins = 1; open.length !== 0; spins++) {
-      open = open.filter(
-        ({ ptr, syncs }) => arena.load(ptr + KRING_BUSY) !== 0 && arena.load(ptr + KRING_SYNCS) === syncs,
+    const syncs = this.krings()
+      .filter(({ ptr }) => arena.load(ptr + KRING_BUSY) !== 0)
+      .map(({ ptr }) => ({ ptr, count: arena.load(ptr + KRING_SYNCS) }))
+      .map(
+        ({ ptr, count }) =>
+          () =>
+            arena.load(ptr + KRING_BUSY) !== 0 && arena.load(ptr + KRING_SYNCS) === count,
       );
+    const passes = Array.from({ length: THREAD_MAX - 1 }, (_, i) => arena.threadPtr(i + 1) + THREAD_PASSES)
+      .map((word) => ({ word, count: arena.load(word) }))
+      .filter(({ count }) => count % 2 === 1)
+      .map(
+        ({ word, count }) =>
+          () =>
+            arena.load(word) === count,
+      );
+    let going = [...syncs, ...passes];
+    const limit = performance.now() + QUIESCE_LIMIT;
+    for (let spins = 1; going.length !== 0; spins++) {
+      going = going.filter((goesOn) => goesOn());
       if (spins % QUIESCE_SPINS !== 0) continue;
       await new Promise((resolve) => setTimeout(resolve, 1));
       if (performance.now() > limit)
-        throw netmapError('EIO', `a thread holds a ring and does not let go`, { op: 'close' });
+        throw netmapError('EIO', 'a thread holds a ring and does not let go', { op: 'close' });
     }
   }
 }

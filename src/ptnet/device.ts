@@ -123,10 +123,14 @@ export class PtnetDevice {
     this.#registers.reset();
   }
 
-  /** Stops the loop and leaves CSB mode; the caller closes the port. */
-  destroy(): void {
+  /** Stops the loop and leaves CSB mode; the caller closes the port, and frees the device when nobody can see it. */
+  stop(): void {
     this.reset();
-    this.loop.destroy();
+    this.loop.leaveCsb();
+  }
+
+  free(): void {
+    this.loop.free();
   }
 
   #read(offset: number): number {

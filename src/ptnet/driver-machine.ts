@@ -27,7 +27,10 @@ export interface GuestWasm {
   ptnetSyncFromCsb(gkring: number, head: number, cur: number): void;
 }
 
+/** A guest's machine. */
 export interface PtnetMachine {
+  /** Set when the host has taken the machine away: its RAM and rings may be somebody else's. */
+  readonly gone: boolean;
   readonly functions: readonly PciFunction[];
   /** RAM: `base` is its address in the views, `size` its bytes; it starts at guest-physical address 4096, as 0 means "none". */
   readonly ram: { readonly base: number; readonly size: number };

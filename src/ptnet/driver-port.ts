@@ -49,7 +49,7 @@ export class GuestPort extends NetmapPort {
   }
 
   override rxsync(): number {
-    if (!this.isOpen) return -EIO;
+    if (!this.isOpen || this.#driver.machine.gone) return -EIO;
     const { ptnetRxsync } = this.#driver.machine.wasm;
     for (const kring of this.#rx) {
       if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#driver.kick(kring);
@@ -63,7 +63,7 @@ export class GuestPort extends NetmapPort {
   }
 
   #txsync(flags: number): number {
-    if (!this.isOpen) return -EIO;
+    if (!this.isOpen || this.#driver.machine.gone) return -EIO;
     const { ptnetTxsync } = this.#driver.machine.wasm;
     for (const kring of this.#tx) {
       if (ptnetTxsync(kring.ptr, flags) !== 0) this.#driver.kick(kring);
@@ -73,7 +73,7 @@ export class GuestPort extends NetmapPort {
 
   /** A guest counts doorbells, interrupts and reinits; packets, bytes and drops are counted by the host. */
   override async counters(): Promise<PortCounters> {
-    const { views } = this.#driver.machine;
+    const { gone, views } = this.#driver.machine;
     const reinits = [...this.#tx, ...this.#rx].reduce((n, { ptr }) => n + views.i32[(ptr + GKRING_REINITS) >>> 2], 0);
     return {
       txPackets: 0,
@@ -82,7 +82,7 @@ export class GuestPort extends NetmapPort {
       rxBytes: 0,
       drops: {},
       badSlots: 0,
-      reinits,
+      reinits: gone ? 0 : reinits,
       kicks: this.#driver.kicks,
       interrupts: this.#driver.interrupts,
     };

@@ -161,7 +161,7 @@ export class PtnetDriver {
 
   /** One more user of the rings; the first one starts the host's kernel loop. @throws NetmapError as open */
   acquire(): { tx: readonly GuestKring[]; rx: readonly GuestKring[] } {
-    if (!this.#attached) throw this.#error('ENXIO', 'the driver is detached');
+    if (!this.#attached || this.machine.gone) throw this.#error('ENXIO', 'the device is gone');
     if (this.#users === 0) this.#start();
     this.#users++;
     return this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
@@ -170,7 +170,7 @@ export class PtnetDriver {
   /** One user less; the last one stops the host's kernel loop. */
   release(): void {
     this.#users--;
-    if (this.#users !== 0 || !this.#attached) return;
+    if (this.#users !== 0 || !this.#attached || this.machine.gone) return;
     this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
     this.#krings = undefined;
   }

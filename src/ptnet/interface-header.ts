@@ -1,4 +1,5 @@
-// The virtio-net header (virtio 1.2, 5.1.6) between a stack's metadata and the first bytes of a packet.
+// What a stack gives and gets: frames, and the virtio-net header (virtio 1.2, 5.1.6) between their metadata and the
+// first bytes of a packet.
 
 import {
   VIRTIO_NET_HDR_F_MASK,
@@ -24,6 +25,18 @@ export interface PacketMetadata {
   readonly csumStart?: number;
   /** Where the checksum goes, in bytes from csumStart. */
   readonly csumOffset?: number;
+}
+
+/** A frame on its way to the host: bytes from the Ethernet header on, and what the stack asks of the host. */
+export interface TxFrame {
+  readonly data: Uint8Array;
+  readonly metadata?: PacketMetadata | undefined;
+}
+
+/** A frame from the host. `data` lies in memory that is used again: it is valid until the receive handler returns. */
+export interface RxFrame {
+  readonly data: Uint8Array;
+  readonly metadata: PacketMetadata;
 }
 
 const NONE: PacketMetadata = Object.freeze({});
@@ -75,3 +88,13 @@ export function readHeader(u8: Uint8Array, at: number, length: number): PacketMe
     csumOffset: get16(8),
   };
 }
+
+/** Makes what a receive handler gets of a packet of `length` bytes at `at`, its virtio-net header included. */
+export type MakeReceived<T> = (memory: Uint8Array, at: number, length: number, headerLength: number) => T;
+
+export const toFrame: MakeReceived<RxFrame> = (memory, at, length, headerLength) => ({
+  data: memory.subarray(at + headerLength, at + length),
+  metadata: readHeader(memory, at, headerLength),
+});
+
+export const toPacket: MakeReceived<Uint8Array> = (memory, at, length) => memory.subarray(at, at + length);

@@ -1,19 +1,19 @@
 // PtnetInterface: a ptnet device as an ordinary network interface (the driver's second life, if_ptnet.c): frames of a
 // stack are copied in and out, and the virtio-net header carries the offload metadata.
 
-import { ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
+import { EAGAIN, EINVAL, ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
+import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { netmapError } from '../errors.js';
 import type { PtnetDriver } from './driver.js';
-import { checkMetadata, type PacketMetadata } from './interface-header.js';
 import {
-  MAX_PACKET,
-  newCounters,
-  type QueueCounters,
+  checkMetadata,
+  type PacketMetadata,
   type RxFrame,
-  RxQueue,
   type TxFrame,
-  TxQueue,
-} from './interface-queue.js';
+  toFrame,
+  toPacket,
+} from './interface-header.js';
+import { MAX_PACKET, newCounters, type QueueCounters, RxQueue, TxQueue } from './interface-queue.js';
 
 /** Counters in the terms of struct if_data. */
 export interface InterfaceCounters {
@@ -35,6 +35,8 @@ export interface InterfaceCounters {
 const MTU_MIN = 46;
 const MTU_MAX = 65536;
 const ETHER_MIN = 14;
+/** The longest virtio-net header; over a pipe it may be there although the port knows nothing of it. */
+const HEADER_MAX = VIRTIO_NET_HDR_MRG_LEN;
 
 export class PtnetInterface {
   readonly driver: PtnetDriver;
@@ -45,6 +47,9 @@ export class PtnetInterface {
   #stop: AbortController | undefined;
   #unlisten: () => void = () => {};
   #handler: (frames: RxFrame[]) => void = () => {};
+  #packetHandler: ((packets: Uint8Array[]) => void) | undefined;
+  #roomHandler: () => void = () => {};
+  #held = false;
 
   constructor(driver: PtnetDriver) {
     this.driver = driver;
@@ -77,12 +82,31 @@ export class PtnetInterface {
 
   /** Whether frames pass: up, and no netmap application has the rings. The link itself is always there. */
   get isRunning(): boolean {
-    return this.isUp && !this.driver.netmapMode;
+    return this.isUp && !this.driver.netmapMode && !this.driver.machine.gone;
   }
 
   /** Who takes received frames. They are valid until the handler returns. */
   onReceive(handler: (frames: RxFrame[]) => void): void {
     this.#handler = handler;
+  }
+
+  /**
+   * Who takes received packets unparsed, instead of the handler of frames: bytes from the virtio-net header on (without
+   * one, from the Ethernet header on), valid until the handler returns. Undefined takes that back.
+   */
+  onPackets(handler: ((packets: Uint8Array[]) => void) | undefined): void {
+    this.#packetHandler = handler;
+  }
+
+  /** Whom to tell that there is room again for packets that `offer` has refused with -EAGAIN. */
+  onRoom(handler: () => void): void {
+    this.#roomHandler = handler;
+  }
+
+  /** Leaves received frames in the ring (true), or takes them again: back-pressure of a stack. */
+  holdReceive(held: boolean): void {
+    this.#held = held;
+    if (!held) this.#resume();
   }
 
   /** Brings the interface up; an interface that is up keeps the process alive. @throws NetmapError as PtnetDriver.open */
@@ -93,9 +117,10 @@ export class PtnetInterface {
     this.#rx = rx.map((kring) => new RxQueue(this.driver, kring));
     this.#stop = new AbortController();
     this.#unlisten = this.driver.onModeChange(() => {
-      if (this.isRunning) this.#work();
+      this.#resume();
     });
     void this.#serve(this.#stop.signal);
+    this.#roomHandler();
   }
 
   /** Takes the interface down. Frames that wait for room are dropped and counted; what the host has got, it sends. */
@@ -110,6 +135,7 @@ export class PtnetInterface {
     this.#tx = [];
     this.#rx = [];
     this.driver.release();
+    this.#roomHandler(); // what waits is refused with -ENETDOWN
   }
 
   /**
@@ -141,6 +167,28 @@ export class PtnetInterface {
     }
     while (queue.drain());
     return taken;
+  }
+
+  /**
+   * Copies a packet into the ring: bytes from the virtio-net header on (without one, from the Ethernet header on), which
+   * pass unchecked. Unlike `transmit` it keeps nothing that finds no room. The host is told at `push`.
+   * @param flow as in `transmit`
+   * @returns 0, -EAGAIN when there is no room (see `onRoom`), -ENETDOWN, -EINVAL (length). Never throws.
+   */
+  offer(packet: Uint8Array, flow = 0): number {
+    if (!this.isRunning) return -ENETDOWN;
+    if (packet.length < this.driver.vnetHdrLen + ETHER_MIN || packet.length > MAX_PACKET + HEADER_MAX) return -EINVAL;
+    return this.#tx[flow % this.#tx.length].offer(packet) ? 0 : -EAGAIN;
+  }
+
+  /** Tells the host of offered packets. */
+  push(): void {
+    if (this.isRunning) for (const queue of this.#tx) queue.push();
+  }
+
+  /** Whether a packet that `offer` has refused with -EAGAIN would be refused again. */
+  get awaitsRoom(): boolean {
+    return this.isUp && this.#tx.some((queue) => queue.stalled);
   }
 
   /** Drops all frames that wait for room (if_qflush). */
@@ -183,17 +231,33 @@ export class PtnetInterface {
   #work(): boolean {
     let more = false;
     for (const queue of this.#tx) if (queue.length !== 0 && queue.drain()) more = true;
+    for (const queue of this.#tx) if (queue.recovered()) this.#roomHandler();
     for (const queue of this.#rx) {
-      if (queue.receive(this.#handler, () => this.isRunning)) more = true;
+      if (this.#held) break;
+      if (this.#receive(queue)) more = true;
       if (!this.isRunning) return false;
     }
     return more;
   }
 
+  /** Works on what has come meanwhile, and goes on with it as a timer's business. */
+  #resume(): void {
+    if (this.isRunning && this.#work()) setTimeout(() => this.#resume(), 0);
+  }
+
+  /** The packets or frames of one activation of a queue, to whoever takes them. */
+  #receive(queue: RxQueue): boolean {
+    const active = (): boolean => this.isRunning && !this.#held;
+    const packetHandler = this.#packetHandler;
+    if (packetHandler) return queue.receive(toPacket, packetHandler, active);
+    return queue.receive(toFrame, this.#handler, active);
+  }
+
   /** Works when the host interrupts; between activations the thread's other events have their turn. */
   async #serve(signal: AbortSignal): Promise<void> {
-    const { waiting } = this.driver.machine;
-    while (!signal.aborted) {
+    const { machine } = this.driver;
+    const { waiting } = machine;
+    while (!signal.aborted && !machine.gone) {
       const seen = waiting.seq();
       waiting.service();
       const more = this.isRunning && this.#work();

@@ -1,0 +1,202 @@
+// The few calls of the C library that the Linux back ends need, through the foreign-function interface that the runtime
+// has: Deno.dlopen, bun:ffi, and in Node the package koffi, an optional peer dependency. Results are counts or negative
+// errnos; control calls turn them into exceptions (check, errors.ts).
+
+import { netmapError } from '../errors.js';
+
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const POLLIN = 1;
+const POLLFD_SIZE = 8;
+
+/** Calls of the C library. Memory is passed as an address: see {@link Libc.address}. */
+export interface Libc {
+  /**
+   * Address of a view's first byte. The view must stay referenced while the address is used, and lie over memory that
+   * does not move: a SharedArrayBuffer, a WebAssembly memory, or an ArrayBuffer that nobody transfers.
+   */
+  address(view: Uint8Array): number;
+  /** open(2). @returns a descriptor or -errno */
+  open(path: string, flags: number): number;
+  close(fd: number): number;
+  /** ioctl(2) with a pointer. @returns the result or -errno */
+  ioctl(fd: number, request: number, arg: Uint8Array): number;
+  /** ioctl(2) with a value. @returns the result or -errno */
+  ioctlValue(fd: number, request: number, value: number): number;
+  /** read(2) of up to `size` bytes to `address`. @returns bytes or -errno */
+  read(fd: number, address: number, size: number): number;
+  write(fd: number, address: number, size: number): number;
+  /** Waits up to `timeout` ms until `fd` is readable. @returns 1, 0 on timeout, or -errno */
+  waitReadable(fd: number, timeout: number): number;
+}
+
+/** The functions as an FFI declares them; addresses and sizes are plain numbers. */
+interface Calls {
+  open(path: number, flags: number, mode: number): number;
+  close(fd: number): number;
+  ioctl(fd: number, request: number, arg: number): number;
+  read(fd: number, address: number, size: number): number;
+  write(fd: number, address: number, size: number): number;
+  poll(fds: number, count: number, timeout: number): number;
+}
+
+interface Binding {
+  readonly calls: Calls;
+  readonly address: (view: Uint8Array) => number;
+  readonly errno: () => number;
+}
+
+/** Sonames of the C library: glibc, musl. */
+const SONAMES = ['libc.so.6', 'libc.so'];
+const PACKAGE: string = 'koffi';
+
+let loaded: Promise<Libc> | undefined;
+
+/**
+ * The C library of this process.
+ * @throws NetmapError EOPNOTSUPP when this is not Linux, or Node without the package koffi
+ */
+export function loadLibc(): Promise<Libc> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<Libc> {
+  const { Deno: deno, Bun: bun } = globalThis as { Deno?: DenoFfi; Bun?: object };
+  const platform = typeof process === 'undefined' ? 'browser' : process.platform;
+  if (platform !== 'linux') throw unsupported(`Linux only, this is ${platform}`);
+  if (deno) return wrap(firstOf((soname) => denoBinding(deno, soname)));
+  if (bun) {
+    const ffi = (await import(['bun', 'ffi'].join(':'))) as BunFfi;
+    return wrap(firstOf((soname) => bunBinding(ffi, soname)));
+  }
+  let koffi: Koffi;
+  try {
+    koffi = ((await import(PACKAGE)) as { default: Koffi }).default;
+  } catch (error) {
+    throw unsupported(`the optional package koffi cannot be loaded: npm install koffi (${String(error)})`);
+  }
+  return wrap(firstOf((soname) => koffiBinding(koffi, soname)));
+}
+
+function unsupported(message: string): Error {
+  return netmapError('EOPNOTSUPP', message, { op: 'ffi' });
+}
+
+function firstOf(bind: (soname: string) => Binding): Binding {
+  let why: unknown;
+  for (const soname of SONAMES) {
+    try {
+      return bind(soname);
+    } catch (error) {
+      why = error;
+    }
+  }
+  throw unsupported(`no C library: ${String(why)}`);
+}
+
+function wrap({ calls, address, errno }: Binding): Libc {
+  const result = (value: number): number => (value < 0 ? -errno() : value);
+  const pollFd = new Uint8Array(new SharedArrayBuffer(POLLFD_SIZE));
+  const pollView = new DataView(pollFd.buffer);
+  const pollAddress = address(pollFd);
+  return {
+    address,
+    open: (path, flags) => {
+      const bytes = new TextEncoder().encode(`${path}\0`);
+      return result(calls.open(address(bytes), flags, 0));
+    },
+    close: (fd) => result(calls.close(fd)),
+    ioctl: (fd, request, arg) => result(calls.ioctl(fd, request, address(arg))),
+    ioctlValue: (fd, request, value) => result(calls.ioctl(fd, request, value)),
+    read: (fd, at, size) => result(calls.read(fd, at, size)),
+    write: (fd, at, size) => result(calls.write(fd, at, size)),
+    waitReadable: (fd, timeout) => {
+      pollView.setInt32(0, fd, true);
+      pollView.setUint32(4, POLLIN, true); // events, and no revents
+      return result(calls.poll(pollAddress, 1, timeout));
+    },
+  };
+}
+
+interface Koffi {
+  load(name: string): { func(prototype: string): (...args: (number | bigint)[]) => number };
+  address(view: Uint8Array): bigint;
+  errno(): number;
+}
+
+function koffiBinding(koffi: Koffi, soname: string): Binding {
+  const lib = koffi.load(soname);
+  const calls: Calls = {
+    open: lib.func('int open(uintptr_t path, int flags, int mode)'),
+    close: lib.func('int close(int fd)'),
+    ioctl: lib.func('int ioctl(int fd, ulong request, uintptr_t arg)'),
+    read: lib.func('long read(int fd, uintptr_t address, size_t size)'),
+    write: lib.func('long write(int fd, uintptr_t address, size_t size)'),
+    poll: lib.func('int poll(uintptr_t fds, ulong count, int timeout)'),
+  };
+  return { calls, address: (view) => Number(koffi.address(view)), errno: () => koffi.errno() };
+}
+
+/** Parameters and results as Deno and Bun name them. */
+const SIGNATURES = {
+  open: ['i32', 'usize', 'i32', 'i32'],
+  close: ['i32', 'i32'],
+  ioctl: ['i32', 'i32', 'usize', 'usize'],
+  read: ['isize', 'i32', 'usize', 'usize'],
+  write: ['isize', 'i32', 'usize', 'usize'],
+  poll: ['i32', 'usize', 'usize', 'i32'],
+} as const;
+
+type Numeric = (...args: (number | bigint)[]) => number | bigint;
+
+interface DenoFfi {
+  dlopen(
+    name: string,
+    symbols: Record<string, { parameters: string[]; result: string }>,
+  ): { symbols: Record<string, Numeric> };
+  UnsafePointer: {
+    of(view: Uint8Array): object | null;
+    value(pointer: object | null): number | bigint;
+    create(at: bigint): object | null;
+  };
+  UnsafePointerView: new (pointer: object) => { getInt32(): number };
+}
+
+function denoBinding(deno: DenoFfi, soname: string): Binding {
+  const entries = Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [name, { parameters, result }]);
+  const errnoLocation = { __errno_location: { parameters: [], result: 'usize' } };
+  const { symbols } = deno.dlopen(soname, { ...Object.fromEntries(entries), ...errnoLocation });
+  const calls = Object.fromEntries(
+    Object.keys(SIGNATURES).map((name) => [name, (...args: number[]) => Number(symbols[name](...args))]),
+  );
+  const errno = (): number => {
+    const pointer = deno.UnsafePointer.create(BigInt(symbols['__errno_location']()));
+    return pointer ? new deno.UnsafePointerView(pointer).getInt32() : 0;
+  };
+  const address = (view: Uint8Array): number => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(view)));
+  return { calls: calls as unknown as Calls, address, errno };
+}
+
+interface BunFfi {
+  dlopen(
+    name: string,
+    symbols: Record<string, { args: string[]; returns: string }>,
+  ): { symbols: Record<string, Numeric> };
+  ptr(view: Uint8Array): number;
+  read: { i32(at: number, offset: number): number };
+}
+
+function bunBinding(ffi: BunFfi, soname: string): Binding {
+  // 64-bit parameters of Bun take numbers, and its i64_fast results are numbers when they fit.
+  const bunType = (type: string): string => ({ usize: 'u64', isize: 'i64_fast' })[type] ?? type;
+  const entries = Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [
+    name,
+    { args: parameters.map(bunType), returns: bunType(result) },
+  ]);
+  const errnoLocation = { __errno_location: { args: [], returns: 'u64_fast' } };
+  const { symbols } = ffi.dlopen(soname, { ...Object.fromEntries(entries), ...errnoLocation });
+  const errno = (): number => ffi.read.i32(Number(symbols['__errno_location']()), 0);
+  return { calls: symbols as unknown as Calls, address: (view) => Number(ffi.ptr(view)), errno };
+}

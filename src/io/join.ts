@@ -1,0 +1,134 @@
+// Joins a ptnet interface to a stack: the kernel's through a TAP device (tap.ts), one in JavaScript through Web streams
+// (stream-adapter.ts), or any other that is given this small interface. Packets pass as they are, virtio-net header
+// included: nothing is parsed.
+
+import { EAGAIN } from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { PtnetInterface } from '../ptnet/interface.js';
+
+/** A stack as an interface sees it. Packets begin with the virtio-net header, if there is one, then the Ethernet header. */
+export interface StackAdapter {
+  /** Bytes of virtio-net header in front of every packet, in both directions: 0, 10 or 12. */
+  readonly headerLength: number;
+  /** The next packet from the stack, the same one until `shift`; undefined when there is none now. */
+  peek(): Uint8Array | undefined;
+  /** The packet was taken (copied). */
+  shift(): void;
+  /** Asked after a batch: resolves when there may be more packets, or `ended` is true; undefined if that is so already. */
+  idle(): Promise<unknown> | undefined;
+  /** A packet for the stack, valid until the call returns. False: it was taken, but give no more before `whenRoom`. */
+  write(packet: Uint8Array): boolean;
+  /** Resolves when a stack that has answered false takes packets again. */
+  whenRoom?(): Promise<unknown>;
+  /** No packet will come any more. */
+  readonly ended: boolean;
+  close(): Promise<void>;
+}
+
+/** Counters of a joint. */
+export interface JointCounters {
+  /** Packets of the stack that the interface did not take: it was down, in netmap mode, or the length was wrong. */
+  readonly drops: number;
+  /** Times that the stack waited for room in the interface's ring. */
+  readonly stalls: number;
+}
+
+export interface Joint {
+  counters(): JointCounters;
+  /** Takes the two apart, and closes the adapter. The interface stays as it is. */
+  close(): Promise<void>;
+}
+
+export interface JoinOptions {
+  /**
+   * The header travels as the first bytes of the frame, although the port knows of none: for pipes, when both ends do
+   * the same. A switch would take it for the Ethernet header.
+   */
+  readonly carryHeader?: boolean;
+}
+
+/** Packets, and bytes, that one turn sends before the thread's other events have theirs. */
+const TURN_PACKETS = 128;
+const TURN_BYTES = 1 << 18;
+
+const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
+
+/**
+ * Lets packets pass between an interface and a stack until one of them ends. The interface may be up or down.
+ * @throws NetmapError EINVAL when they differ in the length of the virtio-net header
+ */
+export function joinInterface(netif: PtnetInterface, adapter: StackAdapter, options: JoinOptions = {}): Joint {
+  const { headerLength } = adapter;
+  const own = netif.driver.vnetHdrLen;
+  if (headerLength !== own && !(own === 0 && options.carryHeader)) {
+    throw netmapError('EINVAL', `a stack with a header of ${headerLength} bytes on one with ${own}`, {
+      op: 'join',
+      port: netif.name,
+    });
+  }
+  const counters = { drops: 0, stalls: 0 };
+  let open = true;
+  let wakeForRoom: (() => void) | undefined;
+
+  netif.onRoom(() => wakeForRoom?.());
+  netif.onPackets((packets) => {
+    let room = true;
+    for (const packet of packets) room = adapter.write(packet) && room;
+    if (room || !adapter.whenRoom) return;
+    netif.holdReceive(true);
+    void adapter.whenRoom().then(() => netif.holdReceive(false));
+  });
+
+  /** Sends until a turn is over, the stack has no more packets, or there is no room for the next one. */
+  const turn = (): 'more' | 'empty' | 'full' => {
+    let bytes = 0;
+    for (let n = 0; n < TURN_PACKETS && bytes < TURN_BYTES; n++) {
+      const packet = adapter.peek();
+      if (!packet) return 'empty';
+      const result = netif.offer(packet);
+      if (result === -EAGAIN) return 'full';
+      if (result !== 0) counters.drops++;
+      bytes += packet.length;
+      adapter.shift();
+    }
+    return 'more';
+  };
+
+  const pump = async (): Promise<void> => {
+    while (open && !adapter.ended) {
+      const outcome = turn();
+      netif.push();
+      if (outcome === 'more') {
+        await nextTurn();
+      } else if (outcome === 'full') {
+        counters.stalls++;
+        adapter.idle(); // gives the room of what was sent back
+        await new Promise<void>((resolve) => {
+          wakeForRoom = resolve;
+          if (!netif.awaitsRoom) resolve();
+        });
+        wakeForRoom = undefined;
+      } else {
+        await (adapter.idle() ?? nextTurn());
+      }
+    }
+  };
+  void pump();
+
+  return {
+    counters: () => ({ ...counters }),
+    close: async () => {
+      if (!open) return;
+      open = false;
+      netif.onRoom(() => {});
+      netif.onPackets(undefined);
+      netif.holdReceive(false);
+      wakeForRoom?.();
+      await adapter.close();
+    },
+  };
+}

@@ -1,0 +1,220 @@
+// A Linux TAP device as the stack behind an interface: the kernel's own. Opened with the virtio-net header and offloads
+// on, its 12 header bytes are those of ptnet, and packets of up to 64 KiB pass in both directions as they are.
+//
+// Two ways through the device: a worker reads (a thread must block to do that), the interface's thread writes.
+
+import { ENOBUFS, VIRTIO_NET_HDR_MRG_LEN } from '../abi.js';
+import { check, netmapError } from '../errors.js';
+import { spawnWorker, type WorkerHandle } from '../threads/platform.js';
+import { type Libc, loadLibc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from './ffi.js';
+import { FrameRing } from './frame-ring.js';
+import type { StackAdapter } from './join.js';
+import type { TapWorkerData, TapWorkerMessage } from './tap-worker.js';
+
+// linux/if_tun.h
+const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
+const IFF_TAP = 2;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+const IFREQ_SIZE = 40;
+const IFNAMSIZ = 16;
+const TUN_F_CSUM = 1;
+const TUN_F_TSO4 = 2;
+const TUN_F_TSO6 = 4;
+const TUN_F_TSO_ECN = 8;
+
+/** What the kernel may leave undone in the packets that it sends (TUN_F_*). */
+export interface TapOffloads {
+  /** Checksums. Default: on with a header. */
+  readonly checksum?: boolean;
+  /** Segmentation of TCP over IPv4 and IPv6; needs `checksum`. Default: on with a header. */
+  readonly tso?: boolean;
+}
+
+export interface TapOptions {
+  /** Name of the device, up to 15 bytes; a `%d` in it is numbered by the kernel. Default `ptnet%d`. */
+  readonly name?: string;
+  /** The 12-byte virtio-net header in front of every packet; the interface must have it, too. Default true. */
+  readonly vnetHdr?: boolean;
+  readonly offloads?: TapOffloads;
+  /** Bytes of packets that wait for the interface, at least 256 KiB. Default 4 MiB. */
+  readonly ringSize?: number;
+}
+
+/** Packets and bytes (headers included) of a TAP device; `drops` were not taken by the kernel, by errno. */
+export interface TapCounters {
+  readonly readPackets: number;
+  readonly readBytes: number;
+  readonly writtenPackets: number;
+  readonly writtenBytes: number;
+  readonly drops: Readonly<Record<number, number>>;
+}
+
+/** Largest packet that the kernel gives or takes, without the header. */
+const MAX_PACKET = 65536 + 64;
+/** Bytes from which on a memory stays where it is. */
+const FIXED_MEMORY = 65536;
+/** How long (ms) the reader may take to start. */
+const START_LIMIT = 20_000;
+const STOP_LIMIT = 5000;
+const DEFAULT_RING = 4 << 20;
+const MIN_RING = 256 << 10;
+
+export class Tap implements StackAdapter {
+  /** As the kernel has named the device. */
+  readonly name: string;
+  readonly headerLength: number;
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #ring: FrameRing;
+  readonly #staging: Uint8Array;
+  readonly #stagingAddress: number;
+  readonly #counters = { readPackets: 0, readBytes: 0, writtenPackets: 0, writtenBytes: 0 };
+  readonly #drops = new Map<number, number>();
+  #worker: WorkerHandle | undefined;
+  #closed = false;
+  /** Memories that packets were written from, with their addresses. */
+  readonly #bases = new WeakMap<ArrayBufferLike, number>();
+
+  /** @internal use {@link openTap} */
+  constructor(libc: Libc, fd: number, name: string, headerLength: number, ringSize: number) {
+    this.#libc = libc;
+    this.#fd = fd;
+    this.name = name;
+    this.headerLength = headerLength;
+    this.#ring = FrameRing.create(ringSize, headerLength + MAX_PACKET);
+    this.#staging = new Uint8Array(new SharedArrayBuffer(headerLength + MAX_PACKET));
+    this.#stagingAddress = libc.address(this.#staging);
+  }
+
+  /** @internal starts the reader. @throws NetmapError EIO */
+  async startReader(): Promise<void> {
+    const data: TapWorkerData = { fd: this.#fd, ring: this.#ring.buffer, maxFrame: this.#ring.maxFrame };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve, reject) => {
+      // The worker does not keep the process alive; this timer does until it answers.
+      timer = setTimeout(() => fail('it does not answer'), START_LIMIT);
+      const fail = (why: unknown): void =>
+        reject(netmapError('EIO', `the reader ended: ${String(why)}`, { op: 'tap', port: this.name }));
+      // The literal form is what bundlers recognise.
+      spawnWorker(new URL('./tap-worker.js', import.meta.url), {
+        data,
+        name: `ptnet-tap ${this.name}`,
+        onMessage: (message) => {
+          const told = message as TapWorkerMessage;
+          if (told.type === 'ready') resolve();
+          else fail(`errno ${told.errno}`); // later it only ends: somebody has deleted the device
+        },
+        onError: fail,
+      }).then((worker) => {
+        this.#worker = worker;
+        void worker.ended.then(() => fail('the worker has ended'));
+      }, fail);
+    }).finally(() => clearTimeout(timer));
+  }
+
+  counters(): TapCounters {
+    return { ...this.#counters, drops: Object.fromEntries(this.#drops) };
+  }
+
+  peek(): Uint8Array | undefined {
+    return this.#ring.peek();
+  }
+
+  shift(): void {
+    this.#counters.readPackets++;
+    this.#counters.readBytes += this.#ring.shift();
+  }
+
+  idle(): Promise<unknown> | undefined {
+    this.#ring.release();
+    return this.#ring.whenFilled();
+  }
+
+  /** Writes a packet at once. A TAP device never fills up: what it does not take (it is down, say) is counted. */
+  write(packet: Uint8Array): boolean {
+    if (this.#closed) return true;
+    const n = this.#libc.write(this.#fd, this.#addressOf(packet), packet.length);
+    if (n > 0) {
+      this.#counters.writtenPackets++;
+      this.#counters.writtenBytes += packet.length;
+    } else {
+      const errno = n === 0 ? ENOBUFS : -n;
+      this.#drops.set(errno, (this.#drops.get(errno) ?? 0) + 1);
+    }
+    return true;
+  }
+
+  /** Whether the device gives no more packets: it was closed here, or deleted by somebody. */
+  get ended(): boolean {
+    return this.#closed || this.#ring.stopped;
+  }
+
+  /** Ends the reader, and removes the device. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#ring.stop();
+    const alive = setInterval(() => {}, STOP_LIMIT); // the worker does not keep the process alive
+    await this.#worker?.ended; // it uses the descriptor
+    clearInterval(alive);
+    this.#libc.close(this.#fd);
+  }
+
+  /** Address of a packet. Engines move small memories, never large ones: a packet in a small one is copied. */
+  #addressOf(packet: Uint8Array): number {
+    const { buffer, byteOffset } = packet;
+    if (buffer.byteLength < FIXED_MEMORY) {
+      this.#staging.set(packet);
+      return this.#stagingAddress;
+    }
+    let base = this.#bases.get(buffer);
+    if (base === undefined) {
+      base = this.#libc.address(new Uint8Array(buffer));
+      this.#bases.set(buffer, base);
+    }
+    return base + byteOffset;
+  }
+}
+
+/**
+ * Opens a TAP device: makes it, unless a persistent one of that name is there. It is down; bring it up with `ip link`.
+ * The device may be moved to another network namespace and still belongs to this process.
+ * @throws NetmapError EOPNOTSUPP (not Linux; no koffi), EPERM (no CAP_NET_ADMIN), EBUSY (in use), ENOENT
+ * (no /dev/net/tun), EINVAL (options)
+ */
+export async function openTap(options: TapOptions = {}): Promise<Tap> {
+  const { name = 'ptnet%d', vnetHdr = true, offloads = {}, ringSize = DEFAULT_RING } = options;
+  const { checksum = vnetHdr, tso = checksum } = offloads;
+  const nameBytes = new TextEncoder().encode(name);
+  const invalid = (what: string): Error => netmapError('EINVAL', what, { op: 'tap', port: name });
+  if (nameBytes.length === 0 || nameBytes.length >= IFNAMSIZ) throw invalid('a device name has 1 to 15 bytes');
+  if ((checksum || tso) && !vnetHdr) throw invalid('offloads need the virtio-net header');
+  if (tso && !checksum) throw invalid('segmentation offload needs checksum offload');
+  if (!Number.isSafeInteger(ringSize) || ringSize < MIN_RING)
+    throw invalid(`ringSize ${ringSize} is below ${MIN_RING}`);
+  const libc = await loadLibc();
+  const fd = check(libc.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC), 'open', '/dev/net/tun');
+  try {
+    const ifreq = new Uint8Array(IFREQ_SIZE);
+    const view = new DataView(ifreq.buffer);
+    ifreq.set(nameBytes);
+    view.setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | (vnetHdr ? IFF_VNET_HDR : 0), true);
+    check(libc.ioctl(fd, TUNSETIFF, ifreq), 'TUNSETIFF', name);
+    const given = new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0)));
+    if (vnetHdr) {
+      const length = new Uint8Array(Int32Array.of(VIRTIO_NET_HDR_MRG_LEN).buffer);
+      check(libc.ioctl(fd, TUNSETVNETHDRSZ, length), 'TUNSETVNETHDRSZ', given);
+      const flags = (checksum ? TUN_F_CSUM : 0) | (tso ? TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0);
+      check(libc.ioctlValue(fd, TUNSETOFFLOAD, flags), 'TUNSETOFFLOAD', given);
+    }
+    const tap = new Tap(libc, fd, given, vnetHdr ? VIRTIO_NET_HDR_MRG_LEN : 0, ringSize);
+    await tap.startReader();
+    return tap;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,150 @@
+// What may happen to a host, as plain data, and how often: the commands that oracle.test.ts gives to the host and to the
+// oracle. Numbers are taken modulo what there is, so that every command means something.
+
+import fc from 'fast-check';
+import { NS_BUF_CHANGED, NS_INDIRECT, NS_MOREFRAG } from './oracle.js';
+import { type Geometry, GLOBAL, type OpenRequest } from './oracle-host.js';
+import { BROADCAST, bucketOf } from './oracle-vale.js';
+
+/** Which slot: a ring of an endpoint, and a distance from the ring's head. */
+export interface Place {
+  readonly endpoint: number;
+  readonly dir: 'tx' | 'rx';
+  readonly ring: number;
+  readonly slot: number;
+}
+
+export interface Frame {
+  readonly dst: string;
+  readonly src: string;
+  readonly body: number;
+}
+
+/** What a slot is overwritten with. */
+export interface Spoiled {
+  readonly bufIdx?: number;
+  readonly len: number;
+  readonly flags: number;
+}
+
+export interface Sending {
+  readonly frames: readonly Frame[];
+  readonly sizes: readonly number[];
+  /** Slots that are spoiled before the sync. */
+  readonly spoiled: readonly (Spoiled & { readonly slot: number })[];
+}
+
+export type Command =
+  | ({ readonly op: 'open' } & OpenRequest)
+  | { readonly op: 'close'; readonly endpoint: number }
+  | ({ readonly op: 'slot'; readonly at: Place } & Spoiled)
+  | { readonly op: 'payload'; readonly at: Place; readonly frame: Frame }
+  | { readonly op: 'swap'; readonly at: Place; readonly with: Place }
+  | { readonly op: 'advance'; readonly at: Place; readonly ahead: number }
+  | { readonly op: 'poke'; readonly at: Place; readonly head?: number; readonly cur?: number }
+  | ({ readonly op: 'send'; readonly at: Place } & Sending)
+  | { readonly op: 'receive'; readonly endpoint: number; readonly most: number }
+  | { readonly op: 'drain' }
+  | { readonly op: 'txsync' | 'rxsync'; readonly endpoint: number }
+  | { readonly op: 'restart'; readonly endpoint: number };
+
+const OFTEN = ['vale0:a', 'vale0:b', 'vale0:c', 'p{1', 'p}1'];
+const NAMES = [...OFTEN, ...OFTEN, 'vale1:a', 'p{2', 'p}2', 'p', 'vale0:a{1', 'vale0:a}1'];
+
+/** Addresses of one bucket of the forwarding table, more than it has room for, and some others. */
+function addresses(): string[] {
+  const found: string[] = [];
+  const bucket = bucketOf('02:00:00:00:00:01');
+  for (let i = 1; found.length < 11; i++) {
+    const mac = `02:00:00:00:${(i >> 8).toString(16).padStart(2, '0')}:${(i & 255).toString(16).padStart(2, '0')}`;
+    if (bucketOf(mac) === bucket) found.push(mac);
+  }
+  return [...found, 'aa:bb:cc:dd:ee:00', '02:ff:ff:ff:ff:ff', '00:00:00:00:00:00'];
+}
+export const MACS = addresses();
+
+const mac = fc.constantFrom(...MACS);
+const endpoint = fc.nat(12);
+const frame: fc.Arbitrary<Frame> = fc.record({
+  dst: fc.oneof({ weight: 6, arbitrary: mac }, { weight: 1, arbitrary: fc.constant(BROADCAST) }),
+  src: fc.oneof({ weight: 9, arbitrary: mac }, { weight: 1, arbitrary: fc.constant('01:00:5e:00:00:01') }),
+  body: fc.nat(255),
+});
+const place = (dir: fc.Arbitrary<'tx' | 'rx'>): fc.Arbitrary<Place> =>
+  fc.record({ endpoint, dir, ring: fc.nat(1), slot: fc.nat(8) });
+const anyDir = fc.constantFrom<'tx' | 'rx'>('tx', 'rx');
+
+/** Lengths around what matters: empty, an Ethernet header, the size of a buffer (128), 16 bits. */
+const len = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 14, max: 128 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 13, 14, 127, 128, 129, 0xffff) },
+);
+const flag = (value: number, weight: number): fc.Arbitrary<number> =>
+  fc.oneof({ weight: 10, arbitrary: fc.constant(0) }, { weight, arbitrary: fc.constant(value) });
+const flags = fc
+  .tuple(flag(NS_MOREFRAG, 6), flag(NS_BUF_CHANGED, 3), flag(NS_INDIRECT, 1), flag(0x8000, 1))
+  .map((bits) => bits.reduce((a, b) => a | b, 0));
+/** Buffer indices that no slot may have, the last good one, and some that are somebody's. */
+const bufIdx = fc.oneof(fc.constantFrom(0, 1, -1, -2, 0x7fffffff, 0xffffffff), fc.integer({ min: 2, max: 40 }));
+const index = fc.oneof(fc.nat(9), fc.constantFrom(0x7fffffff, 0x80000000, 0xffffffff));
+
+const slots = fc.constantFrom(1, 2, 3, 5, 8, 8, 16, 16);
+const ringCount = fc.constantFrom(1, 1, 1, 2);
+const config: fc.Arbitrary<Partial<Geometry>> = fc.record({
+  txRings: ringCount,
+  rxRings: ringCount,
+  txSlots: slots,
+  rxSlots: slots,
+});
+const rarely = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
+
+const optional = <T>(key: string, value: T | undefined): Record<string, T> =>
+  value === undefined ? {} : { [key]: value };
+const spoiled = fc
+  .tuple(fc.option(bufIdx, { freq: 2 }), len, flags)
+  .map(([idx, l, f]) => ({ ...optional('bufIdx', idx ?? undefined), len: l, flags: f }));
+
+export const openCommand: fc.Arbitrary<Command> = fc.record({
+  op: fc.constant('open' as const),
+  name: fc.constantFrom(...NAMES),
+  config,
+  dirs: fc.constantFrom('both', 'both', 'both', 'both', 'tx', 'rx'),
+  exclusive: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  ring: rarely(fc.nat(2)),
+  sameRegionAs: rarely(fc.constantFrom(GLOBAL, GLOBAL, GLOBAL, ...NAMES)),
+});
+
+export const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 3, arbitrary: openCommand },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('close' as const), endpoint }) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(place(anyDir), spoiled).map(([at, slot]) => ({ op: 'slot' as const, at, ...slot })),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('payload' as const), at: place(anyDir), frame }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('swap' as const), at: place(anyDir), with: place(anyDir) }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('advance' as const), at: place(anyDir), ahead: fc.nat(4) }) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ op: fc.constant('poke' as const), at: place(anyDir), h: fc.option(index), c: fc.option(index) })
+      .map(({ op, at, h, c }) => ({ op, at, ...optional('head', h ?? undefined), ...optional('cur', c ?? undefined) })),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      op: fc.constant('send' as const),
+      at: place(fc.constant('tx')),
+      frames: fc.array(frame, { minLength: 1, maxLength: 8 }),
+      sizes: fc.array(fc.integer({ min: 14, max: 300 }), { minLength: 1, maxLength: 4 }),
+      spoiled: fc
+        .array(fc.tuple(fc.nat(8), spoiled), { maxLength: 2 })
+        .map((slots) => slots.map(([slot, how]) => ({ slot, ...how }))),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('receive' as const), endpoint, most: fc.nat(10) }) },
+  { weight: 4, arbitrary: fc.constant({ op: 'drain' as const }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constantFrom('txsync' as const, 'rxsync' as const), endpoint }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('restart' as const), endpoint }) },
+);

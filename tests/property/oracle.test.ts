@@ -1,0 +1,96 @@
+// Random sequences of commands, given to the host and to the oracle, must have the same outcome after every command.
+// PTNET_FUZZ_RUNS: how many sequences (default 1000); PTNET_FUZZ_SEED and PTNET_FUZZ_PATH repeat a run that has failed.
+
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { Netmap } from '../../src/index.js';
+import { type Command, command, openCommand } from './commands.js';
+import type { OpenRequest } from './oracle-host.js';
+import { makeHost, World } from './world.js';
+
+const RUNS = Number(process.env['PTNET_FUZZ_RUNS'] ?? 1000);
+const TIME_LIMIT = Math.max(60_000, 100 * RUNS);
+const SEED = process.env['PTNET_FUZZ_SEED'];
+const PATH = process.env['PTNET_FUZZ_PATH'];
+
+/** Some opens first, so that there is something to do. */
+const sequence = fc
+  .tuple(fc.array(openCommand, { minLength: 2, maxLength: 8 }), fc.array(command, { maxLength: 40, size: 'max' }))
+  .map(([opens, commands]) => [...opens, ...commands]);
+
+/** Hosts are used again, so that a run also finds what an earlier one has left behind. */
+class Hosts {
+  #netmap: Netmap | undefined;
+  #clean = '';
+  readonly #shared: boolean;
+
+  constructor(shared: boolean) {
+    this.#shared = shared;
+  }
+
+  async run(guests: readonly OpenRequest[], commands: readonly Command[]): Promise<void> {
+    if (!this.#netmap) {
+      this.#netmap = await makeHost(this.#shared);
+      this.#clean = JSON.stringify(await this.#netmap.inspect());
+    }
+    const world = new World(this.#netmap);
+    try {
+      if (guests.length > 0) await world.addGuest(guests);
+      await world.run(commands);
+      await world.close();
+      assert.equal(JSON.stringify(await this.#netmap.inspect()), this.#clean, 'something is left behind');
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#netmap?.close();
+    this.#netmap = undefined;
+  }
+}
+
+function check(hosts: Hosts, guests: fc.Arbitrary<OpenRequest[]>, share: number): Promise<void> {
+  return fc.assert(
+    fc.asyncProperty(guests, sequence, (requests, commands) => hosts.run(requests, commands)),
+    {
+      numRuns: Math.ceil(RUNS * share),
+      includeErrorInReport: true,
+      interruptAfterTimeLimit: TIME_LIMIT, // the best counterexample so far is reported then
+      markInterruptAsFailure: false,
+      ...(SEED === undefined ? {} : { seed: Number(SEED) }),
+      ...(PATH === undefined ? {} : { path: PATH }),
+    },
+  );
+}
+
+const passedThrough = (...names: string[]): fc.Arbitrary<OpenRequest> =>
+  fc.record({
+    name: fc.constantFrom(...names),
+    config: fc.record({
+      txRings: fc.constantFrom(1, 2),
+      rxRings: fc.constantFrom(1, 2),
+      txSlots: fc.constantFrom(2, 5, 8),
+      rxSlots: fc.constantFrom(2, 5, 8),
+    }),
+    dirs: fc.constant('both' as const),
+    exclusive: fc.constant(true),
+    ring: fc.constant(undefined),
+    sameRegionAs: fc.constant(undefined),
+  });
+const GUESTS: fc.Arbitrary<OpenRequest[]> = fc.tuple(
+  passedThrough('vale0:g', 'vale0:a'),
+  passedThrough('p{1', 'p}1', 'vale0:h'),
+);
+
+for (const shared of [true, false]) {
+  describe(`the host and the oracle agree (${shared ? 'shared' : 'unshared'} memory)`, () => {
+    const hosts = new Hosts(shared);
+    after(() => hosts.close());
+
+    test('on ports of the host', () => check(hosts, fc.constant([]), shared ? 0.5 : 0.1));
+    test('on ports of a guest, in direct mode', () => check(hosts, GUESTS, shared ? 0.3 : 0.1));
+  });
+}

@@ -1,0 +1,287 @@
+// The host under test beside the oracle: gives every command to both.
+
+import assert from 'node:assert/strict';
+import { NetmapError } from '../../src/errors.js';
+import { type Guest, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
+import { HostPort } from '../../src/netmap/host-port.js';
+import type { Command, Place, Sending } from './commands.js';
+import { compareWorlds, type Memory } from './compare.js';
+import { NS_MOREFRAG, type Region } from './oracle.js';
+import { GuestPort, serviceAll } from './oracle-guest.js';
+import {
+  GLOBAL,
+  GLOBAL_POOLS,
+  Host,
+  type OpenPort,
+  type OpenRequest,
+  OracleError,
+  POOLS,
+  rxsync,
+  txsync,
+} from './oracle-host.js';
+import { frameBytes, inRing, moveTo, type RingPair, setPayload, setSlot, slotAt } from './ring-pair.js';
+
+/** An open port, as an application has it, and its twin. */
+export interface Endpoint {
+  readonly name: string;
+  real: NetmapPort;
+  readonly model: OpenPort;
+  /** Ports that a guest has. */
+  readonly guest?: { readonly model: GuestPort; readonly driver: PtnetDriver };
+}
+
+type EndpointRing = RingPair & { readonly endpoint: Endpoint };
+
+/** A host with small buffers, so that all of them can be compared. */
+export async function makeHost(shared: boolean): Promise<Netmap> {
+  return Netmap.create({ memorySize: 1 << 26, shared, privatePools: POOLS, pools: GLOBAL_POOLS });
+}
+
+export class World {
+  readonly netmap: Netmap;
+  readonly host = new Host();
+  readonly endpoints: Endpoint[] = [];
+  /** Where regions lie, and their mem ids, as the first open of a port told. */
+  readonly memory = new Map<Region, Memory>();
+  #guest: Guest | undefined;
+  #drivers: PtnetDriver[] = [];
+  #service = (): void => {};
+
+  constructor(netmap: Netmap) {
+    this.netmap = netmap;
+  }
+
+  get #guests(): GuestPort[] {
+    return this.endpoints.flatMap(({ guest }) => guest?.model ?? []);
+  }
+
+  /** Gives a guest a device for each of these ports, and opens them. */
+  async addGuest(requests: readonly OpenRequest[]): Promise<void> {
+    this.#guest = await this.netmap.createGuest();
+    const models: OpenPort[] = [];
+    for (const { name, config } of requests) {
+      await this.#guest.passthrough(specOf(name), { ...config, shareRegion: true });
+      models.push(
+        this.host.open({ name, config, dirs: 'both', exclusive: true, ring: undefined, sameRegionAs: undefined }),
+      );
+    }
+    const machine = await this.#guest.machine();
+    this.#service = () => machine.waiting.service();
+    this.#drivers = PtnetDriver.probe(machine);
+    const { ports } = await this.netmap.inspect();
+    for (const [i, driver] of this.#drivers.entries()) {
+      const model = new GuestPort(models[i]);
+      const { name } = requests[i];
+      this.endpoints.push({ name, real: driver.open(), model: models[i], guest: { model, driver } });
+      model.open();
+      const ring = driver.nifp.txRings > 0 ? this.endpoints[i].real.txRings[0] : undefined;
+      const memId = ports.find((port) => port.name === name)?.memId ?? 0;
+      if (ring) this.memory.set(models[i].adapter.region, { memId, u8: ring.u8, bufBase: ring.bufBase });
+    }
+    this.#settle();
+    await compareWorlds(this);
+  }
+
+  async run(commands: readonly Command[]): Promise<void> {
+    for (const command of commands) {
+      await this.#apply(command);
+      this.#settle();
+      await compareWorlds(this);
+    }
+  }
+
+  /** Closes everything, in the host at least; afterwards nothing may be left. */
+  async close(): Promise<void> {
+    for (const { guest, real } of this.endpoints) if (guest?.model.isOpen) await real.close();
+    for (const driver of this.#drivers) driver.detach();
+    await this.#guest?.close();
+    for (const { guest, model } of this.endpoints) if (guest) this.host.close(model);
+    for (const { guest, real, model } of this.endpoints.splice(0)) {
+      if (guest) continue;
+      await real.close();
+      this.host.close(model);
+    }
+    await compareWorlds(this);
+  }
+
+  /** Lets everybody do what events have left to them. */
+  #settle(): void {
+    this.#service();
+    serviceAll(this.#guests);
+  }
+
+  async #apply(command: Command): Promise<void> {
+    switch (command.op) {
+      case 'open':
+        return this.#open(command);
+      case 'close':
+        return this.#close(command.endpoint);
+      case 'restart':
+        return this.#restart(command.endpoint);
+      case 'txsync':
+      case 'rxsync':
+        return this.#sync(this.#endpoint(command.endpoint), command.op);
+      case 'receive':
+        return this.#receive(this.#endpoint(command.endpoint), command.most);
+      case 'drain':
+        return this.#drain();
+      default:
+        return this.#scribble(command);
+    }
+  }
+
+  #scribble(command: Extract<Command, { at: Place }>): void {
+    const at = this.#ring(command.at);
+    if (!at) return;
+    const i = slotAt(at, command.at.slot);
+    switch (command.op) {
+      case 'slot':
+        setSlot(at, i, command.bufIdx, command.len, command.flags);
+        break;
+      case 'payload':
+        setPayload(at, i, frameBytes(command.frame, at.model.region.bufSize));
+        break;
+      case 'swap':
+        this.#swap(at, i, command.with);
+        break;
+      case 'advance':
+        moveTo(at, inRing(at, command.ahead), inRing(at, command.ahead + (command.at.slot % 3)));
+        break;
+      case 'poke':
+        moveTo(at, command.head, command.cur);
+        break;
+      default:
+        this.#send(at, command);
+    }
+  }
+
+  async #open(request: OpenRequest): Promise<void> {
+    const { dirs, exclusive, ring, sameRegionAs, config } = request;
+    const region = this.host.regionOf(sameRegionAs);
+    const memId = sameRegionAs === GLOBAL ? 1 : region && this.memory.get(region)?.memId;
+    const flags = `${exclusive ? 'x' : ''}${dirs === 'tx' ? 'T' : dirs === 'rx' ? 'R' : ''}`;
+    const spec = [
+      specOf(request.name),
+      ring === undefined ? '' : `-${ring}`,
+      flags && `/${flags}`,
+      memId === undefined ? '' : `@${memId}`,
+    ].join('');
+    const real = await this.netmap.open(spec, { ...config, shareRegion: true }).catch((error: unknown) => error);
+    let model: OpenPort | OracleError;
+    try {
+      model = this.host.open({ ...request, sameRegionAs: memId === undefined ? undefined : sameRegionAs });
+    } catch (error) {
+      if (!(error instanceof OracleError)) throw error;
+      model = error;
+    }
+    if (real instanceof HostPort && !(model instanceof OracleError)) {
+      const { adapter } = model;
+      this.endpoints.push({ name: adapter.name, real, model });
+      const rings = [...real.txRings, ...real.rxRings];
+      this.memory.set(adapter.region, { memId: real.memId, u8: rings[0].u8, bufBase: rings[0].bufBase });
+    } else {
+      const expected = model instanceof OracleError ? model.code : 'success';
+      assert.equal(
+        real instanceof NetmapError ? real.code : real instanceof HostPort ? 'success' : real,
+        expected,
+        spec,
+      );
+    }
+  }
+
+  async #close(n: number): Promise<void> {
+    const host = this.endpoints.filter(({ guest }) => !guest);
+    const endpoint = host[n % host.length];
+    if (!endpoint) return;
+    this.endpoints.splice(this.endpoints.indexOf(endpoint), 1);
+    await endpoint.real.close();
+    this.host.close(endpoint.model);
+  }
+
+  /** A guest closes its port and opens it again. */
+  async #restart(n: number): Promise<void> {
+    const endpoint = this.#endpoint(n);
+    if (!endpoint?.guest) return;
+    await endpoint.real.close();
+    endpoint.guest.model.close();
+    this.#settle();
+    endpoint.real = endpoint.guest.driver.open();
+    endpoint.guest.model.open();
+  }
+
+  #sync(endpoint: Endpoint | undefined, op: 'txsync' | 'rxsync'): void {
+    if (!endpoint) return;
+    assert.equal(endpoint.real[op](), 0);
+    if (endpoint.guest) endpoint.guest.model[op](() => serviceAll(this.#guests));
+    else (op === 'txsync' ? txsync : rxsync)(endpoint.model);
+  }
+
+  #receive(endpoint: Endpoint | undefined, most: number): void {
+    if (!endpoint) return;
+    this.#sync(endpoint, 'rxsync');
+    for (const [k, model] of endpoint.model.rx.entries()) {
+      const { head, tail } = model.shown;
+      if (head >= model.n) continue;
+      const count = Math.min(most, (tail - head + model.n) % model.n);
+      const pair = { real: endpoint.real.rxRings[k], model };
+      moveTo(pair, inRing(pair, count), inRing(pair, count));
+    }
+  }
+
+  /** Everybody takes everything and gives it back: rings go on from where they are, and wrap. */
+  #drain(): void {
+    for (const endpoint of this.endpoints) {
+      this.#receive(endpoint, Number.POSITIVE_INFINITY);
+      this.#sync(endpoint, 'rxsync');
+    }
+    for (const endpoint of this.endpoints) this.#sync(endpoint, 'txsync');
+  }
+
+  /** Frames in slots of one buffer, as many as there is room for; then a txsync. */
+  #send(at: EndpointRing, { frames, sizes, spoiled }: Sending): void {
+    const { region, n, shown } = at.model;
+    const start = shown.head;
+    for (const [f, frame] of frames.entries()) {
+      const bytes = frameBytes(frame, sizes[f % sizes.length]);
+      const slots = Math.ceil(bytes.length / region.bufSize);
+      if (shown.head >= n || (shown.tail - shown.head + n) % n < slots) break;
+      for (let s = 0; s < slots; s++) {
+        const part = bytes.subarray(s * region.bufSize, (s + 1) * region.bufSize);
+        const i = (shown.head + s) % n;
+        setSlot(at, i, undefined, part.length, s + 1 < slots ? NS_MOREFRAG : 0);
+        setPayload(at, i, part);
+      }
+      moveTo(at, inRing(at, slots), inRing(at, slots));
+    }
+    for (const { slot, bufIdx, len, flags } of start < n ? spoiled : []) {
+      setSlot(at, (start + slot) % n, bufIdx, len, flags);
+    }
+    this.#sync(at.endpoint, 'txsync');
+  }
+
+  /** Two slots exchange their buffers, as zero-copy forwarders do. */
+  #swap(at: RingPair, i: number, place: Place): void {
+    const other = this.#ring(place);
+    if (!other || other.model.region !== at.model.region) return;
+    const j = slotAt(other, place.slot);
+    const a = at.model.shown.slots[i];
+    const b = other.model.shown.slots[j];
+    const [mine, theirs] = [a.bufIdx, b.bufIdx];
+    setSlot(at, i, theirs, a.len, a.flags | 1);
+    setSlot(other, j, mine, b.len, b.flags | 1);
+  }
+
+  #endpoint(n: number): Endpoint | undefined {
+    return this.endpoints[n % this.endpoints.length];
+  }
+
+  #ring({ endpoint: n, dir, ring }: Place): EndpointRing | undefined {
+    const endpoint = this.#endpoint(n);
+    const krings = endpoint?.model[dir] ?? [];
+    const k = ring % krings.length;
+    if (!endpoint || krings.length === 0) return undefined;
+    return { endpoint, real: endpoint.real[`${dir}Rings`][k], model: krings[k] };
+  }
+}
+
+const specOf = (name: string): string => (name.startsWith('vale') ? name : `netmap:${name}`);
