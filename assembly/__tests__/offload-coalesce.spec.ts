@@ -409,12 +409,16 @@ describe('frames with a header', () => {
     segment(5);
     vnetWrite(hdr, 0, 0, 0, 0, 0, 0);
     eq(coalesceAdd(lro, frame(5), len, hdr), 1);
-    eq(coalesceFlush(lro), 5);
+    segment(6);
+    vnetWrite(hdr, 2, 1, 54, 50, 0, 0);
+    eq(coalesceAdd(lro, frame(6), len, hdr), 1);
+    eq(coalesceFlush(lro), 6);
     eq(out(0, OUT_PIECES), 2);
     eq(load<u64>(vnet(1)), <u64>1 | ((<u64>34) << 48));
     eq(load<u32>(vnet(1), 8), 16);
     eq(load<u64>(vnet(2)), <u64>0x0101 | (54 << 16) | ((<u64>50) << 32) | ((<u64>34) << 48));
     eq(isFrame(3, 4, len) && isFrame(4, 5, len), 1);
+    eq(load<u64>(vnet(5)), <u64>0x0102 | (54 << 16) | ((<u64>50) << 32));
   });
 });
 

@@ -122,15 +122,17 @@ activation:
     kern_irq(some);
     kern_fetch();
     if
-    :: hwtail == head + N - 1 -> /* full of unread packets */
+    :: head != hwcur /* slots to give back */
+    :: head == hwcur && hwtail == head ->
+      break /* the guest has nothing: the backend will wake us, kicks stay off */
+    :: head == hwcur && hwtail != head && hwtail != head + N - 1 && dry < 2
+    :: head == hwcur && hwtail != head && (hwtail == head + N - 1 || dry >= 2) ->
+      /* full, or nothing more comes, and the guest holds packets */
       kern_arm();
       if
-      :: hwtail != head + N - 1 -> store(KERN_NEED_KICK, 0)
+      :: head != hwcur -> store(KERN_NEED_KICK, 0)
       :: else -> break
       fi
-    :: hwtail != head + N - 1 && (hwtail == hwcur || dry >= 2) ->
-      break /* no packets: the backend will wake us, kicks stay off */
-    :: else
     fi
   od;
   kern_end(some);

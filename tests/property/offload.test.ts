@@ -255,6 +255,7 @@ describe('coalescing', () => {
       const bytes = batch.frame(one);
       if (one.odd === 'valid')
         return { bytes, vnet: { ...NO_VNET, flags: abi.VIRTIO_NET_HDR_F_DATA_VALID, csumStart: 3 } };
+      if (one.odd === 'gsoValid') return { bytes, vnet: { ...NO_VNET, flags: 2, gsoType: 4, hdrLen: 74, gsoSize: 9 } };
       if (one.odd === 'gso') return { bytes, vnet: { ...NO_VNET, flags: 1, gsoType: 1, hdrLen: 54, gsoSize: 9 } };
       return { bytes };
     });
