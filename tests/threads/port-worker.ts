@@ -1,6 +1,7 @@
 // A worker that opens ports, on the host or through the ptnet driver of a guest, and does with them what a test asks.
 import type { GuestHandle, NetmapHandle, OpenOptions } from '../../src/index.js';
 import { abi, Netmap, NetmapError, type NetmapPort, PtnetDriver } from '../../src/index.js';
+import { type Bursts, runBursts } from './bursts.js';
 import { BROADCAST, HELLO } from './frames.js';
 import { type PingPong, pingPong, putFrame, takeFrames } from './ping-pong.js';
 import { Stream, type StreamOptions } from './stream.js';
@@ -118,6 +119,7 @@ serve({
   runAsync: ({ port = 0, stream, pacing }: Which & { stream: StreamOptions; pacing: Pacing }) =>
     runStreamAsync(new Stream(ports[port], stream), pacing),
   pingPong: ({ port = 0, game }: Which & { game: PingPong }) => pingPong(ports[port], game),
+  bursts: ({ port = 0, game }: Which & { game: Bursts }) => runBursts(ports[port], game),
   storm: ({ specs, rounds, seed }: { specs: string[]; rounds: number; seed: number }) => storm(specs, rounds, seed),
   attach: async ({ handle }: { handle: NetmapHandle }) => {
     netmap = await Netmap.attach(handle);

@@ -219,11 +219,13 @@ test('a host that is closed under workers that sync flat out stops them, and tou
     const peers = specs.map(() => new Peer(url));
     try {
       for (const [i, spec] of specs.entries()) await openIn(netmap, peers[i], spec);
-      const ends = peers.map((peer) => peer.call('hammer', FROM_TO, LIMIT));
+      // A sync fails; or, before the next sync, the ring is found empty of buffers.
+      const ends = peers.map((peer) =>
+        peer.call('hammer', FROM_TO, LIMIT).then((result) => assert.equal(result, -abi.EIO), isFault),
+      );
       await sleep(20 + 5 * round);
       await netmap.close();
-      // A sync fails; or, before the next sync, the ring is found empty of buffers.
-      for (const end of ends) await end.then((result) => assert.equal(result, -abi.EIO), isFault);
+      await Promise.all(ends);
     } finally {
       for (const peer of peers) await peer.end();
       await netmap.close();

@@ -1,47 +1,45 @@
-// The hunt for lost wake-ups: frames that go to and fro one at a time.
-//   PTNET_ROUNDS   rounds of each game (default 20_000)
+// The hunt for lost wake-ups: frames that go to and fro one at a time, and bursts that wait for a part of a ring.
+//   PTNET_ROUNDS   rounds of each game (default 5_000)
 //   PTNET_SEED     repeats a run's random choices
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type LoopMode, Netmap } from '../../src/index.js';
+import { type LoopMode, Netmap, type NetmapPort } from '../../src/index.js';
+import type { Bursts } from './bursts.js';
 import { mac } from './frames.js';
 import { type PingPong, pingPongAsync } from './ping-pong.js';
 import { Peer, seed, size } from './support.js';
 
-const ROUNDS = size('PTNET_ROUNDS', 20_000);
+const ROUNDS = size('PTNET_ROUNDS', 5_000);
 const PATIENCE = 10_000;
 const LIMIT = 600_000;
+/** Longest time to think (µs): a blocking wait spins for 20 µs, a loop worker about as long. */
+const THINK = 60;
 const url = new URL('./port-worker.js', import.meta.url);
 
-/** A thread that plays: its port, and how the port is reached. */
-interface Player {
-  readonly spec: string;
-  /** Loop mode of a guest, `host` for a port of the host in a worker, `main` for one in the test's own thread. */
-  readonly kind: LoopMode | 'host' | 'main';
-}
+/** How a player reaches its port: as a guest, in a worker with a port of the host, or in the test's own thread. */
+type Kind = LoopMode | 'host' | 'main';
 
 let games = 0;
 
-async function play(players: readonly Player[], think: number): Promise<void> {
+/** Runs `op` in two workers, or `here` in this thread, with the game that `gameOf` gives each side. */
+async function play(
+  specs: readonly string[],
+  kinds: readonly Kind[],
+  op: string,
+  gameOf: (side: number, id: number) => PingPong | Bursts,
+  here?: (port: NetmapPort, game: never) => Promise<void>,
+): Promise<void> {
   const netmap = await Netmap.create({ threads: 1 });
   const peers: Peer[] = [];
   const id = ++games;
-  const game = (side: number): PingPong => ({
-    to: mac(2 - side),
-    from: mac(1 + side),
-    id,
-    serves: side === 0,
-    rounds: ROUNDS,
-    think,
-    patience: PATIENCE,
-    seed: seed + 2 * id + side,
-  });
   try {
     const starts: (() => Promise<unknown>)[] = [];
-    for (const [side, { spec, kind }] of players.entries()) {
+    for (const [side, kind] of kinds.entries()) {
+      const spec = specs[side];
+      const game = gameOf(side, id);
       if (kind === 'main') {
         const port = await netmap.open(spec);
-        starts.push(() => pingPongAsync(port, game(side)));
+        starts.push(async () => here?.(port, game as never));
         continue;
       }
       const peer = new Peer(url);
@@ -53,19 +51,22 @@ async function play(players: readonly Player[], think: number): Promise<void> {
         await guest.passthrough(spec, { loop: kind });
         await peer.call('openGuest', { handle: guest.handle(peer.worker) });
       }
-      starts.push(() => peer.call('pingPong', { game: game(side) }, LIMIT));
+      starts.push(() => peer.call(op, { game }, LIMIT));
     }
     await Promise.all(starts.map((start) => start()));
-    assert.equal((await netmap.inspect()).lostWakeups, 0);
+    const { lostWakeups, lostWorkers } = await netmap.inspect();
+    assert.deepEqual([lostWakeups, lostWorkers], [0, 0]);
   } finally {
     for (const peer of peers) await peer.end();
     await netmap.close();
   }
 }
 
+const PIPE = ['netmap:p{1', 'netmap:p}1'];
+const VALE = ['vale0:a', 'vale0:b'];
+
 describe('no wake-up is lost: frames go to and fro one at a time', () => {
-  const media = { pipe: ['netmap:p{1', 'netmap:p}1'], VALE: ['vale0:a', 'vale0:b'] };
-  const kinds: Player['kind'][][] = [
+  const pairs: Kind[][] = [
     ['host', 'host'],
     ['notify', 'notify'],
     ['notify', 'direct'],
@@ -74,13 +75,38 @@ describe('no wake-up is lost: frames go to and fro one at a time', () => {
     ['main', 'host'],
     ['main', 'notify'],
   ];
-  for (const [name, specs] of Object.entries(media)) {
-    for (const pair of kinds) {
-      test(`${ROUNDS} rounds over a ${name}, ${pair.join(' and ')}`, () =>
-        play(
-          pair.map((kind, side) => ({ spec: specs[side], kind })),
-          60,
-        ));
+  const gameOf = (side: number, id: number): PingPong => ({
+    to: mac(2 - side),
+    from: mac(1 + side),
+    id,
+    serves: side === 0,
+    rounds: ROUNDS,
+    think: THINK,
+    patience: PATIENCE,
+    seed: seed + 2 * id + side,
+  });
+  for (const [medium, specs] of Object.entries({ pipe: PIPE, VALE })) {
+    for (const pair of pairs) {
+      test(`${ROUNDS} rounds, ${medium}, ${pair.join(' and ')}`, () =>
+        play(specs, pair, 'pingPong', gameOf, pingPongAsync));
     }
+  }
+});
+
+describe('no wake-up is lost: a sender waits for room for whole bursts, on a pipe', () => {
+  const bursts = Math.ceil(ROUNDS / 5);
+  const pairs: Kind[][] = [
+    ['host', 'host'],
+    ['host', 'notify'],
+    ['notify', 'host'],
+    ['notify', 'notify'],
+    ['direct', 'direct'],
+    ['busy', 'notify'],
+  ];
+  for (const pair of pairs) {
+    test(`${bursts} bursts, ${pair.join(' to ')}`, () =>
+      play(PIPE, pair, 'bursts', (side, id) => {
+        return { sends: side === 0, bursts, lengths: seed + id, patience: PATIENCE, seed: seed + 2 * id + side };
+      }));
   }
 });
