@@ -27,7 +27,8 @@ export function runBursts(port: NetmapPort, { sends, bursts, lengths, patience, 
     if (sends) {
       waitForRoom(port, length, patience);
       for (let i = 0; i < length; i++) putFrame(ring, mac(2), mac(1), frames++, 1);
-      if (random.below(2) === 0) port.txsync();
+      // Or the next wait sends them; the last burst of all has no next wait.
+      if (random.below(2) === 0 || burst === bursts - 1) port.txsync();
       continue;
     }
     for (const end = frames + length; frames < end; ) {
