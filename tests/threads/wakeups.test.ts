@@ -3,7 +3,7 @@
 //   PTNET_SEED     repeats a run's random choices
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type LoopMode, Netmap, type NetmapPort } from '../../src/index.js';
+import { type LoopMode, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
 import type { Bursts } from './bursts.js';
 import { mac } from './frames.js';
 import { type PingPong, pingPongAsync } from './ping-pong.js';
@@ -16,10 +16,19 @@ const LIMIT = 600_000;
 const THINK = 60;
 const url = new URL('./port-worker.js', import.meta.url);
 
-/** How a player reaches its port: as a guest, in a worker with a port of the host, or in the test's own thread. */
-type Kind = LoopMode | 'host' | 'main';
+/**
+ * How a player reaches its port: as a guest in a worker, with a port of the host in a worker, or in the test's own
+ * thread, which awaits and does not spin: as the host or as a guest.
+ */
+type Kind = LoopMode | 'host' | 'main' | 'main guest';
 
 let games = 0;
+
+async function openGuestHere(netmap: Netmap, spec: string): Promise<NetmapPort> {
+  const guest = await netmap.createGuest();
+  await guest.passthrough(spec, { loop: 'notify' });
+  return PtnetDriver.probe(await guest.machine())[0].open();
+}
 
 /** Runs `op` in two workers, or `here` in this thread, with the game that `gameOf` gives each side. */
 async function play(
@@ -37,8 +46,8 @@ async function play(
     for (const [side, kind] of kinds.entries()) {
       const spec = specs[side];
       const game = gameOf(side, id);
-      if (kind === 'main') {
-        const port = await netmap.open(spec);
+      if (kind === 'main' || kind === 'main guest') {
+        const port = kind === 'main' ? await netmap.open(spec) : await openGuestHere(netmap, spec);
         starts.push(async () => here?.(port, game as never));
         continue;
       }
@@ -74,6 +83,7 @@ describe('no wake-up is lost: frames go to and fro one at a time', () => {
     ['notify', 'host'],
     ['main', 'host'],
     ['main', 'notify'],
+    ['main guest', 'host'],
   ];
   const gameOf = (side: number, id: number): PingPong => ({
     to: mac(2 - side),
