@@ -11,7 +11,7 @@ const CLI = fileURLToPath(new URL('dist/cli.js', ROOT));
 /** What no run here may exceed (ms). */
 const LIMIT = 60_000;
 /** Reasons that a port may drop packets for. */
-const REASONS = ['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header'];
+const REASONS = ['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header', 'gso'];
 
 interface Outcome {
   readonly code: number | null;

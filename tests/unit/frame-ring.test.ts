@@ -59,6 +59,7 @@ test('the room of shifted frames is not given back before release', () => {
 });
 
 test('whenFilled resolves when a frame comes, and when the ring stops', async () => {
+  const alive = setInterval(() => {}, 1000); // Atomics.waitAsync does not hold the event loop
   const producer = FrameRing.create(256, MAX);
   const consumer = new FrameRing(producer.buffer, MAX);
   const filled = consumer.whenFilled();
@@ -73,4 +74,5 @@ test('whenFilled resolves when a frame comes, and when the ring stops', async ()
   await stopped;
   assert.equal(consumer.whenFilled(), undefined);
   assert.ok(consumer.stopped);
+  clearInterval(alive);
 });
