@@ -59,12 +59,13 @@ test('an answer longer than the request slot arrives whole', { timeout: 60_000 }
     const { arena } = control;
     const handle = { memory: arena.memory, module: arena.module, arena: arena.ptr, token: control.newToken() };
     const worker = new Worker(new URL('./inspect-worker.js', import.meta.url), { workerData: handle });
+    const ended = new Promise((resolve) => worker.once('exit', resolve));
     const [ports, again] = await new Promise<[number, number]>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
     });
     assert.deepEqual([ports, again], [60, 60]);
-    await new Promise((resolve) => worker.once('exit', resolve));
+    await ended;
   } finally {
     await control.close();
   }
