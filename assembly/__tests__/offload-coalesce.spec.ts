@@ -1,6 +1,6 @@
 // assembly/packet/coalesce and flow: what is merged and what a merged packet looks like; what is not, one reason at a time.
 import { E2BIG } from '../abi/errno';
-import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../abi/ether';
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ } from '../abi/ether';
 import { IPPROTO_TCP, TH_ACK, TH_CWR, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../abi/inet';
 import {
   LRO_FLOWS,
@@ -353,6 +353,20 @@ describe('what is not merged', () => {
     coalesceReset(lro, 65535);
     for (let i: u32 = 0; i < 3; i++) add(i, segment(i, false, 0));
     eq(coalesceFlush(lro), 3);
+  });
+
+  test('more than one tag, or one of another kind: no header speaks of such frames', () => {
+    for (let how: u32 = 0; how < 2; how++) {
+      coalesceReset(lro, 65535);
+      let len: u32 = 0;
+      for (let i: u32 = 0; i < 2; i++) {
+        len = tcpFrame(frame(i), true, 1 + i * 100, 100, TH_ACK, 1 + how);
+        if (how == 0) put16(frame(i) + 12, ETHERTYPE_QINQ);
+        add(i, len);
+      }
+      eq(coalesceFlush(lro), 2);
+      eq(isFrame(0, 0, len, 0) && isFrame(1, 1, len, 0), 1);
+    }
   });
 
   test('a wrong checksum: the frame goes on without DATA_VALID, and ends its flow', () => {

@@ -10,6 +10,7 @@
 // guests both take for a GSO packet, and can forward. Its segments were validated, so nothing is lost. A single frame whose
 // checksum was validated says DATA_VALID, any other has a header of zeros, so that its stack looks for itself.
 import { E2BIG } from '../abi/errno';
+import { ETHER_TYPE, ETHERTYPE_VLAN } from '../abi/ether';
 import { IPPROTO_TCP, TCP_FLAGS, TH_PUSH } from '../abi/inet';
 import {
   CSUM_GOOD,
@@ -38,6 +39,7 @@ import {
   PACKET_L4,
   PACKET_L4_PROTO,
   PACKET_RESULT,
+  PACKET_VLANS,
   PARSED_L3,
   PARSED_L4,
   PIECE_ADDR,
@@ -62,7 +64,7 @@ import {
   flowOpen,
   isPlainSegment,
 } from './flow';
-import { packetParse } from './headers';
+import { load16, packetParse } from './headers';
 import { offloadIpValid, offloadValidate, vnetWrite } from './offload';
 
 /** Begins a batch. No packet becomes longer than `limit` bytes, counted from the Ethernet header on. */
@@ -110,8 +112,13 @@ export function coalesceAdd(lro: usize, frame: usize, len: u32, vnet: usize): bo
   return true;
 }
 
-/** What is known of the frame's checksum, by its header or by summing. With a header, only what its stack would not check. */
+/**
+ * What is known of the frame's checksum, by its header or by summing. Nothing is said of frames with more than one VLAN
+ * tag, or one of another kind than 0x8100: FreeBSD guests look no further, and drop a frame that a header speaks of.
+ */
 function judge(frame: usize, packet: usize, vnet: usize): u32 {
+  const tags = <u32>load<u8>(packet, PACKET_VLANS);
+  if (tags > 1 || (tags == 1 && load16(frame + ETHER_TYPE) != ETHERTYPE_VLAN)) return CSUM_NONE;
   if (vnet == 0) return offloadValidate(frame, packet);
   if (load<u8>(vnet, VIRTIO_NET_HDR_GSO_TYPE) != VIRTIO_NET_HDR_GSO_NONE) return CSUM_NONE;
   const flags = <u32>load<u8>(vnet);

@@ -162,8 +162,10 @@ class OpenFlows {
   }
 }
 
-/** Whether the frame's checksums are known to be right. */
+/** Whether the frame's checksums are known to be right, and its guest is sure to want to know. */
 function isGood({ bytes, vnet }: Frame): boolean {
+  const { vlans } = parse(bytes);
+  if (vlans > 1 || (vlans === 1 && be16(bytes, 12) !== 0x8100)) return false;
   if (!vnet || (vnet.gsoType === 0 && vnet.flags === 0)) return validate(bytes) === abi.CSUM_GOOD;
   if (vnet.gsoType !== 0 || (vnet.flags & abi.VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0) return false;
   const { l3, l3Proto, l4, result } = parse(bytes);

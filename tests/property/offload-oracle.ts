@@ -45,8 +45,8 @@ export interface Parsed {
   vlans: number;
 }
 
-/** What packetParse says of the frame. */
-export function parse(frame: Uint8Array): Parsed {
+/** What packetParse says of the frame, if it looks for headers among the first `seen` bytes. */
+export function parse(frame: Uint8Array, seen = frame.length): Parsed {
   const out = { result: 0, flags: 0, l3: 14, l4: 0, hdrLen: 0, payload: 0, end: 0, l3Proto: 0, l4Proto: 0, vlans: 0 };
   const stop = (result: number): Parsed => ({ ...out, result });
   if (frame.length < 14) return stop(-abi.PARSE_SHORT);
@@ -82,7 +82,7 @@ export function parse(frame: Uint8Array): Parsed {
     for (let count = 0; [0, 43, 44, 51, 60].includes(out.l4Proto); count++) {
       if (out.flags & abi.PACKET_F_FRAGMENT) break;
       if (count === 8) return stop(-abi.PARSE_EXTENSION);
-      if (datagram.length < 8) return stop(-abi.PARSE_SHORT);
+      if (datagram.length < 8 || out.l4 + 8 > seen) return stop(-abi.PARSE_SHORT);
       out.flags |= abi.PACKET_F_OPTIONS;
       let size = 8 + datagram[1] * 8;
       if (out.l4Proto === 43 && datagram[3] > 0) out.flags |= abi.PACKET_F_ROUTED;
@@ -90,7 +90,7 @@ export function parse(frame: Uint8Array): Parsed {
       if (out.l4Proto === 51) size = 8 + datagram[1] * 4;
       if (out.l4Proto === 44) size = 8;
       if (out.l4Proto === 44 && (be16(datagram, 2) & 0xfff9) !== 0) out.flags |= abi.PACKET_F_FRAGMENT;
-      if (datagram.length < size) return stop(-abi.PARSE_SHORT);
+      if (datagram.length < size || out.l4 + size > seen) return stop(-abi.PARSE_SHORT);
       out.l4Proto = datagram[0];
       out.l4 += size;
       datagram = datagram.subarray(size);
@@ -101,12 +101,12 @@ export function parse(frame: Uint8Array): Parsed {
   let hdrLen = 0;
   const whole = (out.flags & abi.PACKET_F_FRAGMENT) === 0;
   if (whole && out.l4Proto === 6) {
-    if (datagram.length < 20) return stop(-abi.PARSE_SHORT);
+    if (datagram.length < 20 || out.l4 + 20 > seen) return stop(-abi.PARSE_SHORT);
     hdrLen = (datagram[12] >> 4) * 4;
     if (hdrLen < 20) return stop(-abi.PARSE_L4_LENGTH);
-    if (datagram.length < hdrLen) return stop(-abi.PARSE_SHORT);
+    if (datagram.length < hdrLen || out.l4 + hdrLen > seen) return stop(-abi.PARSE_SHORT);
   } else if (whole && out.l4Proto === 17) {
-    if (datagram.length < 8) return stop(-abi.PARSE_SHORT);
+    if (datagram.length < 8 || out.l4 + 8 > seen) return stop(-abi.PARSE_SHORT);
     hdrLen = 8;
     if (be16(datagram, 4) < 8 || be16(datagram, 4) > datagram.length) return stop(-abi.PARSE_L4_LENGTH);
     datagram = datagram.subarray(0, be16(datagram, 4));
@@ -170,7 +170,7 @@ export function complete(frame: Uint8Array, start: number, offset: number): Uint
 
 /** The segments of the frame, or why there are none. */
 export function segment(frame: Uint8Array, gsoType: number, gsoSize: number, limit: number): Uint8Array[] | number {
-  const packet = parse(frame);
+  const packet = parse(frame, abi.SEG_HEADER_SIZE);
   if (packet.result < 0) return packet.result;
   const proto = (gsoType & 0x7f) === abi.VIRTIO_NET_HDR_GSO_UDP ? 17 : 6;
   const cannot = (packet.flags & (abi.PACKET_F_ROUTED | abi.PACKET_F_AUTH)) !== 0;

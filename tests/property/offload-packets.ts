@@ -180,7 +180,7 @@ interface Flow {
   stamp: number;
 }
 
-/** Makes the frames of a batch out of steps: even flows are IPv4, every third has time stamps, flows 4 and 5 a tag. */
+/** Makes the frames of a batch out of steps: even flows are IPv4, every third has time stamps, flows 4 to 7 tags. */
 export class Batch {
   readonly #flows = new Map<number, Flow>();
 
@@ -212,8 +212,9 @@ export class Batch {
     const ip = isV4 ? this.#ipv4(flow, state.id, odd) : this.#ipv6(flow, odd);
     put16(ip, isV4 ? 2 : 4, (isV4 ? ip.length : 0) + tcp.length + payload);
     const type = odd === 'arp' ? [8, 6] : isV4 ? [8, 0] : [0x86, 0xdd];
-    const tag = flow === 4 || flow === 5 ? [0x81, 0, 0, 7] : [];
-    const ether = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, odd === 'mac' ? 3 : 2, ...tag, ...type];
+    const tag = flow === 7 ? [0x88, 0xa8, 0, 7] : flow === 6 ? [0x81, 0, 0, 7, 0x81, 0, 0, 7] : [0x81, 0, 0, 7];
+    const tags = flow >= 4 && flow <= 7 ? tag : [];
+    const ether = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, odd === 'mac' ? 3 : 2, ...tags, ...type];
     const frame = concat(ether, ip, tcp, data, odd === 'pad' ? [1, 2, 3] : []);
     fillChecksums(frame);
     if (odd === 'sum') frame[frame.length - 1] ^= 1;

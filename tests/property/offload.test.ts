@@ -236,12 +236,19 @@ describe('segmentation', () => {
     );
   });
 
-  test('headers longer than what is looked at are refused', () => {
-    const long = { proto: 60, words: 31, segmentsLeft: 0, fragment: 0 };
-    const base = { vlans: [], v6: true, options: 0, fragment: 0, proto: 6, tcpOptions: 0, flags: 16, seed: 1 };
-    const frame = build({ ...base, extensions: [long, long], payload: 3000, padding: 0, slack: 0 });
-    assert.equal(oracle.parse(frame).result, abi.PARSED_L4);
-    assert.equal(wasm.segment(frame, [], 4, 1000, 1514), -abi.PARSE_SHORT);
+  test('headers longer than what is looked at are refused, and none that are as long', () => {
+    const extension = (words: number) => ({ proto: 60, words, segmentsLeft: 0, fragment: 0 });
+    const base = { vlans: [], v6: true, options: 0, fragment: 0, proto: 6, flags: 16, payload: 30, seed: 1 };
+    const lengths = new Set<number>();
+    for (let i = 0; i < 80; i++) {
+      const extensions = [extension(20), extension(22 + Math.floor(i / 8))];
+      const frame = build({ ...base, extensions, tcpOptions: i % 8, padding: 0, slack: 0 });
+      const { hdrLen } = oracle.parse(frame);
+      lengths.add(hdrLen);
+      const found = wasm.segment(frame, [], 4, 10, 1514);
+      assert.deepEqual(found, hdrLen > abi.SEG_HEADER_SIZE ? -abi.PARSE_SHORT : oracle.segment(frame, 4, 10, 1514));
+    }
+    assert.ok(lengths.has(abi.SEG_HEADER_SIZE - 2) && lengths.has(abi.SEG_HEADER_SIZE + 2), `${[...lengths]}`);
   });
 });
 

@@ -1,5 +1,5 @@
 // What ends a wait: frames, room, doorbells, a close, a stop; and who may wait how.
-//   PTNET_STORM   opens and closes of each of the workers that do nothing else (default 150)
+//   PTNET_STORM   opens and closes of each of the workers that do nothing else (default 400)
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
@@ -11,7 +11,7 @@ import { putFrame, takeFrames } from './ping-pong.js';
 import { Peer, seed, size, sleep, until, within } from './support.js';
 
 const { POLLERR, POLLIN, POLLOUT } = abi;
-const STORM = size('PTNET_STORM', 150);
+const STORM = size('PTNET_STORM', 400);
 const url = new URL('./port-worker.js', import.meta.url);
 const LIMIT = 10_000;
 const FROM_TO = { from: mac(1), to: mac(2) };

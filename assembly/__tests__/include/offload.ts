@@ -72,7 +72,7 @@ export function ether(at: usize, tags: u32, type: u32): usize {
   for (let i: usize = 0; i < 12; i++) store<u8>(at + i, i % 6 == 0 ? 2 : <u8>i);
   let p = at + 12;
   for (let i: u32 = 0; i < tags; i++) {
-    put16(p, i & 1 ? 0x8100 : 0x88a8);
+    put16(p, i & 1 ? 0x88a8 : 0x8100);
     put16(p + 2, 100 + i);
     p += 4;
   }
