@@ -42,7 +42,7 @@ const licences = {
 };
 
 export default {
-  input: Object.fromEntries(entries.filter(([, path]) => existsSync(path))),
+  input: Object.fromEntries(entries),
   external: [/^node:/],
   plugins: [sourceMaps, nodeResolve({ exportConditions: ['node'] }), commonjs(), licences],
   output: {

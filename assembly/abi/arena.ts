@@ -149,7 +149,6 @@ export const BRIDGE_FDB_FULL = 16; // u64: addresses not learned for want of roo
 export const BRIDGE_PORTS = 64; // 254 addresses of struct port, 0 = free
 export const BRIDGE_LIST_A = 1088; // the two active lists that BRIDGE_ACTIVE alternates between
 export const BRIDGE_LIST_B = 2176;
-export const BRIDGE_LIST_SIZE = 1088;
 export const BRIDGE_SIZE = 3264;
 
 // forwarding table: FDB_BUCKETS buckets, one cache line each, of 8 u64 entries: mac | (port + 1) << 48, 0 = free
@@ -175,7 +174,6 @@ export const QUEUE_TAIL = 4; // first entry of the last run
 export const QUEUE_SLOTS = 8; // slots in it
 export const QUEUE_PACKETS = 12; // packets in it, 0 = empty
 export const SCRATCH_BROADCAST = 4064; // index of the broadcast queue: NM_BDG_BROADCAST * NM_BDG_MAXRINGS
-export const SCRATCH_NQUEUES = 4080;
 export const SCRATCH_DESTS = 82688; // u32 list of queue indices in use
 export const SCRATCH_TRANSLATION = 99072; // struct translation
 export const SCRATCH_SIZE = 165824;
@@ -226,7 +224,6 @@ export const KLOOP_SIZE = 128;
 
 export const KLOOP_IDLE = 0;
 export const KLOOP_RUNNING = 1;
-export const KLOOP_STOPPING = 2;
 
 export const KLOOP_MODE_BUSY = 0;
 export const KLOOP_MODE_NOTIFY = 1;

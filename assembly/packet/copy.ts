@@ -2,23 +2,6 @@
 //
 // The tail is copied by loads that overlap bytes already copied: no byte loop from 16 bytes on (bench: npm run bench vale).
 
-/** A whole frame: the short ones inline, since a call costs as much as they do. For the one hot caller (vale/deliver). */
-export function frameCopy(dst: usize, src: usize, len: u32): void {
-  if (len - 32 <= 32) {
-    const tail: usize = len - 32;
-    const a = v128.load(src);
-    const b = v128.load(src, 16);
-    const c = v128.load(src + tail);
-    const d = v128.load(src + tail, 16);
-    v128.store(dst, a);
-    v128.store(dst, b, 16);
-    v128.store(dst + tail, c);
-    v128.store(dst + tail, d, 16);
-  } else {
-    packetCopy(dst, src, len);
-  }
-}
-
 export function packetCopy(dst: usize, src: usize, len: u32): void {
   if (len < 16) {
     copyShort(dst, src, len);

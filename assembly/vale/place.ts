@@ -23,7 +23,7 @@ import {
   STAT_FORWARDED,
 } from '../abi/arena';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_LEN, NETMAP_SLOT_SIZE, NS_MOREFRAG, NS_RFRAGS_SHIFT } from '../abi/netmap';
-import { frameCopy, packetCopy } from '../packet/copy';
+import { packetCopy } from '../packet/copy';
 import { ringNext } from '../ring/wrap';
 import { statAdd, statAddShared } from '../stats/counters';
 import { QUEUE_END } from './classify';
@@ -67,7 +67,7 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
       if (w >> 48 == 1 && len <= bufSize) {
         const idx = load<u32>(slot); // the receiver's: read once
         if (idx - 2 < bufLimit) {
-          frameCopy(bufBase + <usize>idx * bufSize, <usize>(<u32>w), len);
+          packetCopy(bufBase + <usize>idx * bufSize, <usize>(<u32>w), len);
           store<u32>(slot, len | (1 << (16 + NS_RFRAGS_SHIFT)), NETMAP_SLOT_LEN);
           delivered++;
           bytes += len;

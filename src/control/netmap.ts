@@ -59,6 +59,7 @@ interface Backend {
   close(): Promise<void>;
 }
 
+/** The host: what netmap's kernel module is. */
 export class Netmap {
   readonly #backend: Backend;
   readonly #control: Control | undefined;
@@ -136,8 +137,8 @@ export class Netmap {
 
   /**
    * Opens a port by its netmap(4) name: `vale0:a`, `netmap:p{1`, `netmap:p}1/x`, …
-   * @param options ring and slot counts of a port that this creates, nr_extra_bufs, nr_flags
-   * @throws NetmapError EINVAL (name, counts), ENXIO (no such interface), EBUSY (exclusive), ENOMEM (a pool is empty)
+   * @param options ring and slot counts of a port that this creates, extra buffers, further flags (NR_*)
+   * @throws NetmapError EINVAL (name, counts), ENXIO (no such interface), EBUSY (exclusive, or a guest's region), EIO (header length), ENOMEM (a pool is empty)
    */
   async open(spec: string, options: OpenOptions = {}): Promise<HostPort> {
     const info = (await this.#call('open', { spec, options })) as PortInfo;

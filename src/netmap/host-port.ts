@@ -26,6 +26,7 @@ import {
   STAT_PACKETS,
   STAT_REINITS,
 } from '../abi.js';
+import { netmapError } from '../errors.js';
 import type { Arena } from '../memory/arena.js';
 import { NetmapPort, type PortCounters } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
@@ -69,6 +70,7 @@ export function readCounters(arena: Arena, info: PortInfo): PortCounters {
   };
 }
 
+/** A port of the host, as `Netmap.open` gives it. */
 export class HostPort extends NetmapPort {
   readonly name: string;
   readonly memId: number;
@@ -106,7 +108,9 @@ export class HostPort extends NetmapPort {
     return this.#sync(this.#rx);
   }
 
+  /** @throws NetmapError ENXIO when the port is closed: its counters may be somebody else's */
   override async counters(): Promise<PortCounters> {
+    if (!this.isOpen) throw netmapError('ENXIO', 'the port is closed', { op: 'counters', port: this.name });
     return readCounters(this.waiting.arena, this.info);
   }
 

@@ -63,6 +63,12 @@ export class TxQueue {
     return this.#waiting.length - this.#next;
   }
 
+  /** Whether a packet of `length` bytes, header included, fits the ring at all. */
+  holds(length: number): boolean {
+    const { bufSize, numSlots } = this.#kring.ring;
+    return Math.ceil(length / bufSize) < numSlots;
+  }
+
   /** Takes a frame; false when the queue is full. The frame's bytes are copied later and must not change. */
   enqueue(frame: TxFrame): boolean {
     if (this.length >= QUEUE_LIMIT) {

@@ -1,7 +1,7 @@
 // PtnetInterface: a ptnet device as an ordinary network interface (the driver's second life, if_ptnet.c): frames of a
 // stack are copied in and out, and the virtio-net header carries the offload metadata.
 
-import { EAGAIN, EINVAL, ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
+import { EAGAIN, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
 import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { netmapError } from '../errors.js';
 import type { PtnetDriver } from './driver.js';
@@ -38,6 +38,7 @@ const ETHER_MIN = 14;
 /** The longest virtio-net header; over a pipe it may be there although the port knows nothing of it. */
 const HEADER_MAX = VIRTIO_NET_HDR_MRG_LEN;
 
+/** A guest's ptnet device as a network interface (if_ptnet.c without netmap mode). */
 export class PtnetInterface {
   readonly driver: PtnetDriver;
   readonly #past = { rx: newCounters(), tx: newCounters() };
@@ -143,13 +144,14 @@ export class PtnetInterface {
    * when there is, and must not change until then.
    * @param metadata what the host or the receiver shall do; needs a virtio-net header (driver option `vnetHdr`)
    * @param flow picks the queue; frames of one flow keep their order
-   * @returns 0, -ENETDOWN, or -ENOBUFS when the queue is full
+   * @returns 0, -ENETDOWN, -ENOBUFS when the queue is full, or -EMSGSIZE for a frame that the ring cannot hold
    * @throws NetmapError EINVAL (frame or metadata), EOPNOTSUPP (metadata without a header)
    */
   transmit(data: Uint8Array, metadata?: PacketMetadata, flow = 0): number {
     this.#check(data, metadata);
     if (!this.isRunning) return -ENETDOWN;
     const queue = this.#tx[flow % this.#tx.length];
+    if (!queue.holds(data.length + this.driver.vnetHdrLen)) return -EMSGSIZE;
     if (!queue.enqueue({ data, metadata })) return -ENOBUFS;
     queue.drain();
     return 0;
@@ -162,7 +164,7 @@ export class PtnetInterface {
     const queue = this.#tx[flow % this.#tx.length];
     let taken = 0;
     for (const frame of frames) {
-      if (!queue.enqueue(frame)) break;
+      if (!queue.holds(frame.data.length + this.driver.vnetHdrLen) || !queue.enqueue(frame)) break;
       taken++;
     }
     while (queue.drain());
@@ -173,12 +175,14 @@ export class PtnetInterface {
    * Copies a packet into the ring: bytes from the virtio-net header on (without one, from the Ethernet header on), which
    * pass unchecked. Unlike `transmit` it keeps nothing that finds no room. The host is told at `push`.
    * @param flow as in `transmit`
-   * @returns 0, -EAGAIN when there is no room (see `onRoom`), -ENETDOWN, -EINVAL (length). Never throws.
+   * @returns 0, -EAGAIN when there is no room (see `onRoom`), -ENETDOWN, -EINVAL (length), -EMSGSIZE as transmit. Never throws.
    */
   offer(packet: Uint8Array, flow = 0): number {
     if (!this.isRunning) return -ENETDOWN;
     if (packet.length < this.driver.vnetHdrLen + ETHER_MIN || packet.length > MAX_PACKET + HEADER_MAX) return -EINVAL;
-    return this.#tx[flow % this.#tx.length].offer(packet) ? 0 : -EAGAIN;
+    const queue = this.#tx[flow % this.#tx.length];
+    if (!queue.holds(packet.length)) return -EMSGSIZE;
+    return queue.offer(packet) ? 0 : -EAGAIN;
   }
 
   /** Tells the host of offered packets. */

@@ -29,6 +29,7 @@ export interface PortCounters {
 
 const TX_EVENTS = POLLOUT | POLLWRNORM;
 const RX_EVENTS = POLLIN | POLLRDNORM;
+/** An open port: what a file descriptor of /dev/netmap and `nmport_d` are. */
 export abstract class NetmapPort implements Pollable {
   /** Name as in ni_name or, for a guest's port, that of its interface. */
   abstract readonly name: string;

@@ -64,6 +64,7 @@ export class Requester {
 
   /** The same, blocking; only where the thread may block, and while no other request is pending. */
   requestSync(op: string, args: unknown): unknown {
+    if (!this.#thread.canBlock) throw netmapError('EOPNOTSUPP', 'this thread may not block', { op });
     this.#post(op, args);
     const { arena, ptr } = this.#thread;
     const state = (ptr + THREAD_REQ_STATE) >>> 2;

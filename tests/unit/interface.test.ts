@@ -2,7 +2,7 @@
 // applications take the rings over without anything being lost.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ENETDOWN, ENOBUFS, POLLIN } from '../../src/abi.js';
+import { EMSGSIZE, ENETDOWN, ENOBUFS, POLLIN } from '../../src/abi.js';
 import { Netmap } from '../../src/control/netmap.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
 import { PtnetInterface } from '../../src/ptnet/interface.js';
@@ -164,5 +164,17 @@ test('down and up again: counters stay, frames pass; the MTU has the limits of t
   for (const mtu of [45, 65537, 1.5, Number.NaN]) assert.throws(() => (a.nif.mtu = mtu), { code: 'EINVAL' });
   a.nif.mtu = 9000;
   assert.equal(a.nif.mtu, 9000);
+  await netmap.close();
+});
+
+test('a frame that the ring cannot hold is refused with -EMSGSIZE, and the ring stays whole', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['vale0:a', 'vale0:b'], { txSlots: 16, rxSlots: 16 });
+  const [a, b] = ends;
+  const most = 15 * 2112; // one slot of a ring always stays unused
+  assert.equal(a.nif.transmit(frame(most + 1, 1)), -EMSGSIZE);
+  assert.equal(a.nif.offer(frame(most + 1, 1)), -EMSGSIZE);
+  assert.equal(a.nif.transmit(frame(most, 2)), 0);
+  await until(() => b.received.length === 1);
+  assert.deepEqual(b.received[0].data, frame(most, 2));
   await netmap.close();
 });
