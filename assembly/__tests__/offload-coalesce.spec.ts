@@ -13,6 +13,10 @@ import {
   OUT_PIECES,
   OUT_SIZE,
   OUT_VNET,
+  RX_ALL,
+  RX_CSUM,
+  RX_CSUM6,
+  RX_LRO,
 } from '../abi/offload';
 import { coalesceAdd, coalesceBatch, coalesceFlush, coalesceReset } from '../packet/coalesce';
 import { vnetWrite } from '../packet/offload';
@@ -107,7 +111,7 @@ function isFrame(i: u32, k: u32, len: u32, flags: u32 = 2): bool {
 
 describe('merging', () => {
   test('three IPv4 segments become one: lengths, checksums, id and sequence number of the first', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) add(i, segment(i));
     eq(coalesceFlush(lro), 1);
     eq(out(0, OUT_PIECES), 3);
@@ -126,7 +130,7 @@ describe('merging', () => {
   });
 
   test('IPv6 segments with time stamps: the last ones, with the last acknowledgement and window', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) {
       const len = segment(i, true, 100, 3);
       const l4 = frame(i) + 54;
@@ -148,7 +152,7 @@ describe('merging', () => {
   });
 
   test('PSH and a shorter segment are the last of a packet; a longer one is the first of the next', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     add(0, segment(0));
     const pushed = segment(1);
     store<u8>(frame(1) + TCP, TH_ACK | TH_PUSH, 13);
@@ -172,7 +176,7 @@ describe('merging', () => {
   });
 
   test('Ethernet padding is left out of a merged packet, and kept in a frame that goes alone', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) {
       const len = segment(i, false, 2);
       put32(frame(i) + TCP + 4, 100 + i * 2);
@@ -192,7 +196,7 @@ describe('merging', () => {
     const ids: u32[] = [5, 5, 5, 5, 6, 7, 5, 5, 6, 5, 6, 6];
     const pieces: u32[] = [3, 3, 2, 2];
     for (let k: u32 = 0; k < 4; k++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       for (let i: u32 = 0; i < 3; i++) {
         const len = segment(i);
         put16(frame(i) + IP + 4, ids[k * 3 + i]);
@@ -202,7 +206,7 @@ describe('merging', () => {
       eq(coalesceFlush(lro), pieces[k] == 3 ? 1 : 2);
       eq(out(0, OUT_PIECES), pieces[k]);
     }
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 2; i++) {
       const len = segment(i);
       put16(frame(i) + IP + 4, 5);
@@ -214,13 +218,13 @@ describe('merging', () => {
   });
 
   test('no packet is longer than the limit, or has more than 64 pieces', () => {
-    coalesceReset(lro, 354);
+    coalesceReset(lro, 354, RX_ALL);
     for (let i: u32 = 0; i < 7; i++) add(i, segment(i));
     eq(coalesceFlush(lro), 3);
     eq(out(0, OUT_LEN), 354);
     eq(out(1, OUT_LEN), 354);
     eq(isFrame(2, 6, 154), 1);
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 70; i++) add(i, segment(i));
     eq(coalesceFlush(lro), 2);
     eq(out(0, OUT_PIECES), LRO_MAX_PIECES);
@@ -229,7 +233,7 @@ describe('merging', () => {
 
   test('sixteen flows in turn are merged; with seventeen each ends the next, and nothing is lost', () => {
     for (let n: u32 = LRO_FLOWS; n <= <u32>LRO_FLOWS + 1; n++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       for (let i: u32 = 0; i < n * 3; i++) {
         const len = segment(i, false, 100, 0, 1000 + (i % n));
         put32(frame(i) + TCP + 4, 100 + (i / n) * 100);
@@ -287,7 +291,7 @@ function change(at: usize, how: u32): void {
 describe('what is not merged', () => {
   test('every difference but in what may differ: three packets, unchanged, in order', () => {
     for (let how: u32 = 0; how < NCHANGES + 12; how++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       const len = segment(0);
       segment(1);
       segment(2);
@@ -305,7 +309,7 @@ describe('what is not merged', () => {
   test('IPv6: traffic class, flow label and hop limit', () => {
     const places: u32[] = [0, 1, 2, 3, 7];
     for (let k = 0; k < places.length; k++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       for (let i: u32 = 0; i < 2; i++) {
         const len = segment(i, true);
         if (i == 1) store<u8>(frame(1) + IP + places[k], load<u8>(frame(1) + IP + places[k]) ^ 1);
@@ -318,7 +322,7 @@ describe('what is not merged', () => {
 
   test('time stamps or acknowledgements that go back, other options, options on one side only', () => {
     for (let how: u32 = 0; how < 5; how++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       for (let i: u32 = 0; i < 2; i++) {
         const len = segment(i, false, 100, how == 2 ? i * 3 : 3);
         if (how == 0 && i == 1) put32(frame(i) + TCP + 24, 0xfffffffd);
@@ -333,7 +337,7 @@ describe('what is not merged', () => {
   });
 
   test('IPv4 options, tags that differ, segments without data', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 2; i++) {
       const ip = ether(frame(i), 0, ETHERTYPE_IPV4);
       const l4 = ipv4(ip, IPPROTO_TCP, 120, 1, i);
@@ -342,7 +346,7 @@ describe('what is not merged', () => {
       add(i, 158);
     }
     eq(coalesceFlush(lro), 2);
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) {
       const len = tcpFrame(frame(i), true, 1 + i * 100, 100, TH_ACK, 1);
       if (i == 2) put16(frame(i) + 14, 101);
@@ -350,14 +354,14 @@ describe('what is not merged', () => {
     }
     eq(coalesceFlush(lro), 2);
     eq(out(0, OUT_PIECES), 2);
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) add(i, segment(i, false, 0));
     eq(coalesceFlush(lro), 3);
   });
 
   test('more than one tag, or one of another kind: no header speaks of such frames', () => {
     for (let how: u32 = 0; how < 2; how++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       let len: u32 = 0;
       for (let i: u32 = 0; i < 2; i++) {
         len = tcpFrame(frame(i), true, 1 + i * 100, 100, TH_ACK, 1 + how);
@@ -370,7 +374,7 @@ describe('what is not merged', () => {
   });
 
   test('a wrong checksum: the frame goes on without DATA_VALID, and ends its flow', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     for (let i: u32 = 0; i < 3; i++) {
       const len = segment(i);
       if (i == 1) store<u8>(frame(i) + 60, 0);
@@ -382,7 +386,7 @@ describe('what is not merged', () => {
 
   test('other traffic ends no flow; a fragment or a malformed packet ends all', () => {
     for (let how: u32 = 0; how < 4; how++) {
-      coalesceReset(lro, 65535);
+      coalesceReset(lro, 65535, RX_ALL);
       add(0, segment(0));
       const at = frame(1);
       let len = udpFrame(at, false, 10);
@@ -403,7 +407,7 @@ describe('what is not merged', () => {
 
 describe('frames with a header', () => {
   test('NEEDS_CSUM and GSO go through with it; DATA_VALID is believed, but not for the IPv4 header', () => {
-    coalesceReset(lro, 65535);
+    coalesceReset(lro, 65535, RX_ALL);
     const len = segment(0);
     put16(frame(0) + TCP + 16, 0x1234); // nobody sums
     vnetWrite(hdr, 2, 0, 0, 0, 0, 0);
@@ -411,7 +415,7 @@ describe('frames with a header', () => {
     segment(1);
     eq(coalesceAdd(lro, frame(1), len, hdr), 1);
     segment(2);
-    vnetWrite(hdr, 1, 0, 0, 0, 34, 16);
+    vnetWrite(hdr, 1, 0, 0, 0, 34, 6); // not TCP's place
     eq(coalesceAdd(lro, frame(2), len, hdr), 1);
     segment(3);
     vnetWrite(hdr, 1, 1, 54, 50, 34, 16);
@@ -429,10 +433,48 @@ describe('frames with a header', () => {
     eq(coalesceFlush(lro), 6);
     eq(out(0, OUT_PIECES), 2);
     eq(load<u64>(vnet(1)), <u64>1 | ((<u64>34) << 48));
-    eq(load<u32>(vnet(1), 8), 16);
+    eq(load<u32>(vnet(1), 8), 6);
     eq(load<u64>(vnet(2)), <u64>0x0101 | (54 << 16) | ((<u64>50) << 32) | ((<u64>34) << 48));
     eq(isFrame(3, 4, len) && isFrame(4, 5, len), 1);
     eq(load<u64>(vnet(5)), <u64>0x0102 | (54 << 16) | ((<u64>50) << 32));
+  });
+});
+
+describe('what the stack does not want', () => {
+  test('NEEDS_CSUM segments are merged with others; a single one keeps its header', () => {
+    coalesceReset(lro, 65535, RX_ALL);
+    const len = segment(0);
+    vnetWrite(hdr, 1, 0, 0, 0, 34, 16);
+    eq(coalesceAdd(lro, frame(0), len, hdr), 1);
+    segment(1);
+    vnetWrite(hdr, 0, 0, 0, 0, 0, 0);
+    eq(coalesceAdd(lro, frame(1), len, hdr), 1);
+    segment(9);
+    vnetWrite(hdr, 1, 0, 0, 0, 34, 16);
+    eq(coalesceAdd(lro, frame(9), len, hdr), 1);
+    eq(coalesceFlush(lro), 2);
+    eq(out(0, OUT_PIECES), 2);
+    eq(load<u64>(vnet(1)), <u64>1 | ((<u64>34) << 48));
+  });
+
+  test('without RX_LRO frames are validated and not merged; without RX_CSUM nothing is done to IPv4, nor without RX_CSUM6 to IPv6', () => {
+    for (let caps: u32 = 0; caps <= <u32>RX_ALL; caps++) {
+      coalesceReset(lro, 65535, caps);
+      for (let i: u32 = 0; i < 2; i++) {
+        const len = segment(i);
+        eq(coalesceAdd(lro, frame(i), len, 0), 1);
+      }
+      for (let i: u32 = 2; i < 4; i++) {
+        const len = segment(i, true);
+        eq(coalesceAdd(lro, frame(i), len, 0), 1);
+      }
+      const lro4 = (caps & RX_LRO) != 0 && (caps & RX_CSUM) != 0;
+      const lro6 = (caps & RX_LRO) != 0 && (caps & RX_CSUM6) != 0;
+      const n = coalesceFlush(lro);
+      eq(n, 4 - (lro4 ? 1 : 0) - (lro6 ? 1 : 0));
+      eq(load<u8>(vnet(0)), lro4 ? 1 : (caps & RX_CSUM) != 0 ? 2 : 0);
+      eq(load<u8>(vnet(n - 1)), lro6 ? 1 : (caps & RX_CSUM6) != 0 ? 2 : 0);
+    }
   });
 });
 

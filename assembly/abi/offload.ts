@@ -45,6 +45,7 @@ export const PACKET_F_AUTH = 8; // IPv6 authentication header
 export const CSUM_NONE = 0; // nothing to validate
 export const CSUM_GOOD = 1;
 export const CSUM_BAD = 2;
+export const CSUM_PARTIAL = 3; // not in it yet: the header says where it goes, and nothing can have gone wrong
 
 // struct segmenter: one packet while it is cut
 export const SEG_FRAG = 0; // address of the pair with the next payload byte
@@ -68,6 +69,8 @@ export const LRO_NFRAMES = 0; // pieces in use
 export const LRO_NOUTS = 4; // output packets in use
 export const LRO_LIMIT = 8; // bytes of the largest output packet
 export const LRO_NEXT_FLOW = 12; // flow to give up when there are too many
+export const LRO_CAPS = 16; // RX_*: what the stack wants done
+export const LRO_VNET = 20; // 12 bytes: the header of the packet being added
 export const LRO_PACKET = 32; // struct packet of the frame being added
 export const LRO_HASHES = 64; // LRO_FLOWS hashes, 0 = free
 export const LRO_FLOW = 128; // LRO_FLOWS structs flow
@@ -79,6 +82,18 @@ export const LRO_FLOWS = 16;
 export const LRO_MAX_FRAMES = 512;
 export const LRO_MAX_PIECES = 64; // of one output packet: NETMAP_MAX_FRAGS
 export const LRO_MAX_LIMIT = 65535;
+
+// what is done for a stack with received packets: its enabled capabilities
+export const RX_CSUM = 1; // validate checksums of IPv4 packets
+export const RX_CSUM6 = 2; // validate checksums of IPv6 packets
+export const RX_LRO = 4; // merge segments, of IP versions whose checksums are validated
+export const RX_ALL = 7;
+
+// why receiveAdd refused a packet, negated
+export const RECEIVE_SHORT = 1; // no room for the virtio-net and the Ethernet header
+export const RECEIVE_HEADER = 2; // unknown flags or gso_type, or a gso_type without gso_size
+export const RECEIVE_CSUM = 3; // the checksum is to go outside the frame
+export const RECEIVE_FULL = 4; // LRO_MAX_FRAMES are in the batch
 
 // output packet of struct lro
 export const OUT_IOV = 0; // address of the first of its pairs

@@ -7,17 +7,20 @@
 // ends the packet that is open.
 //
 // A merged packet says NEEDS_CSUM and has the pseudo header's sum for a checksum: the one form that Linux and FreeBSD
-// guests both take for a GSO packet, and can forward. Its segments were validated, so nothing is lost. A single frame whose
+// guests both take for a GSO packet, and can forward. Its segments were validated, or came with NEEDS_CSUM from a sender that
+// has not been on a wire, so nothing is lost. A single frame whose
 // checksum was validated says DATA_VALID, any other has a header of zeros, so that its stack looks for itself.
 import { E2BIG } from '../abi/errno';
-import { ETHER_TYPE, ETHERTYPE_VLAN } from '../abi/ether';
-import { IPPROTO_TCP, TCP_FLAGS, TH_PUSH } from '../abi/inet';
+import { ETHER_TYPE, ETHERTYPE_IPV4, ETHERTYPE_VLAN } from '../abi/ether';
+import { IPPROTO_TCP, TCP_CSUM, TCP_FLAGS, TH_PUSH } from '../abi/inet';
 import {
   CSUM_GOOD,
   CSUM_NONE,
+  CSUM_PARTIAL,
   IOV_ADDR,
   IOV_LEN,
   IOV_SIZE,
+  LRO_CAPS,
   LRO_FLOWS,
   LRO_HASHES,
   LRO_IOV,
@@ -36,6 +39,7 @@ import {
   OUT_PIECES,
   OUT_SIZE,
   OUT_VNET,
+  PACKET_L3_PROTO,
   PACKET_L4,
   PACKET_L4_PROTO,
   PACKET_RESULT,
@@ -46,10 +50,16 @@ import {
   PIECE_LEN,
   PIECE_NEXT,
   PIECE_SIZE,
+  RX_ALL,
+  RX_LRO,
+  RX_CSUM,
+  RX_CSUM6,
 } from '../abi/offload';
 import {
   VIRTIO_NET_HDR_CSUM_OFFSET,
   VIRTIO_NET_HDR_F_DATA_VALID,
+  VIRTIO_NET_HDR_CSUM_START,
+  VIRTIO_NET_HDR_F_MASK,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HDR_GSO_NONE,
   VIRTIO_NET_HDR_GSO_TYPE,
@@ -67,12 +77,16 @@ import {
 import { load16, packetParse } from './headers';
 import { offloadIpValid, offloadValidate, vnetWrite } from './offload';
 
-/** Begins a batch. No packet becomes longer than `limit` bytes, counted from the Ethernet header on. */
-export function coalesceReset(lro: usize, limit: u32): void {
+/**
+ * Begins a batch. No packet becomes longer than `limit` bytes, counted from the Ethernet header on.
+ * @param caps RX_*: what is to be done. Without, a packet stays as it is and its header says what it said.
+ */
+export function coalesceReset(lro: usize, limit: u32, caps: u32): void {
   store<u32>(lro, 0, LRO_NFRAMES);
   store<u32>(lro, 0, LRO_NOUTS);
   store<u32>(lro, min<u32>(limit, LRO_MAX_LIMIT), LRO_LIMIT);
   store<u32>(lro, 0, LRO_NEXT_FLOW);
+  store<u32>(lro, caps, LRO_CAPS);
   for (let i: u32 = 0; i < <u32>LRO_FLOWS; i++) store<u32>(lro + ((<usize>i) << 2), 0, LRO_HASHES);
 }
 
@@ -88,7 +102,8 @@ export function coalesceAdd(lro: usize, frame: usize, len: u32, vnet: usize): bo
   const piece = lro + LRO_PIECE + <usize>k * PIECE_SIZE;
   const packet = lro + LRO_PACKET;
   const result = packetParse(frame, len, packet);
-  const verdict = judge(frame, packet, vnet);
+  const caps = load<u32>(lro, LRO_CAPS);
+  const verdict = judge(frame, packet, vnet, caps);
   const isTcp = <u32>load<u8>(packet, PACKET_L4_PROTO) == IPPROTO_TCP;
   if (result != PARSED_L4 || !isTcp) {
     // A fragment, or headers that are not understood here: it may belong to any flow.
@@ -96,7 +111,8 @@ export function coalesceAdd(lro: usize, frame: usize, len: u32, vnet: usize): bo
     addOut(lro, piece, frame, len, vnet, verdict);
     return true;
   }
-  const plain = verdict == CSUM_GOOD && isPlainSegment(frame, packet);
+  const trusted = verdict == CSUM_GOOD || verdict == CSUM_PARTIAL;
+  const plain = trusted && (caps & RX_LRO) != 0 && isPlainSegment(frame, packet);
   const hash = flowHash(frame, packet);
   const flow = flowFind(lro, hash, frame, packet);
   if (flow != 0) {
@@ -116,16 +132,24 @@ export function coalesceAdd(lro: usize, frame: usize, len: u32, vnet: usize): bo
  * What is known of the frame's checksum, by its header or by summing. Nothing is said of frames with more than one VLAN
  * tag, or one of another kind than 0x8100: FreeBSD guests look no further, and drop a frame that a header speaks of.
  */
-function judge(frame: usize, packet: usize, vnet: usize): u32 {
+function judge(frame: usize, packet: usize, vnet: usize, caps: u32): u32 {
+  const isV4 = <u32>load<u16>(packet, PACKET_L3_PROTO) == ETHERTYPE_IPV4;
+  if ((caps & (isV4 ? RX_CSUM : RX_CSUM6)) == 0) return CSUM_NONE;
   const tags = <u32>load<u8>(packet, PACKET_VLANS);
   if (tags > 1 || (tags == 1 && load16(frame + ETHER_TYPE) != ETHERTYPE_VLAN)) return CSUM_NONE;
   if (vnet == 0) return offloadValidate(frame, packet);
   if (load<u8>(vnet, VIRTIO_NET_HDR_GSO_TYPE) != VIRTIO_NET_HDR_GSO_NONE) return CSUM_NONE;
   const flags = <u32>load<u8>(vnet);
-  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0) return CSUM_NONE;
-  if ((flags & VIRTIO_NET_HDR_F_DATA_VALID) == 0) return offloadValidate(frame, packet);
-  // DATA_VALID does not speak of the IPv4 header, whose checksum a merged packet has anew.
-  return load<i32>(packet, PACKET_RESULT) >= PARSED_L3 && offloadIpValid(frame, packet) ? CSUM_GOOD : CSUM_NONE;
+  const given = flags & VIRTIO_NET_HDR_F_MASK;
+  if (given == 0) return offloadValidate(frame, packet);
+  // Neither flag speaks of the IPv4 header, whose checksum a merged packet has anew.
+  if (load<i32>(packet, PACKET_RESULT) < PARSED_L3 || !offloadIpValid(frame, packet)) return CSUM_NONE;
+  if ((given & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0) return CSUM_GOOD;
+  const isTcpSum =
+    load<i32>(packet, PACKET_RESULT) == PARSED_L4 &&
+    <u32>load<u16>(vnet, VIRTIO_NET_HDR_CSUM_START) == load<u32>(packet, PACKET_L4) &&
+    load<u16>(vnet, VIRTIO_NET_HDR_CSUM_OFFSET) == TCP_CSUM;
+  return isTcpSum ? CSUM_PARTIAL : CSUM_NONE;
 }
 
 /** A new output packet of one piece; returns its address. */
@@ -169,7 +193,7 @@ export function coalesceFlush(lro: usize): u32 {
 /** A whole batch: `n` frames without headers, given as pairs. Returns the number of output packets, or -E2BIG. */
 export function coalesceBatch(lro: usize, frames: usize, n: u32, limit: u32): i32 {
   if (n > <u32>LRO_MAX_FRAMES) return -E2BIG;
-  coalesceReset(lro, limit);
+  coalesceReset(lro, limit, RX_ALL);
   for (let i: u32 = 0; i < n; i++) {
     const frame = frames + <usize>i * IOV_SIZE;
     coalesceAdd(lro, load<u32>(frame, IOV_ADDR), load<u32>(frame, IOV_LEN), 0);

@@ -1,10 +1,11 @@
 // Joins a ptnet interface to a stack: the kernel's through a TAP device (tap.ts), one in JavaScript through Web streams
 // (stream-adapter.ts), or any other that is given this small interface. Packets pass as they are, virtio-net header
-// included: nothing is parsed.
+// included: nothing is parsed here.
 
 import { EAGAIN } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { PtnetInterface } from '../ptnet/interface.js';
+import type { Capability } from '../ptnet/interface-capabilities.js';
 
 /** A stack as an interface sees it. Packets begin with the virtio-net header, if there is one, then the Ethernet header. */
 export interface StackAdapter {
@@ -22,6 +23,13 @@ export interface StackAdapter {
   whenRoom?(): Promise<unknown>;
   /** No packet will come any more. */
   readonly ended: boolean;
+  /** Why, if the stack has failed. */
+  readonly failure?: unknown;
+  /**
+   * Told when the two are joined, and whenever capabilities are switched: `txcsum`, `tso4` and so on say what the stack may
+   * leave undone in the packets that it sends from now on.
+   */
+  setCapabilities?(enabled: ReadonlySet<Capability>): void;
   close(): Promise<void>;
 }
 
@@ -35,16 +43,13 @@ export interface JointCounters {
 
 export interface Joint {
   counters(): JointCounters;
+  /**
+   * Resolves when no packets come from the stack any more, because it has ended or the joint was closed. Rejects with
+   * NetmapError EIO when the stack has failed; nobody has to listen.
+   */
+  readonly ended: Promise<void>;
   /** Takes the two apart, and closes the adapter. The interface stays as it is. */
   close(): Promise<void>;
-}
-
-export interface JoinOptions {
-  /**
-   * The header travels as the first bytes of the frame, although the port knows of none: for pipes, when both ends do
-   * the same. A switch would take it for the Ethernet header.
-   */
-  readonly carryHeader?: boolean;
 }
 
 /** Packets, and bytes, that one turn sends before the thread's other events have theirs. */
@@ -61,19 +66,19 @@ const nextTurn = (): Promise<void> =>
  * Lets packets pass between an interface and a stack until one of them ends. The interface may be up or down.
  * @throws NetmapError EINVAL when they differ in the length of the virtio-net header
  */
-export function joinInterface(netif: PtnetInterface, adapter: StackAdapter, options: JoinOptions = {}): Joint {
+export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joint {
   const { headerLength } = adapter;
-  const own = netif.driver.vnetHdrLen;
-  if (headerLength !== own && !(own === 0 && options.carryHeader)) {
-    throw netmapError('EINVAL', `a stack with a header of ${headerLength} bytes on one with ${own}`, {
-      op: 'join',
-      port: netif.name,
-    });
+  const context = { op: 'join', port: netif.name };
+  if (headerLength !== netif.headerLength) {
+    const message = `a stack with a header of ${headerLength} bytes on an interface with ${netif.headerLength}`;
+    throw netmapError('EINVAL', message, context);
   }
   const counters = { drops: 0, stalls: 0 };
   let open = true;
   let wakeForRoom: (() => void) | undefined;
 
+  adapter.setCapabilities?.(netif.enabledCapabilities);
+  const stopListening = netif.onCapabilities((enabled) => adapter.setCapabilities?.(enabled));
   netif.onRoom(() => wakeForRoom?.());
   netif.onPackets((packets) => {
     let room = true;
@@ -117,13 +122,19 @@ export function joinInterface(netif: PtnetInterface, adapter: StackAdapter, opti
       }
     }
   };
-  void pump();
+  const ended = pump().then(() => {
+    const { failure } = adapter;
+    if (open && failure !== undefined) throw netmapError('EIO', `the stack has failed: ${String(failure)}`, context);
+  });
+  ended.catch(() => {});
 
   return {
     counters: () => ({ ...counters }),
+    ended,
     close: async () => {
       if (!open) return;
       open = false;
+      stopListening();
       netif.onRoom(() => {});
       netif.onPackets(undefined);
       netif.holdReceive(false);

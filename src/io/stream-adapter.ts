@@ -20,6 +20,7 @@ class StreamAdapter implements StackAdapter {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #frames: Uint8Array[] = [];
   #ended = false;
+  #failure: unknown;
   #wakeReader: () => void = () => {};
   #wakeIdle: () => void = () => {};
 
@@ -27,12 +28,16 @@ class StreamAdapter implements StackAdapter {
     this.headerLength = headerLength;
     this.#reader = readable.getReader();
     this.#writer = writable.getWriter();
-    this.#writer.closed.catch(() => this.#end());
+    this.#writer.closed.catch((error) => this.#end(error));
     void this.#read();
   }
 
   get ended(): boolean {
     return this.#ended && this.#frames.length === 0;
+  }
+
+  get failure(): unknown {
+    return this.#failure;
   }
 
   peek(): Uint8Array | undefined {
@@ -53,7 +58,7 @@ class StreamAdapter implements StackAdapter {
 
   write(packet: Uint8Array): boolean {
     if (this.#ended) return true;
-    this.#writer.write(packet.slice()).catch(() => this.#end());
+    this.#writer.write(packet.slice()).catch((error) => this.#end(error));
     return (this.#writer.desiredSize ?? 1) > 0;
   }
 
@@ -69,7 +74,8 @@ class StreamAdapter implements StackAdapter {
     this.#writer.releaseLock();
   }
 
-  #end(): void {
+  #end(failure?: unknown): void {
+    if (!this.#ended) this.#failure = failure;
     this.#ended = true;
     this.#wakeReader();
     this.#wakeIdle();
@@ -86,13 +92,14 @@ class StreamAdapter implements StackAdapter {
         }
         const { done, value } = await this.#reader.read();
         if (done) break;
+        if (!(value instanceof Uint8Array)) throw new TypeError('a frame is a Uint8Array');
         this.#frames.push(value);
         this.#wakeIdle();
       }
-    } catch {
-      // the stack's stream has failed: no more frames
+      this.#end();
+    } catch (error) {
+      this.#end(error);
     }
-    this.#end();
   }
 }
 

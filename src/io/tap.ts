@@ -5,6 +5,7 @@
 
 import { ENOBUFS, VIRTIO_NET_HDR_MRG_LEN } from '../abi.js';
 import { check, netmapError } from '../errors.js';
+import type { Capability } from '../ptnet/interface-capabilities.js';
 import { spawnWorker, type WorkerHandle } from '../threads/platform.js';
 import { type Libc, loadLibc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from './ffi.js';
 import { FrameRing } from './frame-ring.js';
@@ -25,20 +26,11 @@ const TUN_F_TSO4 = 2;
 const TUN_F_TSO6 = 4;
 const TUN_F_TSO_ECN = 8;
 
-/** What the kernel may leave undone in the packets that it sends (TUN_F_*). */
-export interface TapOffloads {
-  /** Checksums. Default: on with a header. */
-  readonly checksum?: boolean;
-  /** Segmentation of TCP over IPv4 and IPv6; needs `checksum`. Default: on with a header. */
-  readonly tso?: boolean;
-}
-
 export interface TapOptions {
   /** Name of the device, up to 15 bytes; a `%d` in it is numbered by the kernel. Default `ptnet%d`. */
   readonly name?: string;
   /** The 12-byte virtio-net header in front of every packet; the interface must have it, too. Default true. */
   readonly vnetHdr?: boolean;
-  readonly offloads?: TapOffloads;
   /** Bytes of packets that wait for the interface, at least 256 KiB. Default 4 MiB. */
   readonly ringSize?: number;
 }
@@ -119,6 +111,19 @@ export class Tap implements StackAdapter {
     return { ...this.#counters, drops: Object.fromEntries(this.#drops) };
   }
 
+  /**
+   * Lets the kernel leave checksums (`txcsum` and `txcsum6`, together) and segmentation of TCP (`tso4`, `tso6`) undone in
+   * what it sends from now on. At first it does all itself. Without the virtio-net header this does nothing.
+   * @throws NetmapError with the errno of TUNSETOFFLOAD
+   */
+  setCapabilities(enabled: ReadonlySet<Capability>): void {
+    if (this.headerLength === 0 || this.#closed) return;
+    const checksums = enabled.has('txcsum') && enabled.has('txcsum6'); // the kernel has one switch for both
+    const tso = (enabled.has('tso4') ? TUN_F_TSO4 : 0) | (enabled.has('tso6') ? TUN_F_TSO6 : 0);
+    const flags = checksums ? TUN_F_CSUM | tso | (tso !== 0 ? TUN_F_TSO_ECN : 0) : 0;
+    check(this.#libc.ioctlValue(this.#fd, TUNSETOFFLOAD, flags), 'TUNSETOFFLOAD', this.name);
+  }
+
   peek(): Uint8Array | undefined {
     return this.#ring.peek();
   }
@@ -186,13 +191,10 @@ export class Tap implements StackAdapter {
  * (no /dev/net/tun), EINVAL (options)
  */
 export async function openTap(options: TapOptions = {}): Promise<Tap> {
-  const { name = 'ptnet%d', vnetHdr = true, offloads = {}, ringSize = DEFAULT_RING } = options;
-  const { checksum = vnetHdr, tso = checksum } = offloads;
+  const { name = 'ptnet%d', vnetHdr = true, ringSize = DEFAULT_RING } = options;
   const nameBytes = new TextEncoder().encode(name);
   const invalid = (what: string): Error => netmapError('EINVAL', what, { op: 'tap', port: name });
   if (nameBytes.length === 0 || nameBytes.length >= IFNAMSIZ) throw invalid('a device name has 1 to 15 bytes');
-  if ((checksum || tso) && !vnetHdr) throw invalid('offloads need the virtio-net header');
-  if (tso && !checksum) throw invalid('segmentation offload needs checksum offload');
   if (!Number.isSafeInteger(ringSize) || ringSize < MIN_RING)
     throw invalid(`ringSize ${ringSize} is below ${MIN_RING}`);
   const libc = await loadLibc();
@@ -207,8 +209,6 @@ export async function openTap(options: TapOptions = {}): Promise<Tap> {
     if (vnetHdr) {
       const length = new Uint8Array(Int32Array.of(VIRTIO_NET_HDR_MRG_LEN).buffer);
       check(libc.ioctl(fd, TUNSETVNETHDRSZ, length), 'TUNSETVNETHDRSZ', given);
-      const flags = (checksum ? TUN_F_CSUM : 0) | (tso ? TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0);
-      check(libc.ioctlValue(fd, TUNSETOFFLOAD, flags), 'TUNSETOFFLOAD', given);
     }
     const tap = new Tap(libc, fd, given, vnetHdr ? VIRTIO_NET_HDR_MRG_LEN : 0, ringSize);
     await tap.startReader();

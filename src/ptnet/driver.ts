@@ -9,7 +9,7 @@ import {
   CSB_ENTRY_SIZE,
   CSB_KTOA_KERN_NEED_KICK,
 } from '../../assembly/abi/csb.js';
-import { NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
+import { NETMAP_PAGE_SIZE, NR_ACCEPT_VNET_HDR } from '../../assembly/abi/netmap.js';
 import {
   PTNET_IO_CSB_GH_BAH,
   PTNET_IO_CSB_GH_BAL,
@@ -36,6 +36,7 @@ import {
   PTNETMAP_PTCTL_CREATE,
   PTNETMAP_PTCTL_DELETE,
 } from '../../assembly/abi/ptnet.js';
+import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { errnoName, netmapError } from '../errors.js';
 import type { NetmapPort } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
@@ -44,8 +45,9 @@ import { type GuestKring, GuestPort } from './driver-port.js';
 
 export interface DriverOptions {
   /**
-   * Ask for the 12-byte virtio-net header (the tunable `dev.netmap.ptnet_vnet_hdr`). Default false: netmap applications
-   * then see bare Ethernet frames. DIFF: the drivers ask for it by default, for the sake of the interface mode.
+   * Whether packets may have the 12-byte virtio-net header (the tunable `dev.netmap.ptnet_vnet_hdr`). Default true. The
+   * first user of the rings decides: the network interface asks for it, a netmap application only with
+   * NR_ACCEPT_VNET_HDR. DIFF: the drivers ask for it when they attach, and netmap applications have to accept it.
    */
   readonly vnetHdr?: boolean;
 }
@@ -71,7 +73,9 @@ export class PtnetDriver {
   readonly #memory: { readonly base: number; readonly size: number };
   readonly #numBufs: number;
   readonly #csb: number;
-  readonly #hdrLen: number;
+  /** Whether the device has agreed to virtio-net headers. */
+  readonly #offersHeader: boolean;
+  #hdrLen: number;
   readonly #nifp: NetmapIf;
   #krings: { tx: GuestKring[]; rx: GuestKring[] } | undefined;
   #users = 0;
@@ -91,7 +95,8 @@ export class PtnetDriver {
     this.machine = machine;
     this.name = `ptnet${unit}`;
     this.#device = device;
-    this.#write(PTNET_IO_PTFEAT, options.vnetHdr ? PTNETMAP_F_VNET_HDR : 0);
+    this.#write(PTNET_IO_PTFEAT, (options.vnetHdr ?? true) ? PTNETMAP_F_VNET_HDR : 0);
+    this.#offersHeader = (this.#read(PTNET_IO_PTFEAT) & PTNETMAP_F_VNET_HDR) !== 0;
     this.txRings = this.#read(PTNET_IO_NUM_TX_RINGS);
     this.rxRings = this.#read(PTNET_IO_NUM_RX_RINGS);
     const rings = this.txRings + this.rxRings;
@@ -116,13 +121,17 @@ export class PtnetDriver {
     device.setInterruptHandler(() => {
       this.interrupts++;
     });
-    this.#write(PTNET_IO_VNET_HDR_LEN, options.vnetHdr ? 12 : 0);
     this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
   }
 
-  /** Length of the virtio-net header that each frame carries: 0, 10 or 12. */
+  /** Length of the virtio-net header that each packet carries now: 0, 10 or 12. Settled by the first user of the rings. */
   get vnetHdrLen(): number {
     return this.#hdrLen;
+  }
+
+  /** Whether packets can have a virtio-net header: the tunable is on, and the port is one that has them. */
+  get offersHeader(): boolean {
+    return this.#offersHeader;
   }
 
   get nifp(): NetmapIf {
@@ -131,10 +140,16 @@ export class PtnetDriver {
 
   /**
    * Opens the interface in netmap mode (REGISTER in the guest). The first opening starts the host's kernel loop.
-   * @throws NetmapError with the errno that PTCTL returned
+   * @param options flags: NR_ACCEPT_VNET_HDR for an application that understands virtio-net headers
+   * @throws NetmapError EIO when packets have a header that is not accepted; else the errno that PTCTL returned
    */
-  open(): NetmapPort {
-    const { tx, rx } = this.acquire();
+  open(options: { readonly flags?: number } = {}): NetmapPort {
+    const accepts = ((options.flags ?? 0) & NR_ACCEPT_VNET_HDR) !== 0;
+    const { tx, rx } = this.acquire(accepts);
+    if (this.#hdrLen !== 0 && !accepts) {
+      this.release();
+      throw this.#error('EIO', `packets have a header of ${this.#hdrLen} bytes and NR_ACCEPT_VNET_HDR is not set`);
+    }
     this.#netmapPorts++;
     this.#tellMode();
     return new GuestPort(this, tx, rx, () => {
@@ -159,10 +174,23 @@ export class PtnetDriver {
     for (const listener of this.#modeListeners) listener();
   }
 
-  /** One more user of the rings; the first one starts the host's kernel loop. @throws NetmapError as open */
-  acquire(): { tx: readonly GuestKring[]; rx: readonly GuestKring[] } {
+  /**
+   * One more user of the rings. The first one starts the host's kernel loop, and settles whether packets have a header.
+   * @throws NetmapError ENXIO when the device is gone; else the errno that PTCTL returned
+   */
+  acquire(wantsHeader: boolean): { tx: readonly GuestKring[]; rx: readonly GuestKring[] } {
     if (!this.#attached || this.machine.gone) throw this.#error('ENXIO', 'the device is gone');
-    if (this.#users === 0) this.#start();
+    if (this.#users === 0) {
+      const before = this.#read(PTNET_IO_VNET_HDR_LEN);
+      this.#negotiate(wantsHeader && this.#offersHeader ? VIRTIO_NET_HDR_MRG_LEN : 0);
+      try {
+        this.#start();
+      } catch (error) {
+        this.#negotiate(before);
+        throw error;
+      }
+      if (this.#hdrLen !== before) this.#discard();
+    }
     this.#users++;
     return this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
   }
@@ -188,6 +216,21 @@ export class PtnetDriver {
     this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
     this.#programCsb(false);
     this.#device.setInterruptHandler(undefined);
+  }
+
+  /** Settles the header's length; the device keeps what its port cannot change. */
+  #negotiate(length: number): void {
+    this.#write(PTNET_IO_VNET_HDR_LEN, length);
+    this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
+  }
+
+  /** Forgets what has come while nobody was there: it has headers of another length. */
+  #discard(): void {
+    for (const kring of this.#krings?.rx ?? []) {
+      kring.ring.head = kring.ring.tail;
+      kring.ring.cur = kring.ring.tail;
+      if (this.machine.wasm.ptnetRxsync(kring.ptr, 0) !== 0) this.kick(kring);
+    }
   }
 
   #start(): void {

@@ -1,17 +1,26 @@
 // What a stack gives and gets: frames, and the virtio-net header (virtio 1.2, 5.1.6) between their metadata and the
 // first bytes of a packet.
 
+import { VLAN_TAG_LEN } from '../../assembly/abi/ether.js';
 import {
   VIRTIO_NET_HDR_F_MASK,
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HDR_GSO_ECN,
   VIRTIO_NET_HDR_GSO_NONE,
   VIRTIO_NET_HDR_GSO_TCPV4,
   VIRTIO_NET_HDR_GSO_TCPV6,
   VIRTIO_NET_HDR_GSO_UDP,
+  VIRTIO_NET_HDR_MRG_LEN,
 } from '../../assembly/abi/virtio-net.js';
 import { netmapError } from '../errors.js';
+import { takeTag, withTag } from './interface-frame.js';
 
-/** What travels with a frame: fields of struct virtio_net_hdr. Absent fields are 0. */
+/** Largest frame, in bytes, as in the driver (PTNET_MAX_PKT_SIZE). */
+export const MAX_PACKET = 65536;
+/** The longest packet: a frame with its virtio-net header. */
+export const LONGEST_PACKET = MAX_PACKET + VIRTIO_NET_HDR_MRG_LEN;
+
+/** What travels with a frame: fields of struct virtio_net_hdr, and a VLAN tag. Absent fields are 0; absent `vlan`: no tag. */
 export interface PacketMetadata {
   /** VIRTIO_NET_HDR_F_NEEDS_CSUM (1): complete the checksum; VIRTIO_NET_HDR_F_DATA_VALID (2): it was found right. */
   readonly flags?: number;
@@ -25,6 +34,8 @@ export interface PacketMetadata {
   readonly csumStart?: number;
   /** Where the checksum goes, in bytes from csumStart. */
   readonly csumOffset?: number;
+  /** TCI of the outer IEEE 802.1Q tag, which is then not in the frame: priority, DEI, VLAN id (16 bits). `vlanhwtag`. */
+  readonly vlan?: number;
 }
 
 /** A frame on its way to the host: bytes from the Ethernet header on, and what the stack asks of the host. */
@@ -39,19 +50,27 @@ export interface RxFrame {
   readonly metadata: PacketMetadata;
 }
 
+/** A packet, virtio-net header first: `length` bytes at `at`. */
+export interface Packet {
+  readonly u8: Uint8Array;
+  readonly at: number;
+  readonly length: number;
+}
+
 const NONE: PacketMetadata = Object.freeze({});
 const GSO_TYPES = [VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_GSO_TCPV6];
 
 /** @throws NetmapError EINVAL when a field is out of its range, or a place lies outside the frame of `length` bytes */
 export function checkMetadata(metadata: PacketMetadata, length: number): void {
-  const { flags = 0, gsoType = 0, hdrLen = 0, gsoSize = 0, csumStart = 0, csumOffset = 0 } = metadata;
-  for (const value of [flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset]) {
+  const { flags = 0, gsoType = 0, hdrLen = 0, gsoSize = 0, csumStart = 0, csumOffset = 0, vlan = 0 } = metadata;
+  for (const value of [flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset, vlan]) {
     if (!Number.isInteger(value) || value < 0 || value > 0xffff) throw invalid(`field value ${value}`);
   }
   if (flags & ~VIRTIO_NET_HDR_F_MASK) throw invalid(`flags ${flags}`);
   if (!GSO_TYPES.includes(gsoType & ~VIRTIO_NET_HDR_GSO_ECN) || gsoType > 0xff) throw invalid(`gsoType ${gsoType}`);
   if (gsoType !== 0 && gsoSize === 0) throw invalid('gsoType without gsoSize');
-  if (flags & 1 && csumStart + csumOffset + 2 > length) throw invalid('the checksum lies outside the frame');
+  if (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && csumStart + csumOffset + 2 > length)
+    throw invalid('the checksum lies outside the frame');
   if (hdrLen > length) throw invalid(`hdrLen ${hdrLen}`);
 }
 
@@ -89,12 +108,37 @@ export function readHeader(u8: Uint8Array, at: number, length: number): PacketMe
   };
 }
 
-/** Makes what a receive handler gets of a packet of `length` bytes at `at`, its virtio-net header included. */
-export type MakeReceived<T> = (memory: Uint8Array, at: number, length: number, headerLength: number) => T;
+/** What goes into the ring: a frame whose tag is in its metadata, with the tag in it. */
+export function taggedFrame(frame: TxFrame): TxFrame {
+  const { metadata } = frame;
+  if (metadata?.vlan === undefined) return frame;
+  const { vlan, flags = 0, hdrLen = 0, csumStart = 0, ...rest } = metadata;
+  const shift = flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? VLAN_TAG_LEN : 0;
+  const moved = { flags, hdrLen: hdrLen === 0 ? 0 : hdrLen + VLAN_TAG_LEN, csumStart: csumStart + shift };
+  return { data: withTag(frame.data, vlan), metadata: { ...rest, ...moved } };
+}
 
-export const toFrame: MakeReceived<RxFrame> = (memory, at, length, headerLength) => ({
-  data: memory.subarray(at + headerLength, at + length),
-  metadata: readHeader(memory, at, headerLength),
+/** Makes what a receive handler gets of a packet, its virtio-net header included. */
+export type MakeReceived<T> = (packet: Packet, headerLength: number) => T;
+
+export const toFrame: MakeReceived<RxFrame> = ({ u8, at, length }, headerLength) => ({
+  data: u8.subarray(at + headerLength, at + length),
+  metadata: readHeader(u8, at, headerLength),
 });
 
-export const toPacket: MakeReceived<Uint8Array> = (memory, at, length) => memory.subarray(at, at + length);
+/** The same; the outer VLAN tag moves from the frame to the metadata. */
+export const toUntaggedFrame: MakeReceived<RxFrame> = (packet, headerLength) => {
+  const { u8, at, length } = packet;
+  const frame = at + headerLength;
+  const vlan = takeTag(u8, frame, length - headerLength);
+  if (vlan === undefined) return toFrame(packet, headerLength);
+  const { flags = 0, hdrLen = 0, csumStart = 0, ...rest } = readHeader(u8, at, headerLength);
+  const moved = {
+    flags,
+    hdrLen: Math.max(hdrLen - VLAN_TAG_LEN, 0),
+    csumStart: flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? Math.max(csumStart - VLAN_TAG_LEN, 0) : csumStart,
+  };
+  return { data: u8.subarray(frame + VLAN_TAG_LEN, at + length), metadata: { ...rest, ...moved, vlan } };
+};
+
+export const toPacket: MakeReceived<Uint8Array> = ({ u8, at, length }) => u8.subarray(at, at + length);

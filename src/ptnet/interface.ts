@@ -2,46 +2,50 @@
 // stack are copied in and out, and the virtio-net header carries the offload metadata.
 
 import { EAGAIN, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS } from '../../assembly/abi/errno.js';
+import { ETHER_HDR_LEN, VLAN_TAG_LEN } from '../../assembly/abi/ether.js';
 import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { netmapError } from '../errors.js';
 import type { PtnetDriver } from './driver.js';
+import { Capabilities, type Capability } from './interface-capabilities.js';
+import { addCounters, type InterfaceCounters, newCounters } from './interface-counters.js';
 import {
   checkMetadata,
+  MAX_PACKET,
   type PacketMetadata,
   type RxFrame,
   type TxFrame,
   toFrame,
   toPacket,
+  toUntaggedFrame,
 } from './interface-header.js';
-import { MAX_PACKET, newCounters, type QueueCounters, RxQueue, TxQueue } from './interface-queue.js';
+import { ReceiveBatch } from './interface-receive.js';
+import { RxQueue } from './interface-rx.js';
+import { TxQueue } from './interface-tx.js';
 
-/** Counters in the terms of struct if_data. */
-export interface InterfaceCounters {
-  readonly ipackets: number;
-  readonly ibytes: number;
-  readonly imcasts: number;
-  readonly iqdrops: number;
-  readonly ierrors: number;
-  readonly opackets: number;
-  readonly obytes: number;
-  readonly omcasts: number;
-  readonly oqdrops: number;
-  readonly oerrors: number;
-  /** Times that a transmit queue found no room and waited for the host. */
-  readonly stalls: number;
+export interface InterfaceOptions {
+  /**
+   * For a port that has no virtio-net headers, as a pipe: packets begin with one of 12 bytes all the same, as the
+   * interface at the other end must have agreed to. A switch would take it for the Ethernet header. Ignored where the
+   * port has headers. Default false.
+   */
+  readonly carryHeader?: boolean;
+  /** Whether segmentation offload begins switched on (the Linux driver's `ptnet_gso`). Default true. */
+  readonly gso?: boolean;
 }
 
 /** Limits of the MTU, in bytes (the driver's). */
 const MTU_MIN = 46;
 const MTU_MAX = 65536;
-const ETHER_MIN = 14;
-/** The longest virtio-net header; over a pipe it may be there although the port knows nothing of it. */
-const HEADER_MAX = VIRTIO_NET_HDR_MRG_LEN;
 
 /** A guest's ptnet device as a network interface (if_ptnet.c without netmap mode). */
 export class PtnetInterface {
   readonly driver: PtnetDriver;
-  readonly #past = { rx: newCounters(), tx: newCounters() };
+  readonly #past = { rx: newCounters(), tx: newCounters(), drops: new Map<string, number>() };
+  readonly #carriesHeader: boolean;
+  readonly #capabilities: Capabilities;
+  readonly #capabilityListeners = new Set<(enabled: ReadonlySet<Capability>) => void>();
+  #headerLength: number;
+  #working = false;
   #mtu = 1500;
   #tx: TxQueue[] = [];
   #rx: RxQueue[] = [];
@@ -52,8 +56,11 @@ export class PtnetInterface {
   #roomHandler: () => void = () => {};
   #held = false;
 
-  constructor(driver: PtnetDriver) {
+  constructor(driver: PtnetDriver, options: InterfaceOptions = {}) {
     this.driver = driver;
+    this.#carriesHeader = options.carryHeader === true && !driver.offersHeader;
+    this.#headerLength = driver.offersHeader || this.#carriesHeader ? VIRTIO_NET_HDR_MRG_LEN : 0;
+    this.#capabilities = new Capabilities(driver.name, this.#headerLength !== 0, options.gso);
   }
 
   /** ptnet0, ptnet1, … */
@@ -81,7 +88,50 @@ export class PtnetInterface {
     return this.#stop !== undefined;
   }
 
-  /** Whether frames pass: up, and no netmap application has the rings. The link itself is always there. */
+  /** Whether the device is there: the link of a ptnet interface is always up. */
+  get linkUp(): boolean {
+    return !this.driver.machine.gone;
+  }
+
+  /** Bytes of virtio-net header in front of every packet: 0, 10 or 12. Settled at `up`; before, what is expected. */
+  get headerLength(): number {
+    return this.#headerLength;
+  }
+
+  /** What this interface could do. */
+  get capabilities(): ReadonlySet<Capability> {
+    return this.#capabilities.available;
+  }
+
+  /** What of it is switched on; at first all. */
+  get enabledCapabilities(): ReadonlySet<Capability> {
+    return this.#capabilities.enabled;
+  }
+
+  /**
+   * Switches capabilities on and off, at any time. What depends on one that goes off goes off with it: `tso4` needs
+   * `txcsum`, `tso6` `txcsum6`, `lro` `rxcsum` or `rxcsum6`, `vlanhwcsum` and `vlanhwtso` one of what they extend to tags.
+   * Packets that are under way are not changed.
+   * @throws NetmapError EINVAL (no such capability, one that is always on, or its condition is off), EOPNOTSUPP (needs a
+   * header, which the port does not have), and what a joined stack's device answers; then nothing has changed
+   */
+  setCapabilities(changes: Partial<Record<Capability, boolean>>): void {
+    const undo = this.#capabilities.set(changes);
+    try {
+      for (const listener of this.#capabilityListeners) listener(this.enabledCapabilities);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** Calls back when capabilities have been switched; the returned function takes that back. */
+  onCapabilities(listener: (enabled: ReadonlySet<Capability>) => void): () => void {
+    this.#capabilityListeners.add(listener);
+    return () => this.#capabilityListeners.delete(listener);
+  }
+
+  /** Whether frames pass: up, and no netmap application has the rings. */
   get isRunning(): boolean {
     return this.isUp && !this.driver.netmapMode && !this.driver.machine.gone;
   }
@@ -110,12 +160,23 @@ export class PtnetInterface {
     if (!held) this.#resume();
   }
 
-  /** Brings the interface up; an interface that is up keeps the process alive. @throws NetmapError as PtnetDriver.open */
+  /**
+   * Brings the interface up; an interface that is up keeps the process alive.
+   * @throws NetmapError EBUSY when a netmap application has the port without the header that the interface needs; else
+   * as PtnetDriver.open
+   */
   up(): void {
     if (this.isUp) return;
-    const { tx, rx } = this.driver.acquire();
-    this.#tx = tx.map((kring) => new TxQueue(this.driver, kring));
-    this.#rx = rx.map((kring) => new RxQueue(this.driver, kring));
+    const { driver } = this;
+    const { tx, rx } = driver.acquire(true);
+    if (driver.offersHeader && driver.vnetHdrLen === 0) {
+      driver.release();
+      throw netmapError('EBUSY', 'a netmap application has it without headers', { op: 'up', port: this.name });
+    }
+    if (!this.#carriesHeader) this.#headerLength = driver.vnetHdrLen;
+    const batch = new ReceiveBatch(this.#headerLength);
+    this.#tx = tx.map((kring) => new TxQueue(driver, kring, this.#headerLength));
+    this.#rx = rx.map((kring) => new RxQueue(driver, kring, batch));
     this.#stop = new AbortController();
     this.#unlisten = this.driver.onModeChange(() => {
       this.#resume();
@@ -132,7 +193,10 @@ export class PtnetInterface {
     this.#stop = undefined;
     this.#unlisten();
     for (const queue of this.#tx) addCounters(this.#past.tx, queue.counters);
-    for (const queue of this.#rx) addCounters(this.#past.rx, queue.counters);
+    for (const queue of this.#rx) {
+      addCounters(this.#past.rx, queue.counters);
+      addDrops(this.#past.drops, queue.drops);
+    }
     this.#tx = [];
     this.#rx = [];
     this.driver.release();
@@ -142,16 +206,16 @@ export class PtnetInterface {
   /**
    * Sends a frame: bytes from the Ethernet header on, without the FCS. They are copied at once if there is room, else
    * when there is, and must not change until then.
-   * @param metadata what the host or the receiver shall do; needs a virtio-net header (driver option `vnetHdr`)
+   * @param metadata what the host or the receiver shall do, as far as the capabilities are switched on
    * @param flow picks the queue; frames of one flow keep their order
    * @returns 0, -ENETDOWN, -ENOBUFS when the queue is full, or -EMSGSIZE for a frame that the ring cannot hold
-   * @throws NetmapError EINVAL (frame or metadata), EOPNOTSUPP (metadata without a header)
+   * @throws NetmapError EINVAL (frame or metadata), EOPNOTSUPP (a capability that is off, or that needs a header)
    */
   transmit(data: Uint8Array, metadata?: PacketMetadata, flow = 0): number {
     this.#check(data, metadata);
     if (!this.isRunning) return -ENETDOWN;
     const queue = this.#tx[flow % this.#tx.length];
-    if (!queue.holds(data.length + this.driver.vnetHdrLen)) return -EMSGSIZE;
+    if (!queue.holds(data.length + this.#headerLength)) return -EMSGSIZE;
     if (!queue.enqueue({ data, metadata })) return -ENOBUFS;
     queue.drain();
     return 0;
@@ -164,7 +228,7 @@ export class PtnetInterface {
     const queue = this.#tx[flow % this.#tx.length];
     let taken = 0;
     for (const frame of frames) {
-      if (!queue.holds(frame.data.length + this.driver.vnetHdrLen) || !queue.enqueue(frame)) break;
+      if (!queue.holds(frame.data.length + this.#headerLength) || !queue.enqueue(frame)) break;
       taken++;
     }
     while (queue.drain());
@@ -179,7 +243,8 @@ export class PtnetInterface {
    */
   offer(packet: Uint8Array, flow = 0): number {
     if (!this.isRunning) return -ENETDOWN;
-    if (packet.length < this.driver.vnetHdrLen + ETHER_MIN || packet.length > MAX_PACKET + HEADER_MAX) return -EINVAL;
+    const { length } = packet;
+    if (length < this.#headerLength + ETHER_HDR_LEN || length > this.#headerLength + MAX_PACKET) return -EINVAL;
     const queue = this.#tx[flow % this.#tx.length];
     if (!queue.holds(packet.length)) return -EMSGSIZE;
     return queue.offer(packet) ? 0 : -EAGAIN;
@@ -203,7 +268,11 @@ export class PtnetInterface {
   counters(): InterfaceCounters {
     const rx = { ...this.#past.rx };
     const tx = { ...this.#past.tx };
-    for (const queue of this.#rx) addCounters(rx, queue.counters);
+    const drops = new Map(this.#past.drops);
+    for (const queue of this.#rx) {
+      addCounters(rx, queue.counters);
+      addDrops(drops, queue.drops);
+    }
     for (const queue of this.#tx) addCounters(tx, queue.counters);
     return {
       ipackets: rx.packets,
@@ -217,22 +286,32 @@ export class PtnetInterface {
       oqdrops: tx.drops,
       oerrors: tx.errors,
       stalls: tx.stalls,
+      drops: Object.fromEntries(drops),
     };
   }
 
   #check(data: Uint8Array, metadata?: PacketMetadata): void {
-    if (data.length < ETHER_MIN || data.length > MAX_PACKET) {
+    const tag = metadata?.vlan === undefined ? 0 : VLAN_TAG_LEN;
+    if (data.length < ETHER_HDR_LEN || data.length + tag > MAX_PACKET) {
       throw netmapError('EINVAL', `a frame of ${data.length} bytes`, { op: 'transmit', port: this.name });
     }
     if (!metadata) return;
     checkMetadata(metadata, data.length);
-    if (this.driver.vnetHdrLen === 0 && ((metadata.flags ?? 0) | (metadata.gsoType ?? 0)) !== 0) {
-      throw netmapError('EOPNOTSUPP', 'offloads need a virtio-net header', { op: 'transmit', port: this.name });
-    }
+    this.#capabilities.checkTransmit(data, metadata);
   }
 
   /** One activation of each queue. True when some queue has used up its budget. */
   #work(): boolean {
+    if (this.#working) return false; // a handler has asked for more, which comes when it has returned
+    this.#working = true;
+    try {
+      return this.#activate();
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  #activate(): boolean {
     let more = false;
     for (const queue of this.#tx) if (queue.length !== 0 && queue.drain()) more = true;
     for (const queue of this.#tx) if (queue.recovered()) this.#roomHandler();
@@ -251,10 +330,12 @@ export class PtnetInterface {
 
   /** The packets or frames of one activation of a queue, to whoever takes them. */
   #receive(queue: RxQueue): boolean {
-    const active = (): boolean => this.isRunning && !this.#held;
+    const active = (): boolean => this.isRunning && !this.#held && this.#rx.includes(queue);
+    const caps = this.#capabilities.receive;
     const packetHandler = this.#packetHandler;
-    if (packetHandler) return queue.receive(toPacket, packetHandler, active);
-    return queue.receive(toFrame, this.#handler, active);
+    if (packetHandler) return queue.receive(caps, toPacket, packetHandler, active);
+    const make = this.#capabilities.has('vlanhwtag') ? toUntaggedFrame : toFrame;
+    return queue.receive(caps, make, this.#handler, active);
   }
 
   /** Works when the host interrupts; between activations the thread's other events have their turn. */
@@ -274,11 +355,6 @@ export class PtnetInterface {
   }
 }
 
-function addCounters(sum: QueueCounters, part: QueueCounters): void {
-  sum.packets += part.packets;
-  sum.bytes += part.bytes;
-  sum.multicasts += part.multicasts;
-  sum.errors += part.errors;
-  sum.drops += part.drops;
-  sum.stalls += part.stalls;
+function addDrops(sum: Map<string, number>, part: ReadonlyMap<string, number>): void {
+  for (const [reason, count] of part) sum.set(reason, (sum.get(reason) ?? 0) + count);
 }

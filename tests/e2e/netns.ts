@@ -2,7 +2,7 @@
 // by a pipe; and what a machine needs for that.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface, type TapOffloads } from 'ptnet';
+import { type Capability, joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface } from 'ptnet';
 import { findProgram, type RunResult, run } from './support.js';
 
 export const ipProgram = findProgram('PTNET_IP', 'ip');
@@ -33,7 +33,8 @@ export interface LabOptions {
   readonly path: 'vale' | 'pipe';
   /** Whether each end has the virtio-net header. */
   readonly header: readonly [boolean, boolean];
-  readonly offloads?: TapOffloads;
+  /** Capabilities that are switched off at both ends. */
+  readonly off?: readonly Capability[];
 }
 
 export interface Lab {
@@ -56,7 +57,7 @@ const PORTS = { vale: ['vale0:a', 'vale0:b'], pipe: ['netmap:p{1', 'netmap:p}1']
 let labs = 0;
 
 /** Makes the two namespaces, up and with addresses. `close` removes them; so does the end of the process. */
-export async function makeLab({ path, header, offloads = {} }: LabOptions): Promise<Lab> {
+export async function makeLab({ path, header, off = [] }: LabOptions): Promise<Lab> {
   const undo: (() => unknown)[] = [];
   const spaces: string[] = [];
   const removeSpaces = (): void => {
@@ -79,10 +80,11 @@ export async function makeLab({ path, header, offloads = {} }: LabOptions): Prom
       const guest = await netmap.createGuest();
       await guest.passthrough(PORTS[path][end]);
       const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr });
-      const netif = new PtnetInterface(driver);
+      const netif = new PtnetInterface(driver, { carryHeader: path === 'pipe' && vnetHdr });
       const device = `pt${process.pid}n${number}${'ab'[end]}`;
-      const tap = await openTap({ name: device, vnetHdr, ...(vnetHdr ? { offloads } : {}) });
-      const joint = joinInterface(netif, tap, { carryHeader: path === 'pipe' });
+      const tap = await openTap({ name: device, vnetHdr });
+      const joint = joinInterface(netif, tap);
+      netif.setCapabilities(Object.fromEntries(off.map((capability) => [capability, false])));
       undo.push(() => joint.close());
       netif.up();
       undo.push(() => netif.down());

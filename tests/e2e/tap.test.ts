@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openTap, type TapOffloads } from 'ptnet';
+import { abi, type Capability, openTap } from 'ptnet';
 import {
   address4,
   address6,
@@ -99,18 +99,29 @@ async function iperfs(lab: Lab, t: TestContext): Promise<void> {
   t.diagnostic(`${rates.join(', ')}, UDP ${sum.packets} packets, ${sum.lost_packets} lost`);
 }
 
-const none: TapOffloads = { checksum: false };
-const checksum: TapOffloads = { tso: false };
-/** Header, segmentation offload, checksum offload, and the path between: every pair that goes together. */
+const both: readonly [boolean, boolean] = [true, true];
+const tso: readonly Capability[] = ['tso4', 'tso6'];
+const txcsum: readonly Capability[] = ['txcsum', 'txcsum6']; // tso goes with it
+const rxcsum: readonly Capability[] = ['rxcsum', 'rxcsum6']; // lro goes with it
+/** Path, header, segmentation, checksums both ways and LRO: every pair of settings that go together. */
 const combinations: [string, LabOptions][] = [
-  ['VALE, header, TSO', { path: 'vale', header: [true, true] }],
-  ['VALE, header, checksums only', { path: 'vale', header: [true, true], offloads: checksum }],
-  ['VALE, header, no offloads', { path: 'vale', header: [true, true], offloads: none }],
+  ['VALE, all capabilities', { path: 'vale', header: both }],
+  ['VALE, no TSO', { path: 'vale', header: both, off: tso }],
+  ['VALE, no TSO, no LRO', { path: 'vale', header: both, off: [...tso, 'lro'] }],
+  ['VALE, no TX checksums', { path: 'vale', header: both, off: txcsum }],
+  ['VALE, no TX checksums, no LRO', { path: 'vale', header: both, off: [...txcsum, 'lro'] }],
+  ['VALE, no LRO', { path: 'vale', header: both, off: ['lro'] }],
+  ['VALE, no RX checksums', { path: 'vale', header: both, off: rxcsum }],
+  ['VALE, no TSO, no RX checksums', { path: 'vale', header: both, off: [...tso, ...rxcsum] }],
+  ['VALE, header and no capabilities', { path: 'vale', header: both, off: [...txcsum, ...rxcsum] }],
+  ['VALE, IPv4 only', { path: 'vale', header: both, off: ['tso6', 'rxcsum6'] }],
   ['VALE, no header', { path: 'vale', header: [false, false] }],
-  ['VALE, header and TSO at one end', { path: 'vale', header: [true, false] }],
-  ['VALE, header and TSO at the other end', { path: 'vale', header: [false, true] }],
-  ['pipe, header, TSO', { path: 'pipe', header: [true, true] }],
-  ['pipe, header, checksums only', { path: 'pipe', header: [true, true], offloads: checksum }],
+  ['VALE, header at one end', { path: 'vale', header: [true, false] }],
+  ['VALE, header at the other end', { path: 'vale', header: [false, true] }],
+  ['pipe, all capabilities', { path: 'pipe', header: both }],
+  ['pipe, no TSO', { path: 'pipe', header: both, off: tso }],
+  ['pipe, no TX checksums, no LRO', { path: 'pipe', header: both, off: [...txcsum, 'lro'] }],
+  ['pipe, no RX checksums', { path: 'pipe', header: both, off: rxcsum }],
   ['pipe, no header', { path: 'pipe', header: [false, false] }],
 ];
 
@@ -134,7 +145,7 @@ for (const [name, options] of combinations) {
 
 for (const path of ['vale', 'pipe'] as const) {
   test(`an interface goes down and up in the middle of a transfer (${path})`, { skip }, () =>
-    inLab({ path, header: [true, true] }, async (lab) => {
+    inLab({ path, header: both }, async (lab) => {
       await download(lab, LONG_BYTES, async () => {
         for (const [end, netif] of lab.interfaces.entries()) {
           await afterBytes(lab, (end + 1) * 0.2 * LONG_BYTES, LONG_BYTES);
@@ -147,11 +158,11 @@ for (const path of ['vale', 'pipe'] as const) {
   );
 
   test(`a netmap application takes an interface over in the middle of a transfer (${path})`, { skip }, () =>
-    inLab({ path, header: [true, true] }, async (lab) => {
+    inLab({ path, header: both }, async (lab) => {
       await download(lab, LONG_BYTES, async () => {
         for (const [end, netif] of lab.interfaces.entries()) {
           await afterBytes(lab, (end + 1) * 0.2 * LONG_BYTES, LONG_BYTES);
-          const port = netif.driver.open();
+          const port = netif.driver.open({ flags: abi.NR_ACCEPT_VNET_HDR });
           assert.equal(netif.isRunning, false);
           await sleep(100);
           port.recv();
@@ -163,8 +174,24 @@ for (const path of ['vale', 'pipe'] as const) {
   );
 }
 
+test('capabilities go off and on in the middle of a transfer', { skip }, () =>
+  inLab({ path: 'vale', header: both }, async (lab) => {
+    await download(lab, LONG_BYTES, async () => {
+      for (const [step, off] of [tso, ['lro'] as const, txcsum, rxcsum].entries()) {
+        await afterBytes(lab, (step + 1) * 0.15 * LONG_BYTES, LONG_BYTES);
+        for (const on of [false, true]) {
+          const changes = Object.fromEntries(off.map((capability) => [capability, on]));
+          const rest = on ? { tso4: true, tso6: true, lro: true } : {};
+          for (const netif of lab.interfaces) netif.setCapabilities({ ...changes, ...rest });
+          if (!on) await sleep(50);
+        }
+      }
+    });
+  }),
+);
+
 test('the MTU changes to 9000 and back in the middle of a transfer', { skip }, () =>
-  inLab({ path: 'vale', header: [true, true], offloads: none }, async (lab) => {
+  inLab({ path: 'vale', header: both, off: [...txcsum, 'lro'] }, async (lab) => {
     const setMtu = (mtu: number): void => {
       for (const end of [0, 1]) {
         lab.interfaces[end].mtu = mtu;

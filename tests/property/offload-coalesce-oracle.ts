@@ -162,14 +162,19 @@ class OpenFlows {
   }
 }
 
-/** Whether the frame's checksums are known to be right, and its guest is sure to want to know. */
-function isGood({ bytes, vnet }: Frame): boolean {
-  const { vlans } = parse(bytes);
-  if (vlans > 1 || (vlans === 1 && be16(bytes, 12) !== 0x8100)) return false;
-  if (!vnet || (vnet.gsoType === 0 && vnet.flags === 0)) return validate(bytes) === abi.CSUM_GOOD;
-  if (vnet.gsoType !== 0 || (vnet.flags & abi.VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0) return false;
-  const { l3, l3Proto, l4, result } = parse(bytes);
-  return result >= abi.PARSED_L3 && (l3Proto !== 0x0800 || sum(bytes.subarray(l3, l4)) === 0xffff);
+/**
+ * Whether the frame's checksums are known to be right, and its guest is sure to want to know; `partial`: TCP's is still to
+ * be completed.
+ */
+function judge({ bytes, vnet }: Frame): 'good' | 'partial' | undefined {
+  const { l3, l3Proto, l4, result, vlans } = parse(bytes);
+  if (vlans > 1 || (vlans === 1 && be16(bytes, 12) !== 0x8100)) return undefined;
+  if (!vnet || (vnet.gsoType === 0 && vnet.flags === 0)) return validate(bytes) === abi.CSUM_GOOD ? 'good' : undefined;
+  if (vnet.gsoType !== 0 || result < abi.PARSED_L3) return undefined;
+  if (l3Proto === 0x0800 && sum(bytes.subarray(l3, l4)) !== 0xffff) return undefined;
+  if ((vnet.flags & abi.VIRTIO_NET_HDR_F_NEEDS_CSUM) === 0) return 'good';
+  const tcpSum = result === abi.PARSED_L4 && vnet.csumStart === l4 && vnet.csumOffset === 16;
+  return tcpSum ? 'partial' : undefined;
 }
 
 /** The output packets of a batch. */
@@ -180,13 +185,13 @@ export function coalesce(frames: readonly Frame[], limit: number): Output[] {
     const { bytes } = frame;
     const packet = parse(bytes);
     const segment = { bytes, packet };
-    const good = isGood(frame);
-    const vnet = good ? { ...NO_VNET, flags: abi.VIRTIO_NET_HDR_F_DATA_VALID } : (frame.vnet ?? NO_VNET);
+    const verdict = judge(frame);
+    const vnet = verdict === 'good' ? { ...NO_VNET, flags: abi.VIRTIO_NET_HDR_F_DATA_VALID } : (frame.vnet ?? NO_VNET);
     const single: Packet = { segments: [segment], vnet, key: '' };
     if (packet.result === abi.PARSED_L4 && packet.l4Proto === 6) {
       single.key = keyOf(bytes, packet);
       const open = flows.find(single.key);
-      const plain = good && isPlain(segment);
+      const plain = verdict !== undefined && isPlain(segment);
       if (open && plain && mayFollow(open.segments, segment, limit)) {
         open.segments.push(segment);
         if (isPush(segment) || packet.payload < open.segments[0].packet.payload) flows.end(open);

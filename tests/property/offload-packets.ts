@@ -167,6 +167,8 @@ export const step: fc.Arbitrary<Step> = fc.record({
         'valid',
         'gso',
         'gsoValid',
+        'partial',
+        'partialOther',
       ],
     ),
   ),

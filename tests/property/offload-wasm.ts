@@ -16,7 +16,7 @@ export interface OffloadApi {
   coalesceAdd(lro: number, frame: number, len: number, vnet: number): number;
   coalesceBatch(lro: number, frames: number, n: number, limit: number): number;
   coalesceFlush(lro: number): number;
-  coalesceReset(lro: number, limit: number): void;
+  coalesceReset(lro: number, limit: number, caps: number): void;
   offloadComplete(iov: number, n: number, start: number, offset: number): number;
   offloadValidate(frame: number, packet: number): number;
   packetParse(frame: number, len: number, packet: number): number;
@@ -204,7 +204,7 @@ export class Offload {
     });
     let count: number;
     if (frames.some(({ vnet }) => vnet)) {
-      this.api.coalesceReset(LRO, limit);
+      this.api.coalesceReset(LRO, limit, abi.RX_ALL);
       for (const [i, { bytes, vnet }] of frames.entries()) {
         if (vnet) this.#putVnet(VNET, vnet);
         assert.equal(this.api.coalesceAdd(LRO, addresses[i], bytes.length, vnet ? VNET : 0), 1);

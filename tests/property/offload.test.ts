@@ -262,6 +262,11 @@ describe('coalescing', () => {
       const bytes = batch.frame(one);
       if (one.odd === 'valid')
         return { bytes, vnet: { ...NO_VNET, flags: abi.VIRTIO_NET_HDR_F_DATA_VALID, csumStart: 3 } };
+      if (one.odd === 'partial' || one.odd === 'partialOther') {
+        const { l4 } = oracle.parse(bytes);
+        const csumOffset = one.odd === 'partial' ? 16 : 6;
+        return { bytes, vnet: { ...NO_VNET, flags: abi.VIRTIO_NET_HDR_F_NEEDS_CSUM, csumStart: l4, csumOffset } };
+      }
       if (one.odd === 'gsoValid') return { bytes, vnet: { ...NO_VNET, flags: 2, gsoType: 4, hdrLen: 74, gsoSize: 9 } };
       if (one.odd === 'gso') return { bytes, vnet: { ...NO_VNET, flags: 1, gsoType: 1, hdrLen: 54, gsoSize: 9 } };
       return { bytes };
@@ -297,7 +302,7 @@ describe('coalescing', () => {
     const { api, bytes } = wasm;
     const frame = new Batch().frame({ flow: 0, payload: 10, odd: '', ackStep: 0 });
     bytes.set(frame, 262144);
-    api.coalesceReset(1024, 65535);
+    api.coalesceReset(1024, 65535, abi.RX_ALL);
     for (let i = 0; i < abi.LRO_MAX_FRAMES; i++) assert.equal(api.coalesceAdd(1024, 262144, frame.length, 0), 1);
     assert.equal(api.coalesceAdd(1024, 262144, frame.length, 0), 0);
     assert.equal(api.coalesceFlush(1024), abi.LRO_MAX_FRAMES);

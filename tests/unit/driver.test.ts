@@ -7,6 +7,7 @@ import {
   PTNET_IO_VNET_HDR_LEN as HDR_LEN,
   PTNET_IO_CSB_HG_BAH as HG_BAH,
   PTNET_IO_CSB_HG_BAL as HG_BAL,
+  NR_ACCEPT_VNET_HDR,
   PTNET_IO_PTCTL as PTCTL,
   PTNET_IO_PTFEAT as PTFEAT,
   PTNET_IO_HOSTMEMID,
@@ -39,12 +40,11 @@ describe('attaching', () => {
     const [driver, ...others] = PtnetDriver.probe(fake.machine);
     assert.deepEqual(others, []);
     assert.deepEqual(fake.device.writes, [
-      [PTFEAT, 0],
+      [PTFEAT, 1],
       [GH_BAH, 0],
       [GH_BAL, 4096],
       [HG_BAH, 0],
       [HG_BAL, 8192],
-      [HDR_LEN, 0],
     ]);
     assert.ok(fake.u8.subarray(RAM, RAM + 3 * 4096).every((byte) => byte === 0));
     assert.equal(driver.name, 'ptnet0');
@@ -53,12 +53,10 @@ describe('attaching', () => {
     assert.equal(driver.vnetHdrLen, 0);
   });
 
-  test('with vnetHdr asks for the feature and for 12 bytes, and takes what it gets', () => {
-    fake.device.registers.set(HDR_LEN, 10);
-    const [driver] = PtnetDriver.probe(fake.machine, { vnetHdr: true });
-    assert.deepEqual(fake.device.writes[0], [PTFEAT, 1]);
-    assert.deepEqual(fake.device.writes.at(-1), [HDR_LEN, 12]);
-    assert.equal(driver.vnetHdrLen, 10);
+  test('with vnetHdr: false does not ask for the feature', () => {
+    const [driver] = PtnetDriver.probe(fake.machine, { vnetHdr: false });
+    assert.deepEqual(fake.device.writes[0], [PTFEAT, 0]);
+    assert.equal(driver.offersHeader, false);
   });
 
   test('to a bus without devices gives none', () => {
@@ -110,7 +108,10 @@ describe('an interface', () => {
 
   test('is opened with CREATE, and takes its positions from the CSB', () => {
     const port = driver.open();
-    assert.deepEqual(fake.device.writes, [[PTCTL, 1]]);
+    assert.deepEqual(fake.device.writes, [
+      [HDR_LEN, 0],
+      [PTCTL, 1],
+    ]);
     const [tx] = port.txRings;
     const [rx] = port.rxRings;
     assert.deepEqual([tx.head, tx.cur, tx.tail], [2, 2, 1]);
@@ -119,16 +120,49 @@ describe('an interface', () => {
     assert.equal(driver.netmapMode, true);
   });
 
+  test('has a header when the device has agreed to one and the first user asks for it; what it gets counts', async () => {
+    fake.device.registers.set(PTFEAT, 1);
+    fake.device.registers.set(HDR_LEN, 10); // what this port has, whatever is asked for
+    const [able] = PtnetDriver.probe(fake.machine);
+    assert.equal(able.offersHeader, true);
+    fake.device.writes.length = 0;
+    const port = able.open({ flags: NR_ACCEPT_VNET_HDR });
+    assert.deepEqual(fake.device.writes[0], [HDR_LEN, 12]);
+    assert.equal(able.vnetHdrLen, 10);
+    await port.close();
+    assert.throws(() => able.open(), { code: 'EIO', message: /NR_ACCEPT_VNET_HDR/ });
+    assert.deepEqual(fake.device.writes.slice(-3), [
+      [HDR_LEN, 0],
+      [PTCTL, 1],
+      [PTCTL, 2],
+    ]);
+    assert.equal(able.netmapMode, false);
+  });
+
+  test('that could not be started has the header that it had', () => {
+    fake.device.registers.set(PTFEAT, 1);
+    const [able] = PtnetDriver.probe(fake.machine);
+    fake.result = 12;
+    fake.device.writes.length = 0;
+    assert.throws(() => able.open({ flags: NR_ACCEPT_VNET_HDR }), { code: 'ENOMEM' });
+    assert.deepEqual(fake.device.writes, [
+      [HDR_LEN, 12],
+      [PTCTL, 1],
+      [HDR_LEN, 0],
+    ]);
+  });
+
   test('opened twice starts the loop once, and stops it with the last close', async () => {
     const ports = [driver.open(), driver.open()];
     await ports[0].close();
     await ports[0].close();
-    assert.deepEqual(fake.device.writes, [[PTCTL, 1]]);
-    await ports[1].close();
-    assert.deepEqual(fake.device.writes, [
+    const opening = [
+      [HDR_LEN, 0],
       [PTCTL, 1],
-      [PTCTL, 2],
-    ]);
+    ];
+    assert.deepEqual(fake.device.writes, opening);
+    await ports[1].close();
+    assert.deepEqual(fake.device.writes, [...opening, [PTCTL, 2]]);
     assert.equal(driver.netmapMode, false);
   });
 
@@ -160,7 +194,7 @@ describe('an interface', () => {
       fake.setDirectory(0, TX_OFS);
       fake.setDirectory(2, RX_OFS);
     }
-    assert.deepEqual(fake.device.writes, []);
+    assert.ok(fake.device.writes.every(([offset]) => offset === HDR_LEN));
     assert.equal(driver.open().isOpen, true);
   });
 

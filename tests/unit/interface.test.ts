@@ -60,6 +60,7 @@ for (const vnetHdr of [false, true]) {
     const { netmap, ends } = await pair(vnetHdr);
     const [a, b] = ends;
     assert.equal(a.driver.vnetHdrLen, vnetHdr ? 12 : 0);
+    assert.equal(a.nif.headerLength, a.driver.vnetHdrLen);
     const sizes = [14, 60, 1500, 2099, 2100, 2101, 2112, 2113, 4224, 9014, 65536];
     for (const [i, size] of sizes.entries()) assert.equal(a.nif.transmit(frame(size, i + 1)), 0);
     await until(() => b.received.length === sizes.length);
@@ -84,6 +85,7 @@ test(
     await until(() => b.received.length === 1);
     assert.deepEqual(b.received[0].metadata, metadata);
     const wrong: PacketMetadata[] = [
+      { vlan: 65536 },
       { flags: 4 },
       { gsoType: 2, gsoSize: 100 },
       { gsoType: 1 },

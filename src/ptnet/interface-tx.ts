@@ -1,48 +1,26 @@
-// The queues of a ptnet interface: frames of the stack are copied into netmap buffers and out of them
-// (ptnet_drain_transmit_queue, ptnet_rx_eof). One queue a ring.
+// The transmitting half of a ptnet interface: frames of the stack are copied into netmap buffers
+// (ptnet_drain_transmit_queue). One queue a ring.
 
 import { NS_MOREFRAG } from '../../assembly/abi/netmap.js';
 import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import type { PtnetDriver } from './driver.js';
 import type { GuestKring } from './driver-port.js';
-import { type MakeReceived, type TxFrame, writeHeader } from './interface-header.js';
+import { newCounters } from './interface-counters.js';
+import { MAX_PACKET, type TxFrame, taggedFrame, writeHeader } from './interface-header.js';
 
-/** Largest packet, in bytes, as in the driver (PTNET_MAX_PKT_SIZE). */
-export const MAX_PACKET = 65536;
 /** Frames that wait for room, a queue (PTNET_BUFRING_SIZE). */
 const QUEUE_LIMIT = 4096;
-/** Frames that one activation handles (PTNET_TX_BUDGET, PTNET_RX_BUDGET), and after how many sent ones it publishes. */
+/** Frames that one activation handles (PTNET_TX_BUDGET), and after how many it publishes. */
 const BUDGET = 512;
 const TX_BATCH = 64;
 /** Bytes from which on an aligned copy pays for an extra one: 65 KB take 18 µs byte by byte, and 4 µs word by word. */
 const STAGE_MIN = 512;
-/** Bytes of frames that a receive handler gets at once. */
-const RX_MEMORY = 4 * MAX_PACKET;
-
-/** The counters of struct if_data that a queue has. */
-export interface QueueCounters {
-  packets: number;
-  bytes: number;
-  multicasts: number;
-  errors: number;
-  drops: number;
-  /** Times that a queue found no room and waited for the host. */
-  stalls: number;
-}
-
-export const newCounters = (): QueueCounters => ({
-  packets: 0,
-  bytes: 0,
-  multicasts: 0,
-  errors: 0,
-  drops: 0,
-  stalls: 0,
-});
 
 export class TxQueue {
   readonly counters = newCounters();
   readonly #driver: PtnetDriver;
   readonly #kring: GuestKring;
+  readonly #headerLength: number;
   readonly #minSpace: number;
   #staging: Uint8Array | undefined;
   #waiting: TxFrame[] = [];
@@ -52,9 +30,11 @@ export class TxQueue {
   /** Whether an offered packet has found no room, and none has come since. */
   #stalled = false;
 
-  constructor(driver: PtnetDriver, kring: GuestKring) {
+  /** @param headerLength bytes of virtio-net header in front of each frame */
+  constructor(driver: PtnetDriver, kring: GuestKring, headerLength: number) {
     this.#driver = driver;
     this.#kring = kring;
+    this.#headerLength = headerLength;
     this.#minSpace = Math.min(Math.ceil(MAX_PACKET / kring.ring.bufSize) + 2, kring.ring.numSlots - 1);
   }
 
@@ -89,7 +69,7 @@ export class TxQueue {
       this.#stalled = true;
       return false;
     }
-    this.#put(packet, 0, this.#driver.vnetHdrLen);
+    this.#put(packet, 0, this.#headerLength);
     if (++this.#unpublished === TX_BATCH) this.push();
     return true;
   }
@@ -157,9 +137,10 @@ export class TxQueue {
     return enough;
   }
 
-  #putFrame({ data, metadata }: TxFrame): void {
+  #putFrame(frame: TxFrame): void {
+    const { data, metadata } = taggedFrame(frame);
     const { u8, head } = this.#kring.ring;
-    const headerLength = this.#driver.vnetHdrLen;
+    const headerLength = this.#headerLength;
     if (headerLength !== 0 && this.#isSlow(data, headerLength)) {
       const packet = this.#stage(data, headerLength);
       writeHeader(packet, 0, headerLength, metadata);
@@ -203,94 +184,5 @@ export class TxQueue {
     this.counters.packets++;
     this.counters.bytes += data.length - start;
     if (data[start] & 1) this.counters.multicasts++;
-  }
-}
-
-export class RxQueue {
-  readonly counters = newCounters();
-  readonly #driver: PtnetDriver;
-  readonly #kring: GuestKring;
-  /** Frames of one batch lie here one after the other. */
-  readonly #memory = new Uint8Array(RX_MEMORY);
-
-  constructor(driver: PtnetDriver, kring: GuestKring) {
-    this.#driver = driver;
-    this.#kring = kring;
-  }
-
-  /**
-   * Hands received frames to `handler` in batches, a budget at the most. True when more may be there.
-   * @param active whether the interface still owns the rings; asked after each batch, as the handler may change it
-   */
-  receive<T>(make: MakeReceived<T>, handler: (frames: T[]) => void, active: () => boolean): boolean {
-    let taken = 0;
-    while (taken < BUDGET) {
-      this.#sync();
-      const frames = this.#collect(BUDGET - taken, make);
-      if (frames.length === 0) return false;
-      taken += frames.length;
-      this.#sync(); // the slots are free before the stack works on the copies
-      handler(frames);
-      if (!active()) return false;
-    }
-    return true;
-  }
-
-  #sync(): void {
-    if (this.#driver.machine.wasm.ptnetRxsync(this.#kring.ptr, 0) !== 0) this.#driver.kick(this.#kring);
-  }
-
-  /** Copies whole packets out of the ring and moves head past them. */
-  #collect<T>(limit: number, make: MakeReceived<T>): T[] {
-    const { ring } = this.#kring;
-    const frames: T[] = [];
-    let used = 0;
-    while (frames.length < limit && ring.head !== ring.tail) {
-      const end = this.#packetEnd();
-      if (end < 0) break; // the rest of it is still to come
-      if (used + MAX_PACKET + VIRTIO_NET_HDR_MRG_LEN > this.#memory.length) break;
-      const length = this.#copy(end, used);
-      if (length > 0) {
-        const headerLength = this.#driver.vnetHdrLen;
-        this.counters.packets++;
-        this.counters.bytes += length - headerLength;
-        if (this.#memory[used + headerLength] & 1) this.counters.multicasts++;
-        frames.push(make(this.#memory, used, length, headerLength));
-        used += (length + 7) & ~7; // or the next copy is one of single bytes (see STAGE_MIN)
-      } else {
-        this.counters.drops++;
-      }
-      ring.head = end;
-      ring.cur = end;
-    }
-    return frames;
-  }
-
-  /** Slot after the packet at head, or -1 when its end has not arrived. */
-  #packetEnd(): number {
-    const { ring } = this.#kring;
-    const { tail } = ring;
-    for (let i = ring.head; i !== tail; ) {
-      const more = (ring.i32[ring.slotBase + (i << 2) + 1] >>> 16) & NS_MOREFRAG;
-      i = ring.next(i);
-      if (more === 0) return i;
-    }
-    return -1;
-  }
-
-  /** Copies the packet from head to `end`: its length with the header, or 0 if it is too short, too long or has bad slots. */
-  #copy(end: number, to: number): number {
-    const { ring } = this.#kring;
-    const { i32, u8, bufBase, bufSize, numBufs, slotBase } = ring;
-    let length = 0;
-    for (let i = ring.head; i !== end; i = ring.next(i)) {
-      const idx = i32[slotBase + (i << 2)] >>> 0;
-      const len = i32[slotBase + (i << 2) + 1] & 0xffff;
-      if (idx < 2 || idx >= numBufs || len > bufSize || length + len > MAX_PACKET + VIRTIO_NET_HDR_MRG_LEN) return 0;
-      const at = bufBase + idx * bufSize;
-      this.#memory.set(u8.subarray(at, at + len), to + length);
-      length += len;
-    }
-    return length > this.#driver.vnetHdrLen ? length : 0;
   }
 }

@@ -1,0 +1,110 @@
+// The receiving half of a ptnet interface: packets are copied out of netmap buffers, whole (ptnet_rx_eof). One queue a
+// ring.
+
+import { NS_MOREFRAG } from '../../assembly/abi/netmap.js';
+import type { PtnetDriver } from './driver.js';
+import type { GuestKring } from './driver-port.js';
+import { newCounters } from './interface-counters.js';
+import { LONGEST_PACKET, type MakeReceived } from './interface-header.js';
+import type { ReceiveBatch, ReceiveDrop } from './interface-receive.js';
+
+/** Frames that one activation handles (PTNET_RX_BUDGET). */
+const BUDGET = 512;
+
+export class RxQueue {
+  readonly counters = newCounters();
+  readonly drops = new Map<ReceiveDrop, number>();
+  readonly #driver: PtnetDriver;
+  readonly #kring: GuestKring;
+  readonly #batch: ReceiveBatch;
+  readonly #drop = (reason: ReceiveDrop): void => {
+    this.counters.drops++;
+    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+  };
+
+  /** @param batch where received packets lie until the stack has had them; queues of one thread may share it */
+  constructor(driver: PtnetDriver, kring: GuestKring, batch: ReceiveBatch) {
+    this.#driver = driver;
+    this.#kring = kring;
+    this.#batch = batch;
+  }
+
+  /**
+   * Hands received packets to `handler` in batches, a budget at the most. True when more may be there.
+   * @param caps what is done with them before (RX_*)
+   * @param active whether the interface still owns the rings; asked after each batch, as the handler may change it
+   */
+  receive<T>(caps: number, make: MakeReceived<T>, handler: (received: T[]) => void, active: () => boolean): boolean {
+    let taken = 0;
+    while (taken < BUDGET) {
+      this.#sync();
+      this.#batch.begin(caps);
+      const count = this.#collect(BUDGET - taken);
+      if (count === 0) return false;
+      taken += count;
+      this.#sync(); // the slots are free before the stack works on the copies
+      const packets = this.#batch.finish(this.#drop);
+      if (packets.length !== 0) handler(packets.map((packet) => make(packet, this.#batch.headerLength)));
+      if (!active()) return false;
+    }
+    return true;
+  }
+
+  #sync(): void {
+    if (this.#driver.machine.wasm.ptnetRxsync(this.#kring.ptr, 0) !== 0) this.#driver.kick(this.#kring);
+  }
+
+  /** Copies whole packets out of the ring and moves head past them. Returns how many those were. */
+  #collect(limit: number): number {
+    const { ring } = this.#kring;
+    const { headerLength, u8 } = this.#batch;
+    let count = 0;
+    for (; count < limit && ring.head !== ring.tail; count++) {
+      const end = this.#packetEnd();
+      if (end < 0) break; // the rest of it is still to come
+      const at = this.#batch.reserve();
+      if (at < 0) break;
+      const copied = this.#copy(end, at);
+      const reason = typeof copied === 'number' ? this.#batch.add(copied) : copied;
+      if (reason === undefined) {
+        this.counters.packets++;
+        this.counters.bytes += (copied as number) - headerLength;
+        if (u8[at + headerLength] & 1) this.counters.multicasts++;
+      } else {
+        this.#drop(reason);
+      }
+      ring.head = end;
+      ring.cur = end;
+    }
+    return count;
+  }
+
+  /** Slot after the packet at head, or -1 when its end has not arrived. */
+  #packetEnd(): number {
+    const { ring } = this.#kring;
+    const { tail } = ring;
+    for (let i = ring.head; i !== tail; ) {
+      const more = (ring.i32[ring.slotBase + (i << 2) + 1] >>> 16) & NS_MOREFRAG;
+      i = ring.next(i);
+      if (more === 0) return i;
+    }
+    return -1;
+  }
+
+  /** Copies the packet from head to `end`: its length with the header, or why it is dropped. */
+  #copy(end: number, to: number): number | ReceiveDrop {
+    const { ring } = this.#kring;
+    const { i32, u8, bufBase, bufSize, numBufs, slotBase } = ring;
+    let length = 0;
+    for (let i = ring.head; i !== end; i = ring.next(i)) {
+      const idx = i32[slotBase + (i << 2)] >>> 0;
+      const len = i32[slotBase + (i << 2) + 1] & 0xffff;
+      if (idx < 2 || idx >= numBufs || len > bufSize) return 'slot';
+      if (length + len > LONGEST_PACKET) return 'long';
+      const at = bufBase + idx * bufSize;
+      this.#batch.u8.set(u8.subarray(at, at + len), to + length);
+      length += len;
+    }
+    return length;
+  }
+}
