@@ -12,7 +12,7 @@ export { coalesceAdd, coalesceBatch, coalesceFlush, coalesceReset } from './pack
 export { packetCopy } from './packet/copy';
 export { packetParse } from './packet/headers';
 export { offloadComplete, offloadValidate, vnetBuild, vnetRead, vnetWrite } from './packet/offload';
-export { receiveAdd } from './packet/receive';
+export { receiveBatch } from './packet/receive';
 export { segmentNext, segmentPrepare } from './packet/segment';
 export { memZero } from './mem/zero';
 export { slotsCopy, slotsSwap } from './mem/exchange';

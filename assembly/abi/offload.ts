@@ -77,7 +77,8 @@ export const LRO_FLOW = 128; // LRO_FLOWS structs flow
 export const LRO_OUT = 1152; // LRO_MAX_FRAMES output packets
 export const LRO_PIECE = 17536; // LRO_MAX_FRAMES pieces, chained
 export const LRO_IOV = 25728; // LRO_MAX_FRAMES pairs: made from the chains by coalesceFlush
-export const LRO_SIZE = 29824;
+export const LRO_DROPS = 29824; // packets that receiveBatch dropped
+export const LRO_SIZE = 29888;
 export const LRO_FLOWS = 16;
 export const LRO_MAX_FRAMES = 512;
 export const LRO_MAX_PIECES = 64; // of one output packet: NETMAP_MAX_FRAGS
@@ -93,13 +94,12 @@ export const RX_ALL = 7;
 export const RECEIVE_SHORT = 1; // no room for the virtio-net and the Ethernet header
 export const RECEIVE_HEADER = 2; // unknown flags or gso_type, or a gso_type without gso_size
 export const RECEIVE_CSUM = 3; // the checksum is to go outside the frame
-export const RECEIVE_FULL = 4; // LRO_MAX_FRAMES are in the batch
 
 // output packet of struct lro
-export const OUT_IOV = 0; // address of the first of its pairs
+export const OUT_IOV = 0; // address of the first of its pairs; from receiveBatch that of the packet, header first
 export const OUT_PIECES = 4;
-export const OUT_LEN = 8; // bytes of the frame
-export const OUT_FIRST = 12; // address of the first piece
+export const OUT_LEN = 8; // bytes of the frame; from receiveBatch those of the packet
+export const OUT_FIRST = 12; // address of the first piece; from receiveBatch whether the stack wants it cut
 export const OUT_VNET = 16; // struct virtio_net_hdr, 12 bytes
 export const OUT_SIZE = 32;
 

@@ -50,13 +50,6 @@ export interface RxFrame {
   readonly metadata: PacketMetadata;
 }
 
-/** A packet, virtio-net header first: `length` bytes at `at`. */
-export interface Packet {
-  readonly u8: Uint8Array;
-  readonly at: number;
-  readonly length: number;
-}
-
 const NONE: PacketMetadata = Object.freeze({});
 const GSO_TYPES = [VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_GSO_TCPV6];
 
@@ -118,20 +111,19 @@ export function taggedFrame(frame: TxFrame): TxFrame {
   return { data: withTag(frame.data, vlan), metadata: { ...rest, ...moved } };
 }
 
-/** Makes what a receive handler gets of a packet, its virtio-net header included. */
-export type MakeReceived<T> = (packet: Packet, headerLength: number) => T;
+/** Makes what a receive handler gets of a packet of `length` bytes at `at`, its virtio-net header included. */
+export type MakeReceived<T> = (u8: Uint8Array, at: number, length: number, headerLength: number) => T;
 
-export const toFrame: MakeReceived<RxFrame> = ({ u8, at, length }, headerLength) => ({
+export const toFrame: MakeReceived<RxFrame> = (u8, at, length, headerLength) => ({
   data: u8.subarray(at + headerLength, at + length),
   metadata: readHeader(u8, at, headerLength),
 });
 
 /** The same; the outer VLAN tag moves from the frame to the metadata. */
-export const toUntaggedFrame: MakeReceived<RxFrame> = (packet, headerLength) => {
-  const { u8, at, length } = packet;
+export const toUntaggedFrame: MakeReceived<RxFrame> = (u8, at, length, headerLength) => {
   const frame = at + headerLength;
   const vlan = takeTag(u8, frame, length - headerLength);
-  if (vlan === undefined) return toFrame(packet, headerLength);
+  if (vlan === undefined) return toFrame(u8, at, length, headerLength);
   const { flags = 0, hdrLen = 0, csumStart = 0, ...rest } = readHeader(u8, at, headerLength);
   const moved = {
     flags,
@@ -141,4 +133,4 @@ export const toUntaggedFrame: MakeReceived<RxFrame> = (packet, headerLength) => 
   return { data: u8.subarray(frame + VLAN_TAG_LEN, at + length), metadata: { ...rest, ...moved, vlan } };
 };
 
-export const toPacket: MakeReceived<Uint8Array> = ({ u8, at, length }) => u8.subarray(at, at + length);
+export const toPacket: MakeReceived<Uint8Array> = (u8, at, length) => u8.subarray(at, at + length);

@@ -35,16 +35,15 @@ export class RxQueue {
    * @param active whether the interface still owns the rings; asked after each batch, as the handler may change it
    */
   receive<T>(caps: number, make: MakeReceived<T>, handler: (received: T[]) => void, active: () => boolean): boolean {
-    let taken = 0;
-    while (taken < BUDGET) {
+    for (let taken = 0; taken < BUDGET; ) {
       this.#sync();
-      this.#batch.begin(caps);
-      const count = this.#collect(BUDGET - taken);
-      if (count === 0) return false;
-      taken += count;
+      this.#batch.begin();
+      const moved = this.#collect(BUDGET - taken);
+      if (moved === 0) return false;
+      taken += moved;
       this.#sync(); // the slots are free before the stack works on the copies
-      const packets = this.#batch.finish(this.#drop);
-      if (packets.length !== 0) handler(packets.map((packet) => make(packet, this.#batch.headerLength)));
+      const received = this.#batch.finish(caps, make, this.#drop);
+      if (received.length !== 0) handler(received);
       if (!active()) return false;
     }
     return true;
@@ -57,26 +56,26 @@ export class RxQueue {
   /** Copies whole packets out of the ring and moves head past them. Returns how many those were. */
   #collect(limit: number): number {
     const { ring } = this.#kring;
-    const { headerLength, u8 } = this.#batch;
-    let count = 0;
-    for (; count < limit && ring.head !== ring.tail; count++) {
+    const batch = this.#batch;
+    let moved = 0;
+    for (; moved < limit && ring.head !== ring.tail; moved++) {
       const end = this.#packetEnd();
       if (end < 0) break; // the rest of it is still to come
-      const at = this.#batch.reserve();
+      const at = batch.reserve();
       if (at < 0) break;
       const copied = this.#copy(end, at);
-      const reason = typeof copied === 'number' ? this.#batch.add(copied) : copied;
-      if (reason === undefined) {
+      if (typeof copied === 'number') {
+        batch.add(copied);
         this.counters.packets++;
-        this.counters.bytes += (copied as number) - headerLength;
-        if (u8[at + headerLength] & 1) this.counters.multicasts++;
+        this.counters.bytes += Math.max(copied - batch.headerLength, 0);
+        if (batch.u8[at + batch.headerLength] & 1) this.counters.multicasts++;
       } else {
-        this.#drop(reason);
+        this.#drop(copied);
       }
       ring.head = end;
       ring.cur = end;
     }
-    return count;
+    return moved;
   }
 
   /** Slot after the packet at head, or -1 when its end has not arrived. */

@@ -10,10 +10,7 @@ export interface WasmApi {
   checksumFold(sum: bigint): number;
   packetChecksum(ptr: number, len: number): number;
   packetCopy(dst: number, src: number, len: number): void;
-  coalesceReset(lro: number, limit: number, caps: number): void;
-  coalesceFlush(lro: number): number;
-  receiveAdd(lro: number, packet: number, len: number, hdrLen: number): number;
-  offloadComplete(iov: number, n: number, start: number, offset: number): number;
+  receiveBatch(lro: number, list: number, n: number, hdrLen: number, caps: number, room: number): number;
   segmentPrepare(iov: number, n: number, hdr: number, limit: number, state: number): number;
   segmentNext(state: number, dst: number, dstSize: number): number;
   memZero(ptr: number, len: number): void;

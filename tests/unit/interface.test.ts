@@ -180,3 +180,25 @@ test('a frame that the ring cannot hold is refused with -EMSGSIZE, and the ring 
   assert.deepEqual(b.received[0].data, frame(most, 2));
   await netmap.close();
 });
+
+test('several queues: a flow keeps to one, and its order; all of them are served', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['vale0:a', 'vale0:b'], { txRings: 4, rxRings: 4 });
+  const [a, b] = ends;
+  const total = 400;
+  for (let i = 0; i < total; i++) assert.equal(a.nif.transmit(frame(60 + (i % 8), i >> 3), undefined, i % 8), 0);
+  await until(() => b.received.length === total);
+  for (let flow = 0; flow < 8; flow++) {
+    const numbers = b.received.filter(({ data }) => data.length === 60 + flow).map(({ data }) => data[11]);
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: total / 8 }, (_, i) => i),
+    );
+  }
+  const port = a.driver.open();
+  assert.deepEqual(
+    port.txRings.map(({ head }) => head),
+    [100, 100, 100, 100],
+  );
+  await port.close();
+  await netmap.close();
+});

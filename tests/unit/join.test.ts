@@ -134,6 +134,35 @@ test('a sender that waits for room goes on when the interface goes down', async 
   await joint.close();
 });
 
+test('a joint tells when its stack has ended, and why', async () => {
+  const netif = await makeInterface('vale0:a', false);
+  const nothing = new WritableStream<Uint8Array>();
+  const empty = new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+  const quiet = joinInterface(netif, streamAdapter({ readable: empty, writable: nothing }));
+  await quiet.ended;
+  await quiet.close();
+  const failing = new ReadableStream<Uint8Array>({ start: (controller) => controller.error(new Error('no power')) });
+  const failed = joinInterface(netif, streamAdapter({ readable: failing, writable: new WritableStream() }));
+  await assert.rejects(failed.ended, { code: 'EIO', message: /no power/ });
+  await failed.close();
+  const strange = new ReadableStream({ start: (controller) => controller.enqueue('a frame') });
+  const confused = joinInterface(netif, streamAdapter({ readable: strange, writable: new WritableStream() }));
+  await assert.rejects(confused.ended, { code: 'EIO', message: /Uint8Array/ });
+  await confused.close();
+});
+
+test('a stack is told of the capabilities when it is joined, and when they are switched', async () => {
+  const netif = await makeInterface('vale0:a', true);
+  const told: boolean[] = [];
+  const adapter = new Stack(12).adapter;
+  adapter.setCapabilities = (enabled) => told.push(enabled.has('tso4'));
+  const joint = joinInterface(netif, adapter);
+  netif.setCapabilities({ tso4: false });
+  await joint.close();
+  netif.setCapabilities({ tso4: true });
+  assert.deepEqual(told, [true, false]);
+});
+
 test('header lengths that differ are refused', async () => {
   const netif = await makeInterface('vale0:a', true);
   assert.throws(() => joinInterface(netif, new Stack(0).adapter), { code: 'EINVAL' });
