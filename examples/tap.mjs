@@ -9,7 +9,7 @@ const ends = [];
 for (const name of ['a', 'b']) {
   const guest = await netmap.createGuest();
   await guest.passthrough(`vale0:${name}`);
-  const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr: true });
+  const [driver] = PtnetDriver.probe(await guest.machine());
   const netif = new PtnetInterface(driver);
   const tap = await openTap({ name: `tap-${name}` });
   const joint = joinInterface(netif, tap);
