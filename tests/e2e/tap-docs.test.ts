@@ -1,4 +1,4 @@
-// What docs/interface.md promises: its commands work as they stand, and so do the examples that it names.
+// What the README promises of network interfaces: its commands work as they stand, and so do the examples.
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,9 +8,9 @@ import { bun, deno, type Found, project, root, run } from './support.js';
 
 const here: Found = { path: process.execPath, skip: false };
 
-test('the commands of docs/interface.md join two namespaces', { skip: whyNoNamespaces() || iperf3.skip }, async () => {
-  const page = readFileSync(join(root, 'docs/interface.md'), 'utf8');
-  const [, commands] = /^```sh\n([\s\S]*?)^```$/m.exec(page) ?? [];
+test('the commands of the README join two namespaces', { skip: whyNoNamespaces() || iperf3.skip }, async () => {
+  const page = readFileSync(join(root, 'README.md'), 'utf8');
+  const [, commands] = /^## Two namespaces[\s\S]*?^```sh\n([\s\S]*?)^```$/m.exec(page) ?? [];
   assert.ok(commands);
   // Whatever happens, nothing is left behind.
   const clean =
