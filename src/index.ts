@@ -32,3 +32,7 @@ export {
 export { NetmapPort, type PortCounters } from './ring/port.js';
 export { NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
 export { postToParent, receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';
+export { findTunable, type GivenTunables, nearestTunable } from './tunables/check.js';
+export { parseLoaderConf } from './tunables/loader-conf.js';
+export { resolveTunables, type TunableSources } from './tunables/resolve.js';
+export { DEFAULT_TUNABLES, TUNABLES, type TunableInfo, type TunableName, type Tunables } from './tunables/table.js';

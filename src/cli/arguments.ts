@@ -10,6 +10,8 @@ const MIN_SIZE = 60;
 const MAX_SIZE = 65535;
 const MAX_BURST = 8192;
 const DEFAULT_PORT = 1234;
+/** Names the file with tunables if no option does. */
+const LOADER_CONF = 'PTNET_LOADER_CONF';
 const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /** Options of `ptnet run`, and of a program that runs alone. */
@@ -22,6 +24,8 @@ export interface RunOptions {
   readonly memory?: number;
   /** Seconds. */
   readonly duration?: number;
+  /** File with tunables. */
+  readonly loaderConf?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly debug?: boolean;
@@ -162,6 +166,11 @@ export function bridgeOptions(command: Command): BridgeOptions {
   return { program: 'bridge', ports: i ?? [], burst: b, wait: w };
 }
 
+/** The option that names the file with tunables. */
+export function loaderConfOption(): Option {
+  return new Option('--loader-conf <file>', 'tunables, in the form of loader.conf(5)').env(LOADER_CONF);
+}
+
 export function addRunOptions(command: Command): Command {
   return command
     .optionsGroup('Options of the run:')
@@ -178,6 +187,7 @@ export function addRunOptions(command: Command): Command {
     .option('--rings <n>', 'ring pairs of each port', integer(1, 64))
     .option('--memory <MiB>', 'memory of the host (default: 1024)', integer(96, 4095))
     .option('--duration <seconds>', 'end the run after this time', seconds(0.001))
+    .addOption(loaderConfOption())
     .option('--json', 'one JSON object a line for each program at its end, instead of the summary')
     .option('--quiet', 'no live rates')
     .option('--debug', 'errors with their stacks');

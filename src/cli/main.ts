@@ -16,6 +16,8 @@ import type { ProgramSpec } from './programs/options.js';
 import { Display } from './report.js';
 import { Run } from './run.js';
 import { makeProgram, parseProgram } from './spec.js';
+import { sysctlCommand } from './sysctl.js';
+import { readTunables } from './tunables.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -46,13 +48,15 @@ Example:
 const MAIN_HELP = `
 Examples:
   $ ptnet run 'guest vale0:b pkt-gen -f rx -n 10000000' 'guest vale0:a pkt-gen -f tx -l 60 -n 10000000'
+  $ ptnet sysctl -d
   $ ptnet run --help
   $ ptnet pkt-gen --help`;
 
 /** Runs the programs; resolves with the exit code. */
 async function runPrograms(specs: readonly ProgramSpec[], options: RunOptions): Promise<number> {
+  const tunables = readTunables(options.loaderConf);
   const display = new Display(options, process.stdout, process.stderr);
-  const run = new Run(specs, options, display);
+  const run = new Run(specs, options, tunables, display);
   let asked = false;
   const onSignal = (): void => {
     if (asked) process.exit(EXIT_INTERRUPTED); // the second time
@@ -108,6 +112,7 @@ function makeProgramCommand(): Command {
   program.addCommand(run);
   program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
   program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
+  program.addCommand(sysctlCommand((ok) => (process.exitCode = ok ? 0 : EXIT_FAILED)));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });
   }

@@ -6,7 +6,7 @@
 //   bridge  ends one second after traffic has stopped
 // For rx and bridge, traffic has also stopped when all senders of the run have ended.
 
-import { Netmap } from '../index.js';
+import { Netmap, type Tunables } from '../index.js';
 import type { RunOptions } from './arguments.js';
 import { usage } from './errors.js';
 import { Program, type ProgramReport } from './program.js';
@@ -28,14 +28,16 @@ export interface RunObserver {
 export class Run {
   readonly #programs: readonly Program[];
   readonly #options: RunOptions;
+  readonly #tunables: Tunables;
   readonly #observer: RunObserver;
   readonly #left = new Set<Program>();
   #why: string | undefined;
   #killer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(specs: readonly ProgramSpec[], options: RunOptions, observer: RunObserver) {
+  constructor(specs: readonly ProgramSpec[], options: RunOptions, tunables: Tunables, observer: RunObserver) {
     this.#programs = specs.map((spec, i) => new Program(i + 1, spec));
     this.#options = options;
+    this.#tunables = tunables;
     this.#observer = observer;
   }
 
@@ -78,7 +80,8 @@ export class Run {
     if (loop !== 'direct' && threads === 0) {
       throw usage(`--loop ${loop} needs a loop worker: --threads 1 or more`);
     }
-    return Netmap.create({ threads, ...(memory === undefined ? {} : { memorySize: memory * MIB }) });
+    const tunables = this.#tunables;
+    return Netmap.create({ threads, tunables, ...(memory === undefined ? {} : { memorySize: memory * MIB }) });
   }
 
   async #start(program: Program, netmap: Netmap): Promise<void> {

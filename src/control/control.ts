@@ -28,13 +28,19 @@ import { Registry, type RegistryOptions } from '../netmap/registry.js';
 import type { PortCounters } from '../ring/port.js';
 import { RequestServer } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
+import type { GivenTunables } from '../tunables/check.js';
+import { resolveTunables } from '../tunables/resolve.js';
+import type { Tunables } from '../tunables/table.js';
 import type { FdbEntry } from '../vale/bridge.js';
 import { type GuestOptions, GuestRecord } from './guest-record.js';
+import { registryOptions } from './host-options.js';
 import { OPERATIONS } from './operations.js';
 
 export interface NetmapOptions extends ArenaOptions, RegistryOptions {
   /** Loop workers for guests in the modes `notify` and `busy`. Default 0: guests run in mode `direct`. */
   readonly threads?: number;
+  /** Values of tunables: defaults for `maxBridges`, `pools` and `privatePools`, and for the guests' own. */
+  readonly tunables?: GivenTunables;
 }
 
 /** What there is, as `Netmap.inspect` shows it. */
@@ -63,6 +69,7 @@ export class Control {
   readonly registry: Registry;
   readonly ports: PortTable;
   readonly workers: LoopWorkers;
+  readonly tunables: Tunables;
   readonly guests = new Map<number, GuestRecord>();
   #nextGuest = 1;
   #nextToken = 1;
@@ -74,9 +81,10 @@ export class Control {
   #wantedWorkers = 0;
 
   private constructor(options: NetmapOptions) {
+    this.tunables = resolveTunables({ values: options.tunables ?? {} });
     this.arena = ArenaOwner.create(options);
     this.thread = Thread.claim(this.arena, 0, false);
-    this.registry = new Registry(this.arena, options);
+    this.registry = new Registry(this.arena, registryOptions(options, this.tunables));
     this.ports = new PortTable(this.registry);
     this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
     this.giveScratch(this.thread.id);
@@ -222,7 +230,7 @@ export class Control {
   }
 
   addGuest(options: GuestOptions): GuestRecord {
-    const guest = new GuestRecord(this.arena, this.#nextGuest++, this.thread.ptr, options);
+    const guest = new GuestRecord(this.arena, this.#nextGuest++, this.thread.ptr, options, this.tunables);
     this.guests.set(guest.id, guest);
     return guest;
   }

@@ -7,6 +7,9 @@ import type { ArenaOwner, MemoryRange } from '../memory/arena.js';
 import type { OpenPort } from '../netmap/register.js';
 import { PtnetDevice, type Translate } from '../ptnet/device.js';
 import { PtnetMemdev } from '../ptnet/memdev.js';
+import type { GivenTunables } from '../tunables/check.js';
+import { resolveTunables } from '../tunables/resolve.js';
+import { DEFAULT_TUNABLES, type Tunables } from '../tunables/table.js';
 
 export interface GuestOptions {
   /** Bytes of RAM: three pages a device. Default 384 KiB, for 32 devices. */
@@ -17,6 +20,8 @@ export interface GuestOptions {
    * Control thread only.
    */
   readonly translate?: Translate;
+  /** Tunables of the guest's kernel. Default: those of the host. */
+  readonly tunables?: GivenTunables;
 }
 
 /** A PCI function as the guest's thread needs to know it; plain data. */
@@ -33,6 +38,8 @@ export interface GuestInfo {
   readonly id: number;
   readonly ram: MemoryRange;
   readonly functions: readonly FunctionInfo[];
+  /** Of the guest's kernel. */
+  readonly tunables: Tunables;
 }
 
 const DEFAULT_RAM = 96 * NETMAP_PAGE_SIZE;
@@ -50,13 +57,16 @@ export class GuestRecord {
   closing = false;
 
   readonly #translate: Translate;
+  readonly #tunables: Tunables;
 
-  constructor(arena: ArenaOwner, id: number, thread: number, options: GuestOptions) {
+  /** @param host tunables of the host, which the guest's default to */
+  constructor(arena: ArenaOwner, id: number, thread: number, options: GuestOptions, host: Tunables = DEFAULT_TUNABLES) {
     const { translate, ramSize = translate ? 0 : DEFAULT_RAM } = options;
     if (!translate && (!Number.isSafeInteger(ramSize) || ramSize < NETMAP_PAGE_SIZE || ramSize > 1 << 30)) {
       throw netmapError('EINVAL', `ramSize ${ramSize} is not within 4 KiB..1 GiB`, { op: 'createGuest' });
     }
     this.#arena = arena;
+    this.#tunables = resolveTunables({ defaults: host, values: options.tunables ?? {} });
     this.id = id;
     this.thread = thread;
     this.ram = { base: translate ? 0 : arena.allocRegion(ramSize, `RAM of guest ${id}`), size: ramSize };
@@ -97,7 +107,7 @@ export class GuestRecord {
       const { base, size } = f.memoryBar;
       return { vendorId, deviceId, vectors: 0, memoryBar: { base, size }, loop: 0 };
     });
-    return { id: this.id, ram: this.ram, functions };
+    return { id: this.id, ram: this.ram, functions, tunables: this.#tunables };
   }
 
   /** Stops all loops and forgets what the guest has set up: the guest's thread has died, or another takes over. */

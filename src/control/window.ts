@@ -115,6 +115,7 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
     views: thread.arena,
     wasm: thread.arena.wasm,
     waiting: thread,
+    tunables: info.tunables,
   };
   const disconnect = (): void => {
     stop();

@@ -113,19 +113,23 @@ export const RESERVED_BUFS = 2;
 const OBJECT_ALIGN = 64;
 const MAX_CLUSTER_SIZE = 4 * 1024 * 1024;
 
-interface Limits {
+/** What a pool's objects may be. */
+export interface PoolLimits {
+  /** Bytes of an object. */
   readonly minSize: number;
   readonly maxSize: number;
   readonly minNum: number;
   readonly maxNum: number;
 }
 
-const LIMITS: Readonly<Record<PoolKind, Limits>> = {
+/** Limits of the pools, netmap's. */
+export const POOL_LIMITS: Readonly<Record<PoolKind, PoolLimits>> = {
   if: { minSize: NETMAP_IF_SIZE, maxSize: NETMAP_PAGE_SIZE, minNum: 10, maxNum: 10000 },
   ring: { minSize: NETMAP_RING_SIZE, maxSize: 32 * NETMAP_PAGE_SIZE, minNum: 2, maxNum: 1024 },
   buf: { minSize: 64, maxSize: 65536, minNum: 4, maxNum: 1000000 },
 };
-const PRIVATE_IF_LIMITS: Limits = { ...LIMITS.if, minNum: 1, maxNum: 100 };
+/** Limits of the if pool of a private region. */
+export const PRIVATE_IF_LIMITS: PoolLimits = { ...POOL_LIMITS.if, minNum: 1, maxNum: 100 };
 
 /**
  * Settles the geometry of a pool (`netmap_config_obj_allocator`): sizes are rounded up to whole cache lines and counts
@@ -137,7 +141,7 @@ const PRIVATE_IF_LIMITS: Limits = { ...LIMITS.if, minNum: 1, maxNum: 100 };
  * @throws NetmapError EINVAL if size or number is out of the pool's limits, or if no cluster of up to 4 MiB fits
  */
 export function poolConfig(kind: PoolKind, request: PoolRequest, isPrivate: boolean): PoolConfig {
-  const { minSize, maxSize, minNum, maxNum } = kind === 'if' && isPrivate ? PRIVATE_IF_LIMITS : LIMITS[kind];
+  const { minSize, maxSize, minNum, maxNum } = kind === 'if' && isPrivate ? PRIVATE_IF_LIMITS : POOL_LIMITS[kind];
   const objsize = roundUp(request.size, OBJECT_ALIGN);
   if (!Number.isSafeInteger(request.size) || objsize < minSize || objsize > maxSize) {
     throw invalid('poolConfig', `size ${request.size} of the ${kind} pool's objects is not in ${minSize}..${maxSize}`);

@@ -4,6 +4,7 @@
 
 import type { Waiting } from '../ring/poll.js';
 import type { MemoryViews } from '../ring/ring.js';
+import type { Tunables } from '../tunables/table.js';
 
 /** A PCI function on the guest's bus. */
 export interface PciFunction {
@@ -37,4 +38,6 @@ export interface PtnetMachine {
   readonly views: MemoryViews;
   readonly wasm: GuestWasm;
   readonly waiting: Waiting;
+  /** Tunables of the guest's kernel; without them, the defaults. */
+  readonly tunables?: Tunables;
 }

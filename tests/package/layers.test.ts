@@ -16,7 +16,7 @@ const assemblyAll = ['abi', 'ring', 'csb', 'mem', 'packet', 'stats', 'port', 'va
 const constants = ['assembly/abi', 'src/abi', 'src/errors'];
 const base = [...constants, 'src/wasm', 'src/memory', 'src/ring', 'src/threads'];
 const host = [...base, 'src/netmap', 'src/vale', 'src/kloop'];
-const devices = [...host, 'src/ptnet/device', 'src/ptnet/driver'];
+const devices = [...host, 'src/tunables', 'src/ptnet/device', 'src/ptnet/driver'];
 const library = [...devices, 'src/control', 'src/index'];
 
 /** Each layer, and the layers that it may import besides itself. */
@@ -40,12 +40,13 @@ const layers: Record<string, string[]> = {
   'src/wasm': constants,
   'src/memory': [...constants, 'src/wasm'],
   'src/ring': constants,
+  'src/tunables': [...constants, 'src/wasm', 'src/memory'],
   'src/threads': [...constants, 'src/memory', PLATFORM],
   'src/netmap': host,
   'src/vale': host,
   'src/kloop': host,
   'src/ptnet/device': host,
-  'src/ptnet/driver': base,
+  'src/ptnet/driver': [...base, 'src/tunables'],
   'src/control': devices,
   'src/io': [...library, 'src/hosts', PLATFORM],
   'src/hosts': [...library, 'src/io', PLATFORM],
