@@ -1,8 +1,10 @@
 // The examples of docs/cli.md, run through a shell as they are written; those without an end are ended by Ctrl-C.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 // Seen from where the compiled test lies: build/ts/tests/e2e.
@@ -13,13 +15,17 @@ const INTERRUPT = 15_000;
 const LIMIT = 60_000;
 
 const page = readFileSync(new URL('docs/cli.md', ROOT), 'utf8');
+const [, loaderConf] = /^```conf\n([\s\S]*?)^```$/m.exec(page) ?? [];
+const folder = mkdtempSync(join(tmpdir(), 'ptnet-docs-'));
+writeFileSync(join(folder, 'loader.conf'), loaderConf ?? '');
+after(() => rmSync(folder, { recursive: true }));
 const examples = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block.trim().split('\n'));
 
-/** Runs a line of a shell that starts with `npx ptnet`. */
+/** Runs a line of a shell that has `npx ptnet`, where the page's loader.conf is. */
 function run(line: string, interrupt: number): Promise<{ code: number | null; out: string; err: string }> {
-  const command = line.replace(/^npx ptnet/, `exec "${process.execPath}" "${CLI}"`);
+  const command = `exec ${line.replace('npx ptnet', `"${process.execPath}" "${CLI}"`)}`;
   return new Promise((resolve, reject) => {
-    const child = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('sh', ['-c', command], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (err += text));
@@ -36,7 +42,7 @@ function run(line: string, interrupt: number): Promise<{ code: number | null; ou
 
 test('the page has examples, and each is one line for npx ptnet', () => {
   assert.ok(examples.length >= 8);
-  for (const line of examples) assert.match(line, /^npx ptnet (run|pkt-gen|bridge) /);
+  for (const line of examples) assert.match(line, /^(env \w+=\w+ )?npx ptnet (run|pkt-gen|bridge|sysctl)\b/);
 });
 
 for (const line of examples) {
@@ -44,6 +50,10 @@ for (const line of examples) {
     const isEndless = !/ -n \d|--duration/.test(line);
     const { code, out, err } = await run(line, isEndless ? 2500 : INTERRUPT);
     assert.equal(code, 0, out + err);
+    if (line.includes('ptnet sysctl')) {
+      assert.match(out, /^dev\.netmap\.max_bridges: /m);
+      return;
+    }
     const programs = line.includes("'") ? [...line.matchAll(/'[^']+'/g)].length : 1;
     if (line.includes('--json')) {
       const found = out.trimEnd().split('\n');

@@ -39,12 +39,18 @@ interface Report {
 interface RunOptions {
   /** Sends SIGINT after this time (ms) if the command still runs. */
   readonly interrupt?: number;
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs a program to its end. */
-function launch(file: string, args: readonly string[], { interrupt }: RunOptions = {}): Promise<Outcome> {
+function launch(file: string, args: readonly string[], { interrupt, env }: RunOptions = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd: fileURLToPath(ROOT), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(file, args, {
+      cwd: fileURLToPath(ROOT),
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (err += text));
@@ -251,6 +257,9 @@ describe('errors', () => {
     [['pkt-gen', '-i', 'vale0:a', '-l', '59'], /EINVAL: .*60 to/],
     [['pkt-gen', '-i', 'vale0:a', '-p', '2'], /one thread/],
     [['bridge', '-i', 'vale0:a'], /takes 2 ports/],
+    [['run', '--loader-conf', '/none/loader.conf', 'pkt-gen -i vale0:a'], /EINVAL: .*'\/none\/loader\.conf'/],
+    [['sysctl', '--loader-conf', '/none/loader.conf'], /EINVAL: .*'\/none\/loader\.conf'/],
+    [['sysctl', 'dev.netmap.max_bridges=4'], /write dev\.netmap\.max_bridges=4 into .*, or DEV_NETMAP_MAX_BRIDGES=4 /],
   ] as const) {
     test(`bad usage ends with 2 and one line: ptnet ${args.join(' ')}`, async () => {
       const { code, out, err } = await ptnet(args);
@@ -317,6 +326,10 @@ describe('help', () => {
     [
       ['bridge', '--help'],
       ['-i <port>', '--json', 'Example:'],
+    ],
+    [
+      ['sysctl', '--help'],
+      ['-d', '-n', '--json', '--loader-conf', 'PTNET_LOADER_CONF', 'DEV_NETMAP_MAX_BRIDGES'],
     ],
     [['run', 'pkt-gen --help'], ['-f <function>']],
   ] as const) {

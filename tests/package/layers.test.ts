@@ -40,7 +40,7 @@ const layers: Record<string, string[]> = {
   'src/wasm': constants,
   'src/memory': [...constants, 'src/wasm'],
   'src/ring': constants,
-  'src/tunables': [...constants, 'src/wasm', 'src/memory'],
+  'src/tunables': [...constants, 'src/memory'],
   'src/threads': [...constants, 'src/memory', PLATFORM],
   'src/netmap': host,
   'src/vale': host,
