@@ -45,7 +45,7 @@ import { type GuestKring, GuestPort } from './driver-port.js';
 
 export interface DriverOptions {
   /**
-   * Whether packets may have the 12-byte virtio-net header (the tunable `dev.netmap.ptnet_vnet_hdr`). Default true. The
+   * Whether packets may have the 12-byte virtio-net header. Default: the guest's tunable `dev.netmap.ptnet_vnet_hdr`. The
    * first user of the rings decides: the network interface asks for it, a netmap application only with
    * NR_ACCEPT_VNET_HDR. DIFF: the drivers ask for it when they attach, and netmap applications have to accept it.
    */
@@ -95,7 +95,8 @@ export class PtnetDriver {
     this.machine = machine;
     this.name = `ptnet${unit}`;
     this.#device = device;
-    this.#write(PTNET_IO_PTFEAT, (options.vnetHdr ?? true) ? PTNETMAP_F_VNET_HDR : 0);
+    const wantsHeader = options.vnetHdr ?? machine.tunables?.['dev.netmap.ptnet_vnet_hdr'] !== 0;
+    this.#write(PTNET_IO_PTFEAT, wantsHeader ? PTNETMAP_F_VNET_HDR : 0);
     this.#offersHeader = (this.#read(PTNET_IO_PTFEAT) & PTNETMAP_F_VNET_HDR) !== 0;
     this.txRings = this.#read(PTNET_IO_NUM_TX_RINGS);
     this.rxRings = this.#read(PTNET_IO_NUM_RX_RINGS);

@@ -74,7 +74,7 @@ export class Capabilities {
    * @param hasHeader whether packets have a virtio-net header
    * @param gso whether segmentation begins switched on (Linux' module parameter `ptnet_gso`)
    */
-  constructor(name: string, hasHeader: boolean, gso = true) {
+  constructor(name: string, hasHeader: boolean, gso: boolean) {
     this.#name = name;
     this.available = new Set([...FIXED, ...(hasHeader ? OFFLOADS : [])]);
     const off = gso ? [] : ['tso4', 'tso6', 'vlanhwtso'];

@@ -29,7 +29,7 @@ export interface InterfaceOptions {
    * port has headers. Default false.
    */
   readonly carryHeader?: boolean;
-  /** Whether segmentation offload begins switched on (the Linux driver's `ptnet_gso`). Default true. */
+  /** Whether segmentation offload begins switched on. Default: the guest's tunable `ptnet_gso`. */
   readonly gso?: boolean;
 }
 
@@ -60,7 +60,8 @@ export class PtnetInterface {
     this.driver = driver;
     this.#carriesHeader = options.carryHeader === true && !driver.offersHeader;
     this.#headerLength = driver.offersHeader || this.#carriesHeader ? VIRTIO_NET_HDR_MRG_LEN : 0;
-    this.#capabilities = new Capabilities(driver.name, this.#headerLength !== 0, options.gso);
+    const gso = options.gso ?? driver.machine.tunables?.['ptnet_gso'] !== 0;
+    this.#capabilities = new Capabilities(driver.name, this.#headerLength !== 0, gso);
   }
 
   /** ptnet0, ptnet1, … */

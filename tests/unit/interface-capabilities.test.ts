@@ -134,6 +134,32 @@ describe('the set', () => {
     assert.ok(carrier.enabledCapabilities.has('lro'));
   });
 
+  test('follows the tunables of the guest', TIMEOUT, async () => {
+    const made: PtnetInterface[] = [];
+    for (const [name, tunables, options] of [
+      ['a', { 'dev.netmap.ptnet_vnet_hdr': 0 }, {}],
+      ['b', { ptnet_gso: 0 }, {}],
+      ['c', { 'dev.netmap.ptnet_vnet_hdr': 0, ptnet_gso: 0 }, { vnetHdr: true }],
+    ] as const) {
+      const guest = await netmap.createGuest({ tunables });
+      await guest.passthrough(`vale0:${name}`);
+      const [driver] = PtnetDriver.probe(await guest.machine(), options);
+      made.push(new PtnetInterface(driver));
+    }
+    assert.deepEqual(
+      made.map((netif) => [
+        netif.headerLength,
+        netif.enabledCapabilities.has('txcsum'),
+        netif.enabledCapabilities.has('tso4'),
+      ]),
+      [
+        [0, false, false],
+        [12, true, false],
+        [12, true, false],
+      ],
+    );
+  });
+
   test('keeps its dependencies, and listeners are told', TIMEOUT, async () => {
     const { netif } = await makeEnd('vale0:a');
     const told: string[][] = [];
