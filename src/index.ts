@@ -10,7 +10,11 @@ export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writ
 export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
 export { openTap, type Tap, type TapCounters, type TapOptions } from './io/tap.js';
 export type { LoopMode } from './kloop/loop.js';
+export { type BackendOptions, crossWire, loopback } from './netmap/backends.js';
 export type { HostPort } from './netmap/host-port.js';
+export type { NetmapInterface } from './netmap/interface.js';
+export type { PersistentInfo, PersistentOptions, ValeEntry } from './netmap/interfaces.js';
+export type { InterfaceOptions } from './netmap/nic.js';
 export type { OpenOptions } from './netmap/register.js';
 export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';

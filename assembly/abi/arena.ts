@@ -53,15 +53,17 @@ export const KRING_NSLOTS = 4;
 export const KRING_NBUFS = 8; // objtotal of the region's buffer pool
 export const KRING_BUFBASE = 12; // address of buffer 0
 export const KRING_BUFSIZE = 16;
-export const KRING_KIND = 20; // PORT_KIND_*
+export const KRING_KIND = 20; // PORT_KIND_*, with KRING_MONITORED
 export const KRING_DIR = 24; // NR_RX, NR_TX
 export const KRING_INDEX = 28;
 export const KRING_PORT = 32; // address of struct port
-export const KRING_PEER = 36; // pipes: address of the peer's kring
-export const KRING_LEASES = 40; // VALE rx: address of the lease array, nslots entries of LEASE_SIZE
+export const KRING_PEER = 36; // address of the kring at the other end: of a pipe, of a link; monitors: the ring they pull
+export const KRING_LEASES = 40; // rx rings that others copy into: address of the lease array, nslots entries of LEASE_SIZE
 export const KRING_MODE = 44; // 1 = in netmap mode
 export const KRING_STOP = 48; // KRING_RUN, KRING_STOPPED, KRING_LOCKED
 export const KRING_LOOP = 52; // address of the struct kloop that runs this ring, 0 = none
+export const KRING_ELSE = 56; // links, tx: where frames go while KRING_GATE is closed. NIC rx: the host stack. 0 = nowhere
+export const KRING_GATE = 60; // links, tx: address of the kring whose mode decides, 0 = always KRING_PEER
 //   line 1: written by the thread that holds the ring
 export const KRING_BUSY = 64; // thread id of the holder, 0 = free
 export const KRING_RHEAD = 68;
@@ -79,6 +81,8 @@ export const KRING_LEASE_TAIL = 144; // VALE rx: next lease
 //   line 3: who is to be woken
 export const KRING_WAITERS = 192; // u64: bit t set = thread t waits for this ring
 export const KRING_CONTENDED = 200; // somebody found the ring busy: its waiters are woken when it is free
+export const KRING_MONITORS = 204; // address of the first struct monitor, 0 = none
+export const KRING_ZMON = 208; // address of the rx kring of the first zero-copy monitor, 0 = none
 //   line 4 and on: counters, u64 each
 export const KRING_STATS = 256;
 export const KRING_SIZE = 512;
@@ -135,11 +139,23 @@ export const PORT_HDR_LEN = 32; // virtio-net header length: 0, 10, 12
 export const PORT_MFS = 36; // maximum frame size: what packets for this port are segmented to
 export const PORT_LAST_SRC = 40; // u64: last source address learned from this port
 export const PORT_LAST_SRC_ENTRY = 48; // address of its forwarding table entry
+export const PORT_FWD = 52; // NICs: 1 = forward every released frame (dev.netmap.fwd)
 export const PORT_SIZE = 64;
 
 export const PORT_KIND_NULL = 1;
 export const PORT_KIND_PIPE = 2;
 export const PORT_KIND_VALE = 3;
+export const PORT_KIND_NIC = 4; // NIC rings: tx waits for the wire
+export const PORT_KIND_LINK = 5; // host rings, and the ends of a NIC's wire and host stack: tx never waits
+export const PORT_KIND_MONITOR = 6;
+export const PORT_KIND_MASK = 0xff;
+export const KRING_MONITORED = 0x100; // in KRING_KIND: syncs of this ring are watched
+
+// struct monitor: a copy monitor's ring on a ring that it watches
+export const MONITOR_NEXT = 0;
+export const MONITOR_RING = 4; // the monitor's rx kring
+export const MONITOR_TAIL = 8; // watched rx rings: up to where it has seen
+export const MONITOR_SIZE = 64;
 
 // struct bridge
 export const BRIDGE_ACTIVE = 0; // address of the active list: u32 count, u32 port index...

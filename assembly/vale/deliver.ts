@@ -80,6 +80,24 @@ function deliverQueue(
     return;
   }
   const dkr: usize = <usize>load<u32>(dest, PORT_RX) + <usize>(ring % nrx) * KRING_SIZE;
+  deliverRing(kr, scratch, unicastHead, broadcastHead, slots, packets, dkr, self);
+}
+
+/**
+ * Copies a queue, and the broadcast queue unless it is QUEUE_END, into the rx ring of `dkr`. `slots` and `packets` are
+ * those of both. What finds no room is dropped and counted at `kr`.
+ */
+export function deliverRing(
+  kr: usize,
+  scratch: usize,
+  unicastHead: u32,
+  broadcastHead: u32,
+  slots: u32,
+  packets: u32,
+  dkr: usize,
+  self: usize,
+): void {
+  const dest: usize = load<u32>(dkr, KRING_PORT);
   const srcHdrLen = load<u32>(load<u32>(kr, KRING_PORT), PORT_HDR_LEN); // read once: a guest may negotiate meanwhile
   const dstHdrLen = load<u32>(dest, PORT_HDR_LEN);
   const unlike = srcHdrLen != dstHdrLen;

@@ -4,8 +4,8 @@
 import {
   BRIDGE_LOCK,
   KRING_BUSY,
+  KRING_LEASES,
   KRING_WAITERS,
-  PORT_KIND_VALE,
   SCRATCH_SIZE,
   THREAD_CLAIM_SHIFT,
   THREAD_CLAIMED,
@@ -23,6 +23,7 @@ import { netmapError } from '../errors.js';
 import { LoopWorkers } from '../kloop/loop-workers.js';
 import { type ArenaOptions, ArenaOwner } from '../memory/arena.js';
 import { readCounters } from '../netmap/host-port.js';
+import { Interfaces } from '../netmap/interfaces.js';
 import { PortTable } from '../netmap/register.js';
 import { Registry, type RegistryOptions } from '../netmap/registry.js';
 import type { PortCounters } from '../ring/port.js';
@@ -68,6 +69,7 @@ export class Control {
   readonly thread: Thread;
   readonly registry: Registry;
   readonly ports: PortTable;
+  readonly interfaces: Interfaces;
   readonly workers: LoopWorkers;
   readonly tunables: Tunables;
   readonly guests = new Map<number, GuestRecord>();
@@ -86,6 +88,7 @@ export class Control {
     this.thread = Thread.claim(this.arena, 0, false);
     this.registry = new Registry(this.arena, registryOptions(options, this.tunables));
     this.ports = new PortTable(this.registry);
+    this.interfaces = new Interfaces(this.ports);
     this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
     this.giveScratch(this.thread.id);
     this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
@@ -169,7 +172,7 @@ export class Control {
     const { arena, registry, thread } = this;
     arena.store(arena.threadPtr(tid) + THREAD_PASSES, 0);
     const bit = 1n << BigInt(tid);
-    for (const adapter of registry.adapters.values()) {
+    for (const adapter of registry.all) {
       for (const { ptr, peer } of adapter.krings) {
         if (arena.load(ptr + KRING_BUSY) === tid) {
           arena.wasm.kringRelease(ptr);
@@ -177,9 +180,8 @@ export class Control {
         }
         Atomics.and(arena.u64, (ptr + KRING_WAITERS) >>> 3, ~bit);
       }
-      if (adapter.kind !== PORT_KIND_VALE) continue;
-      for (const { ptr, ring } of adapter.rx) {
-        if (ring !== 0) arena.wasm.leaseRecover(ptr, tid, thread.ptr);
+      for (const { ptr, ring } of [...adapter.rx, ...adapter.hostRx]) {
+        if (ring !== 0 && arena.load(ptr + KRING_LEASES) !== 0) arena.wasm.leaseRecover(ptr, tid, thread.ptr);
       }
     }
     for (const { ptr } of registry.bridges.values()) {
@@ -201,7 +203,7 @@ export class Control {
       if (guest.closing) await this.removeGuest(guest.id);
     }
     for (const open of [...this.ports.opens.values()]) {
-      if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.ports.close(open.fd);
+      if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.interfaces.close(open.fd);
     }
     await this.#replaceLoopWorker(record);
     const scratch = this.arena.load(record + THREAD_SCRATCH);

@@ -4,6 +4,9 @@
 import { netmapError } from '../errors.js';
 import { Arena } from '../memory/arena.js';
 import { HostPort } from '../netmap/host-port.js';
+import { NetmapInterface } from '../netmap/interface.js';
+import type { InterfaceInfo, PersistentInfo, PersistentOptions, ValeEntry } from '../netmap/interfaces.js';
+import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { PtnetMachine } from '../ptnet/driver-machine.js';
 import {
@@ -142,12 +145,72 @@ export class Netmap {
    */
   async open(spec: string, options: OpenOptions = {}): Promise<HostPort> {
     const info = (await this.#call('open', { spec, options })) as PortInfo;
-    const port: HostPort = new HostPort(this.#backend.thread, info, async () => {
-      this.#ports.delete(port);
-      await this.#call('close', { fd: info.fd });
-    });
+    const port: HostPort = new HostPort(this.#backend.thread, info, () => this.#give(port));
     this.#ports.add(port);
     return port;
+  }
+
+  /**
+   * Makes a network interface, which any thread then opens as `netmap:NAME`, and gives its two ends to this thread: the
+   * wire, for a backend, and the host stack. It goes when they are closed, or the thread ends.
+   * @throws NetmapError EINVAL (name, counts, mem id), EEXIST, ENOMEM
+   */
+  async addInterface(name: string, options: InterfaceOptions = {}): Promise<NetmapInterface> {
+    const info = (await this.#call('addInterface', { name, options })) as InterfaceInfo;
+    const made = new NetmapInterface(this.#backend.thread, info, (port) => this.#give(port));
+    this.#ports.add(made.wire).add(made.stack);
+    return made;
+  }
+
+  async #give(port: HostPort): Promise<void> {
+    this.#ports.delete(port);
+    await this.#call('close', { fd: port.info.fd });
+    this.#backend.thread.wake(); // it may have stopped rings that others of this thread wait for
+  }
+
+  /**
+   * Takes a network interface away, whoever has it: as its `close()`, but the owner's ends stay, stopped, until closed.
+   * @throws NetmapError ENXIO, EINVAL (a persistent port)
+   */
+  async removeInterface(name: string): Promise<void> {
+    await this.#call('removeInterface', { name });
+    this.#backend.thread.wake(); // it has stopped rings that this thread may wait for
+  }
+
+  /**
+   * VALE_NEWIF: makes a persistent VALE port, which is opened as `netmap:NAME` and put on bridges with `valeAttach`.
+   * @throws NetmapError EINVAL (name, counts, mem id), EEXIST, ENOMEM
+   */
+  async newInterface(name: string, config: PersistentOptions = {}): Promise<PersistentInfo> {
+    return (await this.#call('newInterface', { name, config })) as PersistentInfo;
+  }
+
+  /** VALE_DELIF. @throws NetmapError ENXIO, EINVAL (not a persistent port), EBUSY (in use) */
+  async deleteInterface(name: string): Promise<void> {
+    await this.#call('deleteInterface', { name });
+  }
+
+  /**
+   * VALE_ATTACH: puts an interface on a bridge, `vale0:eth0`; a NIC with the suffix `*` together with its host stack.
+   * @returns its port index
+   * @throws NetmapError EINVAL (name, no such interface, mode), EBUSY (on a bridge already, or open), ENOMEM
+   */
+  async valeAttach(spec: string): Promise<number> {
+    const index = (await this.#call('valeAttach', { spec })) as number;
+    this.#backend.thread.wake(); // syncs have found rings busy meanwhile
+    return index;
+  }
+
+  /** VALE_DETACH. Returns the port index that it had. @throws NetmapError EINVAL (name), ENXIO (not on that bridge) */
+  async valeDetach(spec: string): Promise<number> {
+    const index = (await this.#call('valeDetach', { spec })) as number;
+    this.#backend.thread.wake();
+    return index;
+  }
+
+  /** VALE_LIST: all ports of all bridges, or the one of this name. @throws NetmapError EINVAL, ENOENT (no such bridge) */
+  async valeList(spec?: string): Promise<ValeEntry[]> {
+    return (await this.#call('valeList', { spec })) as ValeEntry[];
   }
 
   /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */

@@ -3,6 +3,8 @@
 import { NR_EXCLUSIVE, NR_NO_TX_POLL } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { LoopMode } from '../kloop/loop.js';
+import type { PersistentOptions } from '../netmap/interfaces.js';
+import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
@@ -59,8 +61,17 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   open: async (control, { spec, options }: { spec: string; options: OpenOptions }, tid): Promise<PortInfo> =>
     (await control.ports.open(spec, options, tid)).info,
   close: (control, { fd }: { fd: number }, tid) => {
-    if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.ports.close(fd);
+    if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.interfaces.close(fd);
   },
+  addInterface: (control, { name, options }: { name: string; options: InterfaceOptions }, tid) =>
+    control.interfaces.add(name, options, tid),
+  removeInterface: (control, { name }: { name: string }) => control.interfaces.remove(name),
+  newInterface: (control, { name, config }: { name: string; config: PersistentOptions }) =>
+    control.interfaces.newif(name, config),
+  deleteInterface: (control, { name }: { name: string }) => control.interfaces.delif(name),
+  valeAttach: (control, { spec }: { spec: string }) => control.interfaces.attach(spec),
+  valeDetach: (control, { spec }: { spec: string }) => control.interfaces.detach(spec),
+  valeList: (control, { spec }: { spec?: string }) => control.interfaces.list(spec ?? undefined),
   createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
   closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
   passthrough,
@@ -78,6 +89,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     control.guest(a.id).functionAt(a.index).ioWrite(a.offset, a.size, a.value),
   closeAll: async (control) => {
     for (const id of [...control.guests.keys()]) await control.removeGuest(id);
-    for (const fd of [...control.ports.opens.keys()]) await control.ports.close(fd);
+    for (const fd of [...control.ports.opens.keys()]) await control.interfaces.close(fd);
+    await control.interfaces.closeAll();
   },
 };

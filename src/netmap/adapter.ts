@@ -43,7 +43,10 @@ import {
   PORT_HDR_LEN,
   PORT_ID,
   PORT_KIND,
-  PORT_KIND_VALE,
+  PORT_KIND_LINK,
+  PORT_KIND_NIC,
+  PORT_KIND_NULL,
+  PORT_KIND_PIPE,
   PORT_MFS,
   PORT_NRX,
   PORT_NTX,
@@ -60,6 +63,9 @@ export interface Geometry {
   readonly rxRings: number;
   readonly txSlots: number;
   readonly rxSlots: number;
+  /** Host rings, which have as many slots as the others. Default 0. */
+  readonly hostTxRings?: number;
+  readonly hostRxRings?: number;
 }
 
 /** Longest frame of a port that no request says otherwise of. */
@@ -70,7 +76,10 @@ const MAX_SLOT_LEN = 65535;
 export interface Kring {
   readonly ptr: number;
   readonly dir: number;
+  /** Among the NIC rings, or among the host rings, of its direction. */
   readonly index: number;
+  /** ringid: host rings continue after the NIC rings. */
+  readonly ringId: number;
   readonly nslots: number;
   /** Address of the netmap_ring, 0 while no port has it open. */
   ring: number;
@@ -90,8 +99,13 @@ export class Adapter {
   readonly geometry: Geometry;
   /** Address of `struct port`. */
   readonly ptr: number;
+  /** NIC rings. */
   readonly tx: Kring[];
   readonly rx: Kring[];
+  readonly hostTx: Kring[];
+  readonly hostRx: Kring[];
+  /** Address of the `struct port` of the host rings, 0 = none. */
+  readonly hostPtr: number;
   /** Who keeps the adapter: open ports, and pipes that hang on it. */
   users = 0;
   readonly #arena: ArenaOwner;
@@ -115,24 +129,36 @@ export class Adapter {
     this.geometry = geometry;
     try {
       this.ptr = this.#alloc(PORT_SIZE);
-      this.tx = this.#makeKrings(NR_TX, geometry.txRings, geometry.txSlots);
-      this.rx = this.#makeKrings(NR_RX, geometry.rxRings, geometry.rxSlots);
+      const { txRings, rxRings, txSlots, rxSlots, hostTxRings = 0, hostRxRings = 0 } = geometry;
+      this.hostPtr = hostTxRings + hostRxRings === 0 ? 0 : this.#alloc(PORT_SIZE);
+      const tx = this.#makeKrings(NR_TX, txRings, hostTxRings, txSlots);
+      const rx = this.#makeKrings(NR_RX, rxRings, hostRxRings, rxSlots);
+      this.tx = tx.slice(0, txRings);
+      this.rx = rx.slice(0, rxRings);
+      this.hostTx = tx.slice(txRings);
+      this.hostRx = rx.slice(rxRings);
     } catch (error) {
       this.free();
       throw error;
     }
-    arena.store(this.ptr + PORT_KIND, kind);
-    arena.store(this.ptr + PORT_ID, nextId++);
-    arena.store(this.ptr + PORT_NTX, geometry.txRings);
-    arena.store(this.ptr + PORT_NRX, geometry.rxRings);
-    arena.store(this.ptr + PORT_TX, this.tx[0]?.ptr ?? 0);
-    arena.store(this.ptr + PORT_RX, this.rx[0]?.ptr ?? 0);
-    arena.store(this.ptr + PORT_MFS, mfs);
+    this.#fillPort(this.ptr, kind, this.tx, this.rx);
+    if (this.hostPtr !== 0) this.#fillPort(this.hostPtr, PORT_KIND_LINK, this.hostTx, this.hostRx);
     region.addUser();
   }
 
+  #fillPort(ptr: number, kind: number, tx: readonly Kring[], rx: readonly Kring[]): void {
+    const set = (field: number, value: number): void => this.#arena.store(ptr + field, value);
+    set(PORT_KIND, kind);
+    set(PORT_ID, nextId++);
+    set(PORT_NTX, tx.length);
+    set(PORT_NRX, rx.length);
+    set(PORT_TX, tx[0]?.ptr ?? 0);
+    set(PORT_RX, rx[0]?.ptr ?? 0);
+    set(PORT_MFS, this.#mfs);
+  }
+
   get krings(): Kring[] {
-    return [...this.tx, ...this.rx];
+    return [...this.tx, ...this.hostTx, ...this.rx, ...this.hostRx];
   }
 
   get hdrLen(): number {
@@ -186,7 +212,7 @@ export class Adapter {
     i32[w + (NETMAP_RING_BUF_OFS >> 2)] = region.bufBase - ring;
     i32[w + (NETMAP_RING_NUM_SLOTS >> 2)] = kring.nslots;
     i32[w + (NETMAP_RING_NR_BUF_SIZE >> 2)] = bufSize;
-    i32[w + (NETMAP_RING_RINGID >> 2)] = kring.index | (kring.dir << (8 * (NETMAP_RING_DIR - NETMAP_RING_RINGID)));
+    i32[w + (NETMAP_RING_RINGID >> 2)] = kring.ringId | (kring.dir << (8 * (NETMAP_RING_DIR - NETMAP_RING_RINGID)));
     const slots = (ring + NETMAP_RING_SLOT) >>> 2;
     for (let i = 0; i < bufs.length; i++) {
       u32[slots + 4 * i] = bufs[i];
@@ -250,22 +276,27 @@ export class Adapter {
     return address;
   }
 
-  #makeKrings(dir: number, count: number, nslots: number): Kring[] {
-    if (count === 0) return [];
-    const base = this.#alloc(count * KRING_SIZE);
-    return Array.from({ length: count }, (_, index) => {
-      const kring: Kring = { ptr: base + index * KRING_SIZE, dir, index, nslots, ring: 0, users: 0, exclusive: false };
+  /** The NIC rings and then the host rings of a direction, one behind the other. */
+  #makeKrings(dir: number, nic: number, host: number, nslots: number): Kring[] {
+    if (nic + host === 0) return [];
+    const base = this.#alloc((nic + host) * KRING_SIZE);
+    const copiedInto = dir === NR_RX && this.kind !== PORT_KIND_PIPE && this.kind !== PORT_KIND_NULL;
+    return Array.from({ length: nic + host }, (_, ringId) => {
+      const isHost = ringId >= nic;
+      const index = isHost ? ringId - nic : ringId;
+      const ptr = base + ringId * KRING_SIZE;
+      const kring: Kring = { ptr, dir, index, ringId, nslots, ring: 0, users: 0, exclusive: false };
       const set = (field: number, value: number): void => this.#arena.store(kring.ptr + field, value);
       set(KRING_NSLOTS, nslots);
       set(KRING_NBUFS, this.region.bufs.objtotal);
       set(KRING_BUFBASE, this.region.bufBase);
       set(KRING_BUFSIZE, this.region.pools.bufPool.objsize);
-      set(KRING_KIND, this.kind);
+      set(KRING_KIND, isHost && this.kind === PORT_KIND_NIC ? PORT_KIND_LINK : this.kind);
       set(KRING_DIR, dir);
       set(KRING_INDEX, index);
-      set(KRING_PORT, this.ptr);
+      set(KRING_PORT, isHost ? this.hostPtr : this.ptr);
       set(KRING_STOP, KRING_STOPPED);
-      if (this.kind === PORT_KIND_VALE && dir === NR_RX) set(KRING_LEASES, this.#alloc(nslots * LEASE_SIZE));
+      if (copiedInto) set(KRING_LEASES, this.#alloc(nslots * LEASE_SIZE));
       return kring;
     });
   }

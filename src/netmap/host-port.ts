@@ -3,9 +3,14 @@
 import {
   EBUSY,
   EIO,
+  KRING_HWCUR,
   KRING_LOOP,
   KRING_PEER,
   KRING_STATS,
+  NETMAP_RING_FLAGS,
+  NETMAP_RING_TS,
+  NR_NO_TX_POLL,
+  NR_TIMESTAMP,
   PORT_KIND_PIPE,
   STAT_BAD_SLOT,
   STAT_BYTES,
@@ -62,7 +67,7 @@ export function readCounters(arena: Arena, info: PortInfo): PortCounters {
     txBytes: sum(tx, STAT_BYTES),
     rxPackets: sum(sources, isPipe ? STAT_PACKETS : STAT_DELIVERED),
     rxBytes: sum(sources, isPipe ? STAT_BYTES : STAT_DELIVERED_BYTES),
-    drops: Object.fromEntries(Object.entries(DROP_REASONS).map(([reason, index]) => [reason, sum(tx, index)])),
+    drops: Object.fromEntries(Object.entries(DROP_REASONS).map(([reason, index]) => [reason, sum(all, index)])),
     badSlots: sum(all, STAT_BAD_SLOT),
     reinits: sum(all, STAT_REINITS),
     kicks: sum(all, STAT_KICKS),
@@ -82,6 +87,8 @@ export class HostPort extends NetmapPort {
   readonly #close: () => Promise<void>;
   readonly #tx: readonly number[];
   readonly #rx: readonly number[];
+  /** The kring whose released frames may be forwarded to the NIC, 0 = none: the first host rx ring. */
+  readonly #forwarding: number;
   #waits = 0;
 
   /** @param close gives the port back to the control thread */
@@ -97,6 +104,7 @@ export class HostPort extends NetmapPort {
     this.rxRings = info.rx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs));
     this.#tx = info.tx.map(({ kring }) => kring);
     this.#rx = info.rx.map(({ kring }) => kring);
+    this.#forwarding = info.forwardsDown;
     this.#close = close;
   }
 
@@ -105,7 +113,34 @@ export class HostPort extends NetmapPort {
   }
 
   override rxsync(): number {
-    return this.#sync(this.#rx);
+    const result = this.#sync(this.#rx);
+    if (result !== -EBUSY && this.isOpen) this.#stamp();
+    return result;
+  }
+
+  protected override get pushesOnPoll(): boolean {
+    return (this.info.flags & NR_NO_TX_POLL) === 0;
+  }
+
+  /** What has been forwarded from the host ring is sent at once. */
+  protected override pollRxsync(): number {
+    const result = this.rxsync();
+    if (this.#forwarding === 0) return result;
+    const { u32 } = this.waiting.arena;
+    const pending = this.info.tx.some(({ kring }, i) => u32[(kring + KRING_HWCUR) >>> 2] !== this.txRings[i].head);
+    return pending ? Math.min(result, this.txsync()) : result;
+  }
+
+  /** DIFF: netmap stamps every rxsync unless told otherwise (no_timestamp); here a ring asks for it, as a clock costs. */
+  #stamp(): void {
+    const { i32 } = this.waiting.arena;
+    for (const { ring } of this.info.rx) {
+      if ((i32[(ring + NETMAP_RING_FLAGS) >>> 2] & NR_TIMESTAMP) === 0) continue;
+      const us = Math.round((performance.timeOrigin + performance.now()) * 1000);
+      const ts = (ring + NETMAP_RING_TS) >>> 3;
+      this.waiting.arena.u64[ts] = BigInt(Math.floor(us / 1e6));
+      this.waiting.arena.u64[ts + 1] = BigInt(us % 1e6);
+    }
   }
 
   /** @throws NetmapError ENXIO when the port is closed: its counters may be somebody else's */
@@ -121,7 +156,11 @@ export class HostPort extends NetmapPort {
     let result = 0;
     for (const kring of krings) {
       if (arena.u32[(kring + KRING_LOOP) >>> 2] !== 0) return -EBUSY;
-      if (arena.wasm.ringSync(kring, ptr) === -EIO) result = -EIO;
+      const error =
+        kring === this.#forwarding
+          ? arena.wasm.ringSyncForward(kring, this.#tx[0], this.info.nicTxRings, ptr)
+          : arena.wasm.ringSync(kring, ptr);
+      if (error === -EIO) result = -EIO;
     }
     if (!arena.shared) this.waiting.serveLocalWaits();
     return result;

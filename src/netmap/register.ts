@@ -1,33 +1,26 @@
 // REGISTER and close (netmap(4), NIOCCTRL): binds rings of an adapter to an open port, and undoes it. Control thread only.
 
 import {
-  NETMAP_IF_BUFS_HEAD,
-  NETMAP_IF_FLAGS,
-  NETMAP_IF_HOST_RX_RINGS,
-  NETMAP_IF_HOST_TX_RINGS,
-  NETMAP_IF_NAME,
-  NETMAP_IF_RING_OFS,
-  NETMAP_IF_RING_OFS_SIZE,
-  NETMAP_IF_RX_RINGS,
-  NETMAP_IF_SIZE,
-  NETMAP_IF_TX_RINGS,
-  NETMAP_IFNAMSIZ,
-  NI_PRIV_MEM,
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
   NR_MONITOR_RX,
   NR_MONITOR_TX,
   NR_REG_ALL_NIC,
+  NR_REG_NIC_SW,
   NR_REG_NULL,
   NR_REG_ONE_NIC,
+  NR_REG_ONE_SW,
+  NR_REG_SW,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
   NR_ZCOPY_MON,
+  PORT_KIND_NIC,
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
-import { parsePortSpec } from './port-name.js';
+import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
+import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { PortConfig, Registry } from './registry.js';
 
 export interface OpenOptions extends PortConfig {
@@ -64,6 +57,10 @@ export interface PortInfo {
   readonly flags: number;
   readonly hdrLen: number;
   readonly extraBufs: number;
+  /** The first of `tx` are NIC rings, this many. */
+  readonly nicTxRings: number;
+  /** The kring of the first host rx ring, if the port has all NIC tx rings open too and may forward to them; else 0. */
+  readonly forwardsDown: number;
 }
 
 /** One open port: what a file descriptor is. */
@@ -102,21 +99,28 @@ export class PortTable {
       throw netmapError('EOPNOTSUPP', 'there are no monitor ports yet', { op: 'open', port: spec });
     }
     const adapter = this.registry.lookup(parsed.name, mode, parsed.memId, options);
+    return this.openAdapter(adapter, { ...parsed, name: spec, flags, mode }, options, owner, guest);
+  }
+
+  /** Opens a port of an adapter. `request.name` is for messages. @throws NetmapError as `open` */
+  async openAdapter(
+    adapter: Adapter,
+    request: PortSpec,
+    options: OpenOptions,
+    owner: number,
+    guest = 0,
+  ): Promise<OpenPort> {
+    const { flags, mode, ringId, name: spec } = request;
     adapter.users++;
     const undo: (() => void)[] = [];
     try {
-      if (adapter.hdrLen !== 0 && !(flags & NR_ACCEPT_VNET_HDR)) {
-        throw netmapError('EIO', `its header length is ${adapter.hdrLen} and NR_ACCEPT_VNET_HDR is not set`, {
-          op: 'open',
-          port: spec,
-        });
-      }
-      const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, adapter.tx, mode, parsed.ringId, spec);
-      const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, adapter.rx, mode, parsed.ringId, spec);
+      this.#checkFree(adapter, flags, spec);
+      const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, 'tx', mode, ringId, spec);
+      const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, 'rx', mode, ringId, spec);
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
       if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
-      const nifp = this.#makeIf(adapter, tx, rx);
+      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx]);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
         kring.users++;
@@ -124,7 +128,7 @@ export class PortTable {
         if (kring.users === 1) adapter.setMode(kring, true);
       }
       const fd = this.#nextFd++;
-      const extraBufs = this.#extraBufs(adapter, nifp, options.extraBufs ?? 0);
+      const extraBufs = allocExtraBufs(this.registry.arena, adapter, nifp, options.extraBufs ?? 0);
       const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs);
       const open: OpenPort = { fd, adapter, owner, flags, tx, rx, nifp, info };
       this.opens.set(fd, open);
@@ -140,6 +144,20 @@ export class PortTable {
       // From here on nobody reads the list of ports before the last any more: the next change may overwrite it.
       await this.registry.quiesce();
     }
+  }
+
+  /** Whether ports of the adapter are open. */
+  isOpen(adapter: Adapter): boolean {
+    return [...this.opens.values()].some((open) => open.adapter === adapter);
+  }
+
+  #checkFree(adapter: Adapter, flags: number, port: string): void {
+    if (adapter.kind === PORT_KIND_NIC && this.registry.attached.has(adapter)) {
+      throw netmapError('EBUSY', `'${adapter.name}' is attached to a bridge`, { op: 'open', port });
+    }
+    if (adapter.hdrLen === 0 || flags & NR_ACCEPT_VNET_HDR) return;
+    const message = `its header length is ${adapter.hdrLen} and NR_ACCEPT_VNET_HDR is not set`;
+    throw netmapError('EIO', message, { op: 'open', port });
   }
 
   /** A guest sees the whole region of a port: it may hold that guest's ports only, and the other end of a pipe. */
@@ -165,7 +183,7 @@ export class PortTable {
     if (!open) return;
     this.opens.delete(fd);
     const { adapter } = open;
-    if (![...this.opens.values()].some((other) => other.adapter === adapter)) this.#guestOf.delete(adapter);
+    if (!this.isOpen(adapter)) this.#guestOf.delete(adapter);
     const idle: Kring[] = [];
     for (const kring of [...open.tx, ...open.rx]) {
       kring.users--;
@@ -177,7 +195,7 @@ export class PortTable {
     }
     await this.registry.quiesce();
     if (adapter.kind !== PORT_KIND_PIPE) for (const kring of idle) adapter.freeRing(kring);
-    this.#freeExtraBufs(open);
+    freeExtraBufs(this.registry.arena, adapter, open.nifp);
     adapter.region.freeIf(open.nifp);
     adapter.users--;
     await this.registry.release(adapter, freeRings);
@@ -195,61 +213,10 @@ export class PortTable {
       undo.push(() => peer.freeRing(other, []));
     }
   }
-
-  #makeIf(adapter: Adapter, tx: readonly Kring[], rx: readonly Kring[]): number {
-    const { arena } = this.registry;
-    const dirs = [adapter.tx, adapter.rx] as const;
-    const entries = adapter.tx.length + adapter.rx.length + 2;
-    const nifp = adapter.region.allocIf(NETMAP_IF_SIZE + entries * NETMAP_IF_RING_OFS_SIZE);
-    const name = new TextEncoder().encode(adapter.name).subarray(0, NETMAP_IFNAMSIZ - 1);
-    arena.u8.set(name, nifp + NETMAP_IF_NAME);
-    const set = (field: number, value: number): void => arena.store(nifp + field, value);
-    set(NETMAP_IF_FLAGS, adapter.region.isPrivate ? NI_PRIV_MEM : 0);
-    set(NETMAP_IF_TX_RINGS, adapter.tx.length);
-    set(NETMAP_IF_RX_RINGS, adapter.rx.length);
-    set(NETMAP_IF_HOST_TX_RINGS, 1); // reported although these adapters have none, with a directory entry of 0
-    set(NETMAP_IF_HOST_RX_RINGS, 1);
-    let at = NETMAP_IF_RING_OFS;
-    for (const all of dirs) {
-      for (const kring of all) {
-        const bound = tx.includes(kring) || rx.includes(kring);
-        set(at, bound ? kring.ring - nifp : 0);
-        at += NETMAP_IF_RING_OFS_SIZE;
-      }
-      at += NETMAP_IF_RING_OFS_SIZE;
-    }
-    return nifp;
-  }
-
-  /** Extra buffers: a list through the first word of each, the last one allocated in front. Returns how many there were. */
-  #extraBufs(adapter: Adapter, nifp: number, wanted: number): number {
-    const { arena } = this.registry;
-    const { region } = adapter;
-    let head = 0;
-    let granted = 0;
-    for (; granted < wanted; granted++) {
-      const index = region.bufs.alloc();
-      if (index < 0) break;
-      arena.store(region.bufBase + index * region.pools.bufPool.objsize, head);
-      head = index;
-    }
-    arena.store(nifp + NETMAP_IF_BUFS_HEAD, head);
-    return granted;
-  }
-
-  #freeExtraBufs({ nifp, adapter: { region } }: OpenPort): void {
-    const { arena } = this.registry;
-    let index = arena.load(nifp + NETMAP_IF_BUFS_HEAD);
-    while (region.bufs.isAllocated(index)) {
-      const next = arena.load(region.bufBase + index * region.pools.bufPool.objsize);
-      region.freeBuf(index);
-      index = next;
-    }
-  }
 }
 
 /** Gives the rings of an adapter back. A pipe's pair is freed with the master's side of each. */
-function freeRings(adapter: Adapter): void {
+export function freeRings(adapter: Adapter): void {
   if (adapter.kind !== PORT_KIND_PIPE) {
     for (const kring of adapter.krings) adapter.freeRing(kring);
     return;
@@ -262,15 +229,35 @@ function freeRings(adapter: Adapter): void {
   }
 }
 
-function selectRings(adapter: Adapter, all: Kring[], mode: number, ringId: number, spec: string): Kring[] {
-  if (mode === NR_REG_ALL_NIC || mode === NR_REG_NULL) return all;
-  if (mode === NR_REG_ONE_NIC) {
-    if (ringId >= adapter.tx.length && ringId >= adapter.rx.length) {
-      throw netmapError('EINVAL', `there is no ring ${ringId}`, { op: 'open', port: spec });
-    }
-    return all.length === 0 ? [] : [all[ringId] ?? all[0]];
+/** The rings of a direction that a request binds (netmap_interp_ringid). */
+function selectRings(adapter: Adapter, dir: 'tx' | 'rx', mode: number, ringId: number, port: string): Kring[] {
+  const nic = adapter[dir];
+  const host = dir === 'tx' ? adapter.hostTx : adapter.hostRx;
+  switch (mode) {
+    case NR_REG_ALL_NIC:
+    case NR_REG_NULL:
+      return nic;
+    case NR_REG_ONE_NIC:
+      return oneRing(nic, ringId, Math.max(adapter.tx.length, adapter.rx.length), 'ring', port);
+    case NR_REG_SW:
+    case NR_REG_NIC_SW:
+    case NR_REG_ONE_SW:
+      break;
+    default:
+      throw netmapError('EINVAL', `there is no mode ${mode} for this port`, { op: 'open', port });
   }
-  throw netmapError('EINVAL', `mode ${mode} wants host rings, and this port has none`, { op: 'open', port: spec });
+  if (adapter.hostPtr === 0) {
+    throw netmapError('EINVAL', `mode ${mode} wants host rings, and this port has none`, { op: 'open', port });
+  }
+  if (mode === NR_REG_SW) return host;
+  if (mode === NR_REG_NIC_SW) return [...nic, ...host];
+  return oneRing(host, ringId, Math.max(adapter.hostTx.length, adapter.hostRx.length), 'host ring', port);
+}
+
+/** One ring; a direction that has fewer falls back to its first. */
+function oneRing(rings: Kring[], ringId: number, most: number, what: string, port: string): Kring[] {
+  if (ringId >= most) throw netmapError('EINVAL', `there is no ${what} ${ringId}`, { op: 'open', port });
+  return rings.length === 0 ? [] : [rings[ringId] ?? rings[0]];
 }
 
 function checkExclusive(krings: readonly Kring[], wanted: boolean, spec: string): void {
@@ -306,5 +293,8 @@ function portInfo(
     flags,
     hdrLen: adapter.hdrLen,
     extraBufs,
+    nicTxRings: tx.filter((kring) => adapter.tx.includes(kring)).length,
+    forwardsDown:
+      adapter.tx.every((kring) => tx.includes(kring)) && rx.includes(adapter.hostRx[0]) ? adapter.hostRx[0].ptr : 0,
   };
 }

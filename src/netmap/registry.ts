@@ -2,8 +2,6 @@
 // Control thread only. Everything is undone in the reverse order, after no sync can see it any more.
 
 import {
-  KRING_BUSY,
-  KRING_SYNCS,
   NM_BDG_MAXRINGS,
   NM_BDG_MAXSLOTS,
   NM_BRIDGE_RINGSIZE,
@@ -11,12 +9,12 @@ import {
   NM_MAXPIPES,
   NM_PIPE_MAXRINGS,
   NM_PIPE_MAXSLOTS,
+  NR_REG_ALL_NIC,
   NR_REG_NULL,
+  PORT_KIND_NIC,
   PORT_KIND_NULL,
   PORT_KIND_PIPE,
   PORT_KIND_VALE,
-  THREAD_MAX,
-  THREAD_PASSES,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
@@ -26,12 +24,14 @@ import {
   globalRegionPools,
   PRIVATE_MIN_POOLS,
   type PrivatePoolParams,
+  type PrivateRegionNeeds,
   privateRegionPools,
 } from '../memory/pools.js';
 import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
 import { Bridge } from '../vale/bridge.js';
 import { Adapter, DEFAULT_MFS, type Geometry, type Kring } from './adapter.js';
 import { parseKernelName } from './port-name.js';
+import { quiesce } from './quiesce.js';
 
 /** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP_REQ_REGISTER). */
 export interface PortConfig {
@@ -51,23 +51,21 @@ export interface RegistryOptions {
   readonly privatePools?: Partial<PrivatePoolParams>;
   /** Bridges that may exist at a time. Default 8 (`max_bridges`). */
   readonly maxBridges?: number;
+  /** Network interfaces forward every released frame between NIC and host rings (`dev.netmap.fwd`). Default: no. */
+  readonly fwd?: boolean;
 }
 
 const MAX_MEM_ID = 0xffff;
 const MIN_MFS = 64;
 const MAX_MFS = 65535;
-/** Polls of the busy words before the control thread lets its events be served. */
-const QUIESCE_SPINS = 10_000;
-/** A thread that holds a ring for this long (ms) has died without being noticed. */
-const QUIESCE_LIMIT = 5_000;
 
 /** netmap's clamping: 0 is the default, above the maximum is the maximum. */
-function clamp(value: number | null | undefined, fallback: number, max: number): number {
+export function clamp(value: number | null | undefined, fallback: number, max: number): number {
   return value ? Math.min(value, max) : fallback;
 }
 
 /** The counts of a request are unsigned in netmap. Absent ones may have become null on the way from another thread. */
-function checkCounts(config: PortConfig, port: string): void {
+export function checkCounts(config: PortConfig, port: string): void {
   for (const name of ['txRings', 'rxRings', 'txSlots', 'rxSlots', 'extraBufs'] as const) {
     const value = config[name] ?? 0;
     if (Number.isSafeInteger(value) && value >= 0) continue;
@@ -81,7 +79,14 @@ function checkCounts(config: PortConfig, port: string): void {
 export class Registry {
   readonly arena: ArenaOwner;
   readonly bridges = new Map<string, Bridge>();
+  /** All adapters there are. */
+  readonly all = new Set<Adapter>();
+  /** Those that a request may name; null ports, monitors and the ends of a NIC's wire cannot be named. */
   readonly adapters = new Map<string, Adapter>();
+  /** Whether interfaces forward everything (`dev.netmap.fwd`). */
+  readonly fwd: boolean;
+  /** NICs and persistent ports that a bridge has: kept from those who want to open them. */
+  readonly attached = new Map<Adapter, Bridge>();
   readonly #regions = new Map<number, Region>();
   readonly #bridgeOf = new Map<Adapter, Bridge>();
   readonly #pipes = new Map<Adapter, { parent: Adapter; peer: Adapter }>();
@@ -97,6 +102,7 @@ export class Registry {
     this.#pools = { ...GLOBAL_POOLS, ...options.pools };
     this.#privatePools = { ...PRIVATE_MIN_POOLS, ...options.privatePools };
     this.#maxBridges = options.maxBridges ?? NM_BRIDGES;
+    this.fwd = options.fwd ?? false;
     // Bad parameters are to be refused now, not at the first open.
     globalRegionPools(this.#pools);
     privateRegionPools({ txRings: 1, txSlots: 1, rxRings: 1, rxSlots: 1, extraBufs: 0, pipes: 0 }, this.#privatePools);
@@ -108,7 +114,7 @@ export class Registry {
 
   /** All krings there are. */
   krings(): Kring[] {
-    return [...this.adapters.values()].flatMap((adapter) => adapter.krings);
+    return [...this.all].flatMap((adapter) => adapter.krings);
   }
 
   /** The bridge that an adapter is on, or the parent that a pipe hangs on. */
@@ -123,9 +129,7 @@ export class Registry {
    */
   lookup(name: string, mode: number, memId: number, config: PortConfig): Adapter {
     checkCounts(config, name);
-    if (memId !== 0 && memId !== GLOBAL_MEM_ID && !this.#regions.has(memId)) {
-      throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open', port: name });
-    }
+    this.checkMemId(memId, name);
     if (mode === NR_REG_NULL) return this.#makeNull(name, memId, config);
     const existing = this.adapters.get(name);
     if (existing) return existing;
@@ -133,8 +137,26 @@ export class Registry {
     if (parsed.kind === 'pipe') {
       return this.#makePipe(parsed.parent, parsed.id, parsed.role === 'master', memId, config);
     }
+    if (parsed.kind === 'vale' && this.adapters.has(parsed.port)) {
+      throw netmapError('EINVAL', `'${parsed.port}' is an interface: attach it (valeAttach)`, {
+        op: 'open',
+        port: name,
+      });
+    }
     if (parsed.kind === 'vale') return this.#makeVale(name, parsed.bridge, memId, config);
     throw netmapError('ENXIO', `there is no interface '${name}'`, { op: 'open', port: name });
+  }
+
+  /** @throws NetmapError EINVAL for a mem id that no region has */
+  checkMemId(memId: number, port: string): void {
+    if (memId === 0 || memId === GLOBAL_MEM_ID || this.#regions.has(memId)) return;
+    throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open', port });
+  }
+
+  /** The region with this mem id or, for 0, a new private one for these needs. @throws NetmapError EINVAL, ENOMEM */
+  regionFor(memId: number, needs: PrivateRegionNeeds): Region {
+    if (memId !== 0) return this.#region(memId);
+    return this.#addRegion(new Region(this.arena, this.#newMemId(), privateRegionPools(needs, this.#privatePools)));
   }
 
   #region(memId: number): Region {
@@ -164,41 +186,47 @@ export class Registry {
       rxSlots: clamp(config.rxSlots, NM_BRIDGE_RINGSIZE, NM_BDG_MAXSLOTS),
     };
     const extraBufs = Math.min(Math.max(config.extraBufs ?? 0, 0), 128 * 4096);
-    const bridge = bridgeName === undefined ? undefined : this.#bridge(bridgeName);
-    const fresh = memId === 0;
+    const bridge = bridgeName === undefined ? undefined : this.bridge(bridgeName);
     let region: Region | undefined;
     let adapter: Adapter | undefined;
     try {
-      region = fresh
-        ? this.#addRegion(
-            new Region(
-              this.arena,
-              this.#newMemId(),
-              privateRegionPools({ ...geometry, extraBufs, pipes: 2 }, this.#privatePools),
-            ),
-          )
-        : this.#region(memId);
+      region = this.regionFor(memId, { ...geometry, extraBufs, pipes: 2 });
       adapter = new Adapter(this.arena, name, PORT_KIND_VALE, region, geometry, config.mfs ?? DEFAULT_MFS);
       bridge?.attach(adapter);
     } catch (error) {
       if (adapter) this.#destroyAdapter(adapter);
-      else if (region) this.#releaseUnused(region);
-      if (bridge?.isEmpty) this.#dropBridge(bridge);
+      else if (region) this.releaseUnused(region);
+      if (bridge) this.dropIfEmpty(bridge);
       throw error;
     }
     if (bridge) this.#bridgeOf.set(adapter, bridge);
-    this.adapters.set(name, adapter);
+    return this.add(adapter, name);
+  }
+
+  /** A VALE port that is on no bridge. @throws NetmapError EINVAL, ENOMEM */
+  makePersistent(name: string, memId: number, config: PortConfig): Adapter {
+    checkCounts(config, name);
+    this.checkMemId(memId, name);
+    return this.#makeVale(name, undefined, memId, config);
+  }
+
+  /** Takes an adapter in; without a name, nobody can open it. */
+  add(adapter: Adapter, name?: string): Adapter {
+    this.all.add(adapter);
+    if (name !== undefined) this.adapters.set(name, adapter);
     return adapter;
   }
 
-  #releaseUnused(region: Region): void {
+  /** Gives a region back that no adapter has come to use. */
+  releaseUnused(region: Region): void {
     region.addUser();
     if (!region.dropUser()) return;
     region.destroy();
     this.#regions.delete(region.memId);
   }
 
-  #bridge(name: string): Bridge {
+  /** The bridge of this name, made if need be. @throws NetmapError ENOMEM */
+  bridge(name: string): Bridge {
     const existing = this.bridges.get(name);
     if (existing) return existing;
     if (this.bridges.size >= this.#maxBridges) {
@@ -209,7 +237,9 @@ export class Registry {
     return bridge;
   }
 
-  #dropBridge(bridge: Bridge): void {
+  /** Takes the bridge away if no port is on it. */
+  dropIfEmpty(bridge: Bridge): void {
+    if (!bridge.isEmpty) return;
     this.bridges.delete(bridge.name);
     bridge.destroy();
   }
@@ -220,7 +250,10 @@ export class Registry {
     const parent =
       named.kind === 'interface' && created
         ? this.#makeVale(parentName, undefined, memId, {})
-        : this.lookup(parentName, 1, memId, {});
+        : this.lookup(parentName, NR_REG_ALL_NIC, memId, {});
+    if (this.attached.has(parent) && parent.kind === PORT_KIND_NIC) {
+      throw netmapError('EBUSY', `'${parentName}' is attached to a bridge`, { op: 'open', port: parentName });
+    }
     const made: Adapter[] = [];
     try {
       const count = this.#pipeCount.get(parent) ?? 0;
@@ -250,7 +283,7 @@ export class Registry {
     parent.users++;
     this.#pipes.set(a, { parent, peer: b });
     this.#pipes.set(b, { parent, peer: a });
-    for (const adapter of made) this.adapters.set(adapter.name, adapter);
+    for (const adapter of made) this.add(adapter, adapter.name);
     return master ? a : b;
   }
 
@@ -272,10 +305,9 @@ export class Registry {
         txSlots,
         rxSlots,
       });
-      this.adapters.set(adapter.name, adapter);
-      return adapter;
+      return this.add(adapter);
     } catch (error) {
-      this.#releaseUnused(region);
+      this.releaseUnused(region);
       throw error;
     }
   }
@@ -316,10 +348,16 @@ export class Registry {
     if (bridge) {
       bridge.forget(adapter);
       this.#bridgeOf.delete(adapter);
-      if (bridge.isEmpty) this.#dropBridge(bridge);
+      this.dropIfEmpty(bridge);
     }
     this.#pipes.delete(adapter);
-    this.adapters.delete(adapter.name);
+    this.all.delete(adapter);
+    if (this.adapters.get(adapter.name) === adapter) this.adapters.delete(adapter.name);
+    this.#destroyAdapter(adapter);
+  }
+
+  /** Destroys an adapter that was never added. */
+  discard(adapter: Adapter): void {
     this.#destroyAdapter(adapter);
   }
 
@@ -328,32 +366,7 @@ export class Registry {
   }
 
   /** Resolves when every sync, and every pass over kernel loops, that is under way now has ended. */
-  async quiesce(): Promise<void> {
-    const { arena } = this;
-    const syncs = this.krings()
-      .filter(({ ptr }) => arena.load(ptr + KRING_BUSY) !== 0)
-      .map(({ ptr }) => ({ ptr, count: arena.load(ptr + KRING_SYNCS) }))
-      .map(
-        ({ ptr, count }) =>
-          () =>
-            arena.load(ptr + KRING_BUSY) !== 0 && arena.load(ptr + KRING_SYNCS) === count,
-      );
-    const passes = Array.from({ length: THREAD_MAX - 1 }, (_, i) => arena.threadPtr(i + 1) + THREAD_PASSES)
-      .map((word) => ({ word, count: arena.load(word) }))
-      .filter(({ count }) => count % 2 === 1)
-      .map(
-        ({ word, count }) =>
-          () =>
-            arena.load(word) === count,
-      );
-    let going = [...syncs, ...passes];
-    const limit = performance.now() + QUIESCE_LIMIT;
-    for (let spins = 1; going.length !== 0; spins++) {
-      going = going.filter((goesOn) => goesOn());
-      if (spins % QUIESCE_SPINS !== 0) continue;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      if (performance.now() > limit)
-        throw netmapError('EIO', 'a thread holds a ring and does not let go', { op: 'close' });
-    }
+  quiesce(): Promise<void> {
+    return quiesce(this.arena, this.krings());
   }
 }

@@ -69,6 +69,11 @@ export abstract class NetmapPort implements Pollable {
     return this.rxsync();
   }
 
+  /** Whether poll sends pending tx slots although POLLOUT was not asked for (without NR_NO_TX_POLL). */
+  protected get pushesOnPoll(): boolean {
+    return true;
+  }
+
   /** Closes the port. Waits for it end with POLLERR. */
   async close(): Promise<void> {
     if (!this.#open) return;
@@ -81,7 +86,8 @@ export abstract class NetmapPort implements Pollable {
     if (!this.#open) return POLLERR;
     let ready = 0;
     // POLLIN alone also pushes pending tx slots, as in netmap.
-    if (this.txRings.length !== 0 && this.pollTxsync() < 0) ready |= POLLERR;
+    const pushes = this.pushesOnPoll || (events & TX_EVENTS) !== 0;
+    if (pushes && this.txRings.length !== 0 && this.pollTxsync() < 0) ready |= POLLERR;
     if (events & TX_EVENTS && this.txRings.some((ring) => ring.cur !== ring.tail)) ready |= events & TX_EVENTS;
     if (events & RX_EVENTS) {
       if (this.rxRings.length !== 0 && this.pollRxsync() < 0) ready |= POLLERR;

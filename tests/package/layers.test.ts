@@ -10,9 +10,20 @@ const PLATFORM = 'platform'; // node:* and packages
 const SELF = 'ptnet'; // the package by its name
 
 const assemblyPort = ['abi', 'ring', 'mem', 'packet', 'stats'].map((name) => `assembly/${name}`);
-const assemblyAll = ['abi', 'ring', 'csb', 'mem', 'packet', 'stats', 'port', 'vale', 'sync', 'kloop', 'ptnet'].map(
-  (name) => `assembly/${name}`,
-);
+const assemblyAll = [
+  'abi',
+  'ring',
+  'csb',
+  'mem',
+  'packet',
+  'stats',
+  'port',
+  'vale',
+  'nic',
+  'sync',
+  'kloop',
+  'ptnet',
+].map((name) => `assembly/${name}`);
 const constants = ['assembly/abi', 'src/abi', 'src/errors'];
 const base = [...constants, 'src/wasm', 'src/memory', 'src/ring', 'src/threads'];
 const host = [...base, 'src/netmap', 'src/vale', 'src/kloop'];
@@ -29,7 +40,15 @@ const layers: Record<string, string[]> = {
   'assembly/stats': ['assembly/abi'],
   'assembly/port': assemblyPort,
   'assembly/vale': [...assemblyPort, 'assembly/port'],
-  'assembly/sync': ['assembly/abi', 'assembly/ring', 'assembly/port', 'assembly/vale', 'assembly/stats'],
+  'assembly/nic': [...assemblyPort, 'assembly/vale'],
+  'assembly/sync': [
+    'assembly/abi',
+    'assembly/ring',
+    'assembly/port',
+    'assembly/vale',
+    'assembly/nic',
+    'assembly/stats',
+  ],
   'assembly/kloop': ['assembly/abi', 'assembly/ring', 'assembly/csb', 'assembly/sync', 'assembly/stats'],
   'assembly/ptnet': ['assembly/abi', 'assembly/ring', 'assembly/csb'],
   'assembly/index': assemblyAll,

@@ -1,0 +1,291 @@
+// The interfaces of the host: what is there before a port is opened. Network interfaces, persistent VALE ports
+// (VALE_NEWIF, VALE_DELIF), and both on bridges (VALE_ATTACH, VALE_DETACH, VALE_LIST). Control thread only.
+
+import {
+  KRING_LOCKED,
+  KRING_RUN,
+  KRING_STOP,
+  NETMAP_IFNAMSIZ,
+  NM_BDG_NOPORT,
+  NR_REG_ALL_NIC,
+  NR_REG_NIC_SW,
+  PORT_BDG_INDEX,
+} from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { Bridge, BridgePort } from '../vale/bridge.js';
+import type { Adapter, Kring } from './adapter.js';
+import { type InterfaceOptions, Nic } from './nic.js';
+import { parseKernelName, parsePortSpec } from './port-name.js';
+import { freeRings, type PortInfo, type PortTable } from './register.js';
+import type { PortConfig } from './registry.js';
+
+/** What the owner of a network interface gets; plain data. */
+export interface InterfaceInfo {
+  readonly name: string;
+  readonly wire: PortInfo;
+  readonly stack: PortInfo;
+}
+
+/** How a persistent port is made: counts as of any VALE port. */
+export interface PersistentOptions extends PortConfig {
+  /** Mem id of the region to use. Default: one of its own. */
+  readonly memId?: number;
+}
+
+/** A persistent port, as it was made. */
+export interface PersistentInfo {
+  readonly name: string;
+  readonly memId: number;
+  readonly txRings: number;
+  readonly rxRings: number;
+  readonly txSlots: number;
+  readonly rxSlots: number;
+}
+
+/** A port on a bridge. */
+export interface ValeEntry {
+  /** With the bridge, as `vale0:a`. */
+  readonly name: string;
+  readonly bridgeIndex: number;
+  /** 255 (NM_BDG_NOPORT): not on the bridge. */
+  readonly portIndex: number;
+}
+
+interface Attachment {
+  readonly bridge: Bridge;
+  readonly ports: readonly BridgePort[];
+}
+
+export class Interfaces {
+  readonly #ports: PortTable;
+  readonly #nics = new Map<string, { nic: Nic; fds: number[] }>();
+  readonly #persistent = new Map<string, Adapter>();
+  readonly #attachments = new Map<Adapter, Attachment>();
+
+  constructor(ports: PortTable) {
+    this.#ports = ports;
+  }
+
+  /** Makes a network interface and opens both of its ends for `owner`. @throws NetmapError EINVAL, EEXIST, ENOMEM */
+  async add(name: string, options: InterfaceOptions, owner: number): Promise<InterfaceInfo> {
+    this.#checkName(name, 'addInterface');
+    const { registry } = this.#ports;
+    const nic = new Nic(registry, name, options);
+    const fds: number[] = [];
+    this.#nics.set(name, { nic, fds });
+    try {
+      const infos: PortInfo[] = [];
+      for (const end of [nic.wire, nic.stack]) {
+        const request = { name: end.name, mode: NR_REG_ALL_NIC, ringId: 0, flags: 0, memId: 0 };
+        const { fd, info } = await this.#ports.openAdapter(end, request, { shareRegion: true }, owner);
+        fds.push(fd);
+        infos.push(info);
+      }
+      return { name, wire: infos[0], stack: infos[1] };
+    } catch (error) {
+      await this.remove(name);
+      for (const fd of fds) await this.#ports.close(fd);
+      for (const end of [nic.wire, nic.stack]) await registry.release(end, freeRings);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a network interface away, from its bridge too. Whoever has it open, and its owner, find their rings stopped
+   * (EIO, POLLERR), and close them in their own time.
+   */
+  async remove(name: string): Promise<void> {
+    const found = this.#nics.get(name);
+    if (!found) {
+      const where = { op: 'removeInterface', port: name };
+      if (!this.#persistent.has(name)) throw netmapError('ENXIO', `there is no interface '${name}'`, where);
+      throw netmapError('EINVAL', 'it is a persistent port (deleteInterface)', where);
+    }
+    const { registry } = this.#ports;
+    const { adapter, wire, stack } = found.nic;
+    if (this.#attachments.has(adapter)) await this.#detach(adapter);
+    this.#nics.delete(name);
+    registry.adapters.delete(name);
+    for (const one of [adapter, wire, stack]) for (const kring of one.krings) adapter.setMode(kring, false);
+    await registry.quiesce();
+    adapter.users--;
+    await registry.release(adapter, freeRings);
+  }
+
+  /** Closes a port; one of the ends of a network interface takes the interface with it. */
+  async close(fd: number): Promise<void> {
+    const owned = [...this.#nics].find(([, { fds }]) => fds.includes(fd));
+    if (owned) await this.remove(owned[0]);
+    await this.#ports.close(fd);
+  }
+
+  /** VALE_NEWIF. @throws NetmapError EINVAL (name, counts, mem id), EEXIST, ENOMEM */
+  newif(name: string, config: PersistentOptions): PersistentInfo {
+    this.#checkName(name, 'newInterface');
+    const adapter = this.#ports.registry.makePersistent(name, config.memId ?? 0, config);
+    adapter.users++;
+    this.#persistent.set(name, adapter);
+    const { txRings, rxRings, txSlots, rxSlots } = adapter.geometry;
+    return { name, memId: adapter.region.memId, txRings, rxRings, txSlots, rxSlots };
+  }
+
+  /** VALE_DELIF. @throws NetmapError ENXIO, EINVAL (no persistent port), EBUSY (open, on a bridge, or with pipes) */
+  async delif(name: string): Promise<void> {
+    const where = { op: 'deleteInterface', port: name };
+    const adapter = this.#persistent.get(name);
+    if (!adapter) {
+      if (!this.#ports.registry.adapters.has(name))
+        throw netmapError('ENXIO', `there is no interface '${name}'`, where);
+      throw netmapError('EINVAL', 'it is not a persistent port', where);
+    }
+    if (this.#attachments.has(adapter)) throw netmapError('EBUSY', 'it is on a bridge', where);
+    if (adapter.users > 1) throw netmapError('EBUSY', 'it is in use', where);
+    this.#persistent.delete(name);
+    adapter.users--;
+    await this.#ports.registry.release(adapter, freeRings);
+  }
+
+  /**
+   * VALE_ATTACH: puts an interface on a bridge, `vale0:eth0`; with the suffix `*`, its host stack too, as `vale0:eth0^`.
+   * @returns its port index
+   * @throws NetmapError EINVAL (name, no such interface, mode), EBUSY (on a bridge already, or open), ENOMEM
+   */
+  async attach(spec: string): Promise<number> {
+    const where = { op: 'valeAttach', port: spec };
+    const { name, mode, bridge: bridgeName, port } = valeName(spec, 'valeAttach');
+    const { registry } = this.#ports;
+    if (registry.bridges.get(bridgeName)?.ports.some(({ adapter }) => adapter.name === name)) {
+      throw netmapError('EBUSY', 'it is on this bridge already', where);
+    }
+    const nic = this.#nics.get(port)?.nic;
+    const adapter = nic?.adapter ?? this.#persistent.get(port);
+    if (!adapter) throw netmapError('EINVAL', `there is no interface '${port}'`, where);
+    if (this.#ports.isOpen(adapter)) throw netmapError('EBUSY', `'${port}' is open`, where);
+    // DIFF: netmap puts a persistent port that is on one bridge on a second one, through a wrapper.
+    if (this.#attachments.has(adapter)) throw netmapError('EBUSY', `'${port}' is on another bridge`, where);
+    if (nic && mode !== NR_REG_ALL_NIC && mode !== NR_REG_NIC_SW) {
+      throw netmapError('EINVAL', 'a NIC is attached with all its rings, or with all and the host rings (*)', where);
+    }
+    const ports: BridgePort[] = [{ name, ptr: nic ? nic.wire.ptr : adapter.ptr }];
+    if (nic && mode === NR_REG_NIC_SW) ports.push({ name: `${name}^`, ptr: nic.stack.ptr });
+    const bridge = registry.bridge(bridgeName);
+    const done: BridgePort[] = [];
+    try {
+      for (const one of ports) {
+        bridge.attach(one);
+        done.push(one);
+      }
+    } catch (error) {
+      for (const one of done) {
+        bridge.detach(one);
+        bridge.forget(one);
+      }
+      registry.dropIfEmpty(bridge);
+      throw error;
+    }
+    this.#attachments.set(adapter, { bridge, ports });
+    registry.attached.set(adapter, bridge);
+    await this.#whileLocked(this.#senders(adapter), () => {
+      nic?.attach(true, ports.length > 1);
+      bridge.publishActive();
+    });
+    return registry.arena.load(ports[0].ptr + PORT_BDG_INDEX);
+  }
+
+  /**
+   * VALE_DETACH.
+   * @returns the port index that it had
+   * @throws NetmapError EINVAL (name), ENXIO (not on that bridge)
+   */
+  async detach(spec: string): Promise<number> {
+    const { name, bridge, port } = valeName(spec, 'valeDetach');
+    const adapter = this.#nics.get(port)?.nic.adapter ?? this.#persistent.get(port);
+    const attachment = adapter && this.#attachments.get(adapter);
+    if (!adapter || attachment?.bridge.name !== bridge) {
+      throw netmapError('ENXIO', `'${name}' is no attached interface`, { op: 'valeDetach', port: spec });
+    }
+    return this.#detach(adapter);
+  }
+
+  async #detach(adapter: Adapter): Promise<number> {
+    const { registry } = this.#ports;
+    const { bridge, ports } = this.#attachments.get(adapter) as Attachment;
+    const nic = this.#nicOf(adapter);
+    const index = registry.arena.load(ports[0].ptr + PORT_BDG_INDEX);
+    await this.#whileLocked(this.#senders(adapter), () => {
+      for (const one of ports) bridge.detach(one);
+      nic?.attach(false, false);
+      bridge.publishActive();
+    });
+    await registry.quiesce(); // others may be delivering to it
+    for (const one of ports) bridge.forget(one);
+    this.#attachments.delete(adapter);
+    registry.attached.delete(adapter);
+    registry.dropIfEmpty(bridge);
+    return index;
+  }
+
+  /** VALE_LIST: all ports of all bridges, or one. @throws NetmapError EINVAL (name), ENOENT (no such bridge) */
+  list(spec?: string): ValeEntry[] {
+    const { bridges } = this.#ports.registry;
+    const all = [...bridges.values()].flatMap((bridge, bridgeIndex) =>
+      bridge.ports.map(({ index, adapter }): ValeEntry => ({ name: adapter.name, bridgeIndex, portIndex: index })),
+    );
+    if (spec === undefined) return all;
+    const { name, bridge } = valeName(spec, 'valeList');
+    const bridgeIndex = [...bridges.keys()].indexOf(bridge);
+    if (bridgeIndex < 0) throw netmapError('ENOENT', `there is no bridge '${bridge}'`, { op: 'valeList', port: spec });
+    return [all.find((entry) => entry.name === name) ?? { name, bridgeIndex, portIndex: NM_BDG_NOPORT }];
+  }
+
+  /** Takes the persistent ports away, at the end of the host. */
+  async closeAll(): Promise<void> {
+    for (const [name, adapter] of [...this.#persistent]) {
+      if (this.#attachments.has(adapter)) await this.#detach(adapter);
+      await this.delif(name);
+    }
+  }
+
+  #nicOf(adapter: Adapter): Nic | undefined {
+    return [...this.#nics.values()].find(({ nic }) => nic.adapter === adapter)?.nic;
+  }
+
+  /** The tx rings that change their way when the adapter is attached. */
+  #senders(adapter: Adapter): Kring[] {
+    const nic = this.#nicOf(adapter);
+    return nic ? [...nic.wire.tx, ...nic.stack.tx] : adapter.tx;
+  }
+
+  /** Changes what syncs of these rings look at, while there are none: they find the ring busy, and are woken later. */
+  async #whileLocked(krings: readonly Kring[], change: () => void): Promise<void> {
+    const { arena } = this.#ports.registry;
+    const running = krings.filter(({ ptr }) => arena.load(ptr + KRING_STOP) === KRING_RUN);
+    for (const { ptr } of running) arena.store(ptr + KRING_STOP, KRING_LOCKED);
+    await this.#ports.registry.quiesce();
+    change();
+    for (const { ptr } of running) {
+      arena.store(ptr + KRING_STOP, KRING_RUN);
+      arena.wasm.kringNotify(ptr, arena.threadPtr(1));
+    }
+  }
+
+  #checkName(name: string, op: string): void {
+    const where = { op, port: String(name) };
+    const bytes = typeof name === 'string' ? new TextEncoder().encode(name).length : 0;
+    if (bytes < 1 || bytes >= NETMAP_IFNAMSIZ) {
+      throw netmapError('EINVAL', `an interface's name has 1..${NETMAP_IFNAMSIZ - 1} bytes`, where);
+    }
+    const bad = /[-*^/@{}\0]/.exec(name);
+    if (bad) throw netmapError('EINVAL', `'${bad[0]}' in the name of an interface`, where);
+    if (name.startsWith('vale')) throw netmapError('EINVAL', "names of interfaces do not start with 'vale'", where);
+    if (this.#ports.registry.adapters.has(name)) throw netmapError('EEXIST', 'there is such an interface', where);
+  }
+}
+
+/** The parts of a VALE name, such as `vale0:eth0*`. @throws NetmapError EINVAL */
+function valeName(spec: string, op: string): { name: string; mode: number; bridge: string; port: string } {
+  const { name, mode } = parsePortSpec(spec);
+  const parsed = parseKernelName(name);
+  if (parsed.kind === 'vale') return { name, mode, bridge: parsed.bridge, port: parsed.port };
+  throw netmapError('EINVAL', "the name does not start with 'vale'", { op, port: spec });
+}

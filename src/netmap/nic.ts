@@ -1,0 +1,135 @@
+// A network interface (a netmap NIC adapter): NIC rings and host rings that applications open by its name, and the two
+// ends that its owner has: the wire, where a backend takes what was transmitted and puts what is received, and the host
+// stack. Each side has a region of its own; assembly/nic/link.ts copies between them. Control thread only.
+
+import {
+  KRING_ELSE,
+  KRING_GATE,
+  KRING_KIND,
+  KRING_PEER,
+  NM_BDG_MAXRINGS,
+  NM_BDG_MAXSLOTS,
+  NM_BRIDGE_RINGSIZE,
+  PORT_FWD,
+  PORT_KIND_LINK,
+  PORT_KIND_NIC,
+  PORT_KIND_VALE,
+} from '../abi.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import { Adapter, type Geometry, type Kring } from './adapter.js';
+import { checkCounts, clamp, type PortConfig, type Registry } from './registry.js';
+
+/** How a network interface is made. */
+export interface InterfaceOptions {
+  /** NIC rings a direction, 1..16. Default 1. */
+  readonly txRings?: number;
+  readonly rxRings?: number;
+  /** Slots of a ring, 1..4096. Default 1024. */
+  readonly txSlots?: number;
+  readonly rxSlots?: number;
+  /** Host rings a direction, 1..16. Default 1. */
+  readonly hostTxRings?: number;
+  readonly hostRxRings?: number;
+  /** Mem id of the region that applications share: 1 lets them move buffers between interfaces. Default: one of its own. */
+  readonly memId?: number;
+  /** Forwards every released frame between NIC and host rings (`dev.netmap.fwd`). Default: the host's option `fwd`. */
+  readonly fwd?: boolean;
+}
+
+export class Nic {
+  readonly adapter: Adapter;
+  /** The other end of the NIC rings; on a bridge, the port of the NIC. */
+  readonly wire: Adapter;
+  /** The other end of the host rings; on a bridge, the port of the host stack. */
+  readonly stack: Adapter;
+  readonly #arena: ArenaOwner;
+
+  /** @throws NetmapError EINVAL, ENOMEM, and then nothing is left */
+  constructor(registry: Registry, name: string, options: InterfaceOptions) {
+    const { hostTxRings = 1, hostRxRings = 1, memId = 0, fwd = registry.fwd } = options;
+    checkCounts({ ...options, txRings: hostTxRings, rxRings: hostRxRings } as PortConfig, name);
+    checkCounts(options as PortConfig, name);
+    registry.checkMemId(memId, name);
+    const { arena } = registry;
+    this.#arena = arena;
+    const geometry: Required<Geometry> = {
+      txRings: clamp(options.txRings, 1, NM_BDG_MAXRINGS),
+      rxRings: clamp(options.rxRings, 1, NM_BDG_MAXRINGS),
+      txSlots: clamp(options.txSlots, NM_BRIDGE_RINGSIZE, NM_BDG_MAXSLOTS),
+      rxSlots: clamp(options.rxSlots, NM_BRIDGE_RINGSIZE, NM_BDG_MAXSLOTS),
+      hostTxRings: clamp(hostTxRings, 1, NM_BDG_MAXRINGS),
+      hostRxRings: clamp(hostRxRings, 1, NM_BDG_MAXRINGS),
+    };
+    const { txRings, rxRings, txSlots, rxSlots } = geometry;
+    // What the application transmits is received at the other end, and the reverse.
+    const wire: Geometry = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
+    const stack: Geometry = { ...wire, txRings: geometry.hostRxRings, rxRings: geometry.hostTxRings };
+    const needs = { ...geometry, extraBufs: 0 };
+    const made: Adapter[] = [];
+    const make = (title: string, kind: number, of: Geometry, share?: Adapter): Adapter => {
+      const { hostTxRings: t = 0, hostRxRings: r = 0 } = of;
+      const all = { ...needs, ...of, txRings: of.txRings + t, rxRings: of.rxRings + r };
+      const both = { ...wire, txRings: wire.txRings + stack.txRings, rxRings: wire.rxRings + stack.rxRings };
+      const region =
+        share?.region ??
+        (kind === PORT_KIND_NIC
+          ? registry.regionFor(memId, { ...all, pipes: 2 })
+          : registry.regionFor(0, { ...both, extraBufs: 0, pipes: 0 }));
+      try {
+        made.push(new Adapter(arena, title, kind, region, of));
+      } catch (error) {
+        if (!share) registry.releaseUnused(region);
+        throw error;
+      }
+      return made[made.length - 1];
+    };
+    try {
+      this.adapter = make(name, PORT_KIND_NIC, geometry);
+      this.wire = make(`${name} (wire)`, PORT_KIND_LINK, wire);
+      this.stack = make(`${name} (stack)`, PORT_KIND_LINK, stack, this.wire);
+    } catch (error) {
+      for (const adapter of made.reverse()) registry.discard(adapter);
+      throw error;
+    }
+    this.#connect();
+    for (const port of [this.adapter.ptr, this.adapter.hostPtr]) arena.store(port + PORT_FWD, fwd ? 1 : 0);
+    registry.add(this.adapter, name);
+    registry.add(this.wire);
+    registry.add(this.stack);
+    this.adapter.users++; // the interface itself
+  }
+
+  #connect(): void {
+    const { adapter, wire, stack } = this;
+    for (const [i, kring] of adapter.tx.entries()) {
+      this.#set(kring, KRING_PEER, wire.rx[i].ptr);
+      this.#set(wire.rx[i], KRING_PEER, kring.ptr);
+    }
+    for (const [i, kring] of adapter.rx.entries()) {
+      this.#set(kring, KRING_ELSE, stack.rx[i % stack.rx.length].ptr);
+      this.#set(wire.tx[i], KRING_PEER, kring.ptr);
+      this.#set(wire.tx[i], KRING_GATE, kring.ptr);
+      this.#set(wire.tx[i], KRING_ELSE, stack.rx[i % stack.rx.length].ptr);
+    }
+    for (const [i, kring] of adapter.hostTx.entries()) this.#set(kring, KRING_PEER, stack.rx[i].ptr);
+    for (const [i, kring] of adapter.hostRx.entries()) {
+      this.#set(stack.tx[i], KRING_PEER, kring.ptr);
+      this.#set(stack.tx[i], KRING_GATE, adapter.tx[i % adapter.tx.length].ptr);
+    }
+    this.attach(false, false);
+  }
+
+  /** What is sent into the wire and the host stack goes through their bridge, or not. Nobody may be sending. */
+  attach(wire: boolean, stack: boolean): void {
+    for (const kring of this.wire.tx) this.#set(kring, KRING_KIND, wire ? PORT_KIND_VALE : PORT_KIND_LINK);
+    for (const [i, kring] of this.stack.tx.entries()) {
+      this.#set(kring, KRING_KIND, stack ? PORT_KIND_VALE : PORT_KIND_LINK);
+      // The bridge has the NIC: a host stack that is not on it talks to nobody.
+      this.#set(kring, KRING_ELSE, wire ? 0 : this.wire.rx[i % this.wire.rx.length].ptr);
+    }
+  }
+
+  #set({ ptr }: Kring, field: number, value: number): void {
+    this.#arena.store(ptr + field, value);
+  }
+}

@@ -1,0 +1,43 @@
+// Waiting until nobody is in the data path any more who may have seen the state before a change. Control thread only.
+
+import { KRING_BUSY, KRING_SYNCS, THREAD_MAX, THREAD_PASSES } from '../abi.js';
+import { netmapError } from '../errors.js';
+import type { ArenaOwner } from '../memory/arena.js';
+import type { Kring } from './adapter.js';
+
+/** Polls of the busy words before the control thread lets its events be served. */
+const QUIESCE_SPINS = 10_000;
+/** A thread that holds a ring for this long (ms) has died without being noticed. */
+const QUIESCE_LIMIT = 5_000;
+
+/**
+ * Resolves when every sync of these rings, and every pass over kernel loops, that is under way now has ended.
+ * @throws NetmapError EIO when one does not end
+ */
+export async function quiesce(arena: ArenaOwner, krings: readonly Kring[]): Promise<void> {
+  const syncs = krings
+    .filter(({ ptr }) => arena.load(ptr + KRING_BUSY) !== 0)
+    .map(({ ptr }) => ({ ptr, count: arena.load(ptr + KRING_SYNCS) }))
+    .map(
+      ({ ptr, count }) =>
+        () =>
+          arena.load(ptr + KRING_BUSY) !== 0 && arena.load(ptr + KRING_SYNCS) === count,
+    );
+  const passes = Array.from({ length: THREAD_MAX - 1 }, (_, i) => arena.threadPtr(i + 1) + THREAD_PASSES)
+    .map((word) => ({ word, count: arena.load(word) }))
+    .filter(({ count }) => count % 2 === 1)
+    .map(
+      ({ word, count }) =>
+        () =>
+          arena.load(word) === count,
+    );
+  let going = [...syncs, ...passes];
+  const limit = performance.now() + QUIESCE_LIMIT;
+  for (let spins = 1; going.length !== 0; spins++) {
+    going = going.filter((goesOn) => goesOn());
+    if (spins % QUIESCE_SPINS !== 0) continue;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (performance.now() > limit)
+      throw netmapError('EIO', 'a thread holds a ring and does not let go', { op: 'close' });
+  }
+}
