@@ -20,7 +20,7 @@ export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
 export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
-export { type InterfaceOptions, PtnetInterface } from './ptnet/interface.js';
+export { PtnetInterface, type PtnetInterfaceOptions } from './ptnet/interface.js';
 export type { Capability } from './ptnet/interface-capabilities.js';
 export type { InterfaceCounters } from './ptnet/interface-counters.js';
 export type { PacketMetadata, RxFrame, TxFrame } from './ptnet/interface-header.js';

@@ -17,6 +17,7 @@ export function registryOptions(options: RegistryOptions, tunables: Tunables): R
   return {
     pools: { ...poolParams(GLOBAL_POOLS, tunables), ...options.pools },
     privatePools: { ...poolParams(PRIVATE_MIN_POOLS, tunables), ...options.privatePools },
+    fwd: options.fwd ?? tunables['dev.netmap.fwd'] !== 0,
     maxBridges: options.maxBridges ?? tunables['dev.netmap.max_bridges'],
   };
 }

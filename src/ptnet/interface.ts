@@ -22,7 +22,7 @@ import { ReceiveBatch } from './interface-receive.js';
 import { RxQueue } from './interface-rx.js';
 import { TxQueue } from './interface-tx.js';
 
-export interface InterfaceOptions {
+export interface PtnetInterfaceOptions {
   /**
    * For a port that has no virtio-net headers, as a pipe: packets begin with one of 12 bytes all the same, as the
    * interface at the other end must have agreed to. A switch would take it for the Ethernet header. Ignored where the
@@ -56,7 +56,7 @@ export class PtnetInterface {
   #roomHandler: () => void = () => {};
   #held = false;
 
-  constructor(driver: PtnetDriver, options: InterfaceOptions = {}) {
+  constructor(driver: PtnetDriver, options: PtnetInterfaceOptions = {}) {
     this.driver = driver;
     this.#carriesHeader = options.carryHeader === true && !driver.offersHeader;
     this.#headerLength = driver.offersHeader || this.#carriesHeader ? VIRTIO_NET_HDR_MRG_LEN : 0;

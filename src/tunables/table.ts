@@ -14,7 +14,7 @@ import {
 
 /** FreeBSD's name of a tunable; `ptnet_gso` is Linux's. */
 export type TunableName =
-  | `dev.netmap.${'ptnet_vnet_hdr' | 'max_bridges' | 'bridge_batch' | keyof GlobalPoolParams | keyof PrivatePoolParams}`
+  | `dev.netmap.${'ptnet_vnet_hdr' | 'max_bridges' | 'bridge_batch' | 'fwd' | keyof GlobalPoolParams | keyof PrivatePoolParams}`
   | 'ptnet_gso';
 
 /** A value for each tunable. */
@@ -74,6 +74,7 @@ function poolTunables(): TunableInfo[] {
 /** All tunables, in the order of their names. */
 export const TUNABLES: readonly TunableInfo[] = [
   constant('dev.netmap.bridge_batch', NM_BDG_BATCH, 'Slots that a VALE switch forwards at a time'),
+  tunable('dev.netmap.fwd', 0, 0, 1, 'Forward every released frame between NIC and host rings'),
   tunable('dev.netmap.max_bridges', NM_BRIDGES, 1, MAX_BRIDGES, 'VALE switches that may exist at a time'),
   tunable('dev.netmap.ptnet_vnet_hdr', 1, 0, 1, 'Whether ptnet drivers ask for virtio-net headers'),
   ...poolTunables(),

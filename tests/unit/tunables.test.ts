@@ -35,6 +35,7 @@ describe('the table', () => {
         [BATCH]: 1024,
         [BRIDGES]: 8,
         [HDR]: 1,
+        'dev.netmap.fwd': 0,
         'dev.netmap.if_size': 1024,
         'dev.netmap.if_num': 100,
         'dev.netmap.ring_size': 36864,
