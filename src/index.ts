@@ -10,12 +10,14 @@ export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writ
 export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
 export { openTap, type Tap, type TapCounters, type TapOptions } from './io/tap.js';
 export type { LoopMode } from './kloop/loop.js';
+export type { ArenaOptions, MemoryRange } from './memory/arena.js';
 export { type BackendOptions, crossWire, loopback } from './netmap/backends.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { NetmapInterface } from './netmap/interface.js';
 export type { PersistentInfo, PersistentOptions, ValeEntry } from './netmap/interfaces.js';
 export type { InterfaceOptions } from './netmap/nic.js';
-export type { OpenOptions } from './netmap/register.js';
+export type { OpenOptions, PortInfo } from './netmap/register.js';
+export type { PortConfig, RegistryOptions } from './netmap/registry.js';
 export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
@@ -34,9 +36,10 @@ export {
   type Waiting,
 } from './ring/poll.js';
 export { NetmapPort, type PortCounters } from './ring/port.js';
-export { NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
+export { type MemoryViews, NetmapIf, NetmapRing, type NetmapSlot } from './ring/ring.js';
 export { postToParent, receiveWorkerData, type SpawnOptions, type WorkerHandle } from './threads/platform.js';
 export { findTunable, type GivenTunables, nearestTunable } from './tunables/check.js';
 export { parseLoaderConf } from './tunables/loader-conf.js';
 export { resolveTunables, type TunableSources } from './tunables/resolve.js';
 export { DEFAULT_TUNABLES, TUNABLES, type TunableInfo, type TunableName, type Tunables } from './tunables/table.js';
+export type { FdbEntry } from './vale/bridge.js';

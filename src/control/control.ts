@@ -37,6 +37,7 @@ import { type GuestOptions, GuestRecord } from './guest-record.js';
 import { registryOptions } from './host-options.js';
 import { OPERATIONS } from './operations.js';
 
+/** How a host is made: its memory, its regions and limits, its loop workers. */
 export interface NetmapOptions extends ArenaOptions, RegistryOptions {
   /** Loop workers for guests in the modes `notify` and `busy`. Default 0: guests run in mode `direct`. */
   readonly threads?: number;

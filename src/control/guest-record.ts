@@ -11,6 +11,7 @@ import type { GivenTunables } from '../tunables/check.js';
 import { resolveTunables } from '../tunables/resolve.js';
 import { DEFAULT_TUNABLES, type Tunables } from '../tunables/table.js';
 
+/** How a guest is made. */
 export interface GuestOptions {
   /** Bytes of RAM: three pages a device. Default 384 KiB, for 32 devices. */
   readonly ramSize?: number;

@@ -9,6 +9,7 @@ import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 
+/** How a port is passed through to a guest. */
 export interface PassthroughOptions extends OpenOptions {
   /** Default: `notify` if the host has loop workers, else `direct`. */
   readonly loop?: LoopMode;

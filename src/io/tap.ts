@@ -26,6 +26,7 @@ const TUN_F_TSO4 = 2;
 const TUN_F_TSO6 = 4;
 const TUN_F_TSO_ECN = 8;
 
+/** How a TAP device is opened. */
 export interface TapOptions {
   /** Name of the device, up to 15 bytes; a `%d` in it is numbered by the kernel. Default `ptnet%d`. */
   readonly name?: string;
@@ -54,6 +55,7 @@ const STOP_LIMIT = 5000;
 const DEFAULT_RING = 4 << 20;
 const MIN_RING = 256 << 10;
 
+/** An open TAP device: the kernel as the stack behind an interface. */
 export class Tap implements StackAdapter {
   /** As the kernel has named the device. */
   readonly name: string;

@@ -23,6 +23,7 @@ import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { PortConfig, Registry } from './registry.js';
 
+/** What opening a port may ask for beside its name (nmreq_register). */
 export interface OpenOptions extends PortConfig {
   /** Further nr_flags (NR_*), beside those of the name. */
   readonly flags?: number;

@@ -43,6 +43,7 @@ import { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { PciFunction, PtnetMachine } from './driver-machine.js';
 import { type GuestKring, GuestPort } from './driver-port.js';
 
+/** How a guest's driver attaches to its devices. */
 export interface DriverOptions {
   /**
    * Whether packets may have the 12-byte virtio-net header. Default: the guest's tunable `dev.netmap.ptnet_vnet_hdr`. The

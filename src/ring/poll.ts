@@ -14,6 +14,7 @@ export interface Waiting {
   service(): void;
 }
 
+/** How long a poll waits. */
 export interface PollOptions {
   /** Milliseconds; Infinity (the default) waits for ever, 0 looks once. */
   readonly timeout?: number;
@@ -30,6 +31,7 @@ export interface Pollable {
   subscribe(on: boolean): void;
 }
 
+/** One port of a poll over several. */
 export interface PollRequest {
   readonly port: Pollable;
   /** POLLIN, POLLOUT. */

@@ -44,6 +44,7 @@ export async function isWorkerThread(): Promise<boolean> {
   return nodeLike && !(await import('node:worker_threads')).isMainThread;
 }
 
+/** How a worker is started. */
 export interface SpawnOptions {
   /** Sent to the worker's `receiveWorkerData`. */
   readonly data: unknown;
