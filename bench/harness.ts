@@ -21,6 +21,8 @@ export interface Result {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  /** Gbit/s at the median, where a case is about bytes. */
+  readonly gbits?: number;
   readonly ratio?: Readonly<Record<string, number>>;
 }
 
@@ -43,7 +45,11 @@ function warmUp({ run }: Contender, ms: number): void {
 }
 
 /** One short suite of benchmark.js: ns per item of each contender. */
-async function runSuite(contenders: readonly Contender[], seconds: number): Promise<Map<string, number>> {
+async function runSuite(
+  contenders: readonly Contender[],
+  batch: number,
+  seconds: number,
+): Promise<Map<string, number>> {
   const suite = new Benchmark.Suite();
   const options = { maxTime: seconds, minTime: SAMPLE, minSamples: 3, delay: 0 };
   // No setup or teardown: with them benchmark.js compiles the functions anew from their source, without their closures.
@@ -52,7 +58,7 @@ async function runSuite(contenders: readonly Contender[], seconds: number): Prom
     const results = new Map<string, number>();
     suite.on('cycle', ({ target }: Benchmark.Event) => {
       const sample = (target.stats?.sample ?? []) as number[]; // seconds a call
-      results.set(target.name ?? '', (Math.min(...sample) * 1e9) / BATCH);
+      results.set(target.name ?? '', (Math.min(...sample) * 1e9) / batch);
     });
     suite.on('error', ({ target }: { target: { error?: Error } }) => reject(target.error));
     suite.on('complete', () => resolve(results));
@@ -82,7 +88,7 @@ export async function runCase(work: Case, native: NativeTwin | undefined, timing
       };
       // A B A B …, the native twin first in one round and last in the next.
       const before = i % 2 === 0 ? runNative() : [];
-      const round = await runSuite(contenders, timing.seconds);
+      const round = await runSuite(contenders, work.batch ?? BATCH, timing.seconds);
       for (const [name, ns] of [...before, ...(i % 2 === 0 ? [] : runNative())]) round.set(name, ns);
       rounds.push(round);
       compareDigests(work, digests);
@@ -98,14 +104,16 @@ function summarise(work: Case, names: readonly string[], rounds: readonly Map<st
   const of = (round: Map<string, number>, name: string): number => round.get(name) ?? Number.NaN;
   return names.map((name) => {
     const values = rounds.map((round) => of(round, name));
+    const middle = median(values);
     const result: Result = {
       suite: work.suite,
       case: work.name,
       contender: name,
       unit: work.unit,
-      median: median(values),
+      median: middle,
       min: Math.min(...values),
       max: Math.max(...values),
+      ...(work.bytes !== undefined && { gbits: (8 * work.bytes) / middle }),
     };
     if (name !== OURS) return result;
     const others = names.filter((other) => other !== OURS);

@@ -9,6 +9,7 @@ import { checksumSuite } from './suites/checksum.js';
 import { pathSuite } from './suites/path.js';
 import { pipeSuite } from './suites/pipe.js';
 import { ringSuite } from './suites/ring.js';
+import { segmentSuite } from './suites/segment.js';
 import { valeSuite } from './suites/vale.js';
 import type { Case, SuiteOptions } from './types.js';
 
@@ -17,6 +18,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
   pipe: pipeSuite,
   vale: valeSuite,
   checksum: checksumSuite,
+  segment: segmentSuite,
   path: pathSuite,
 };
 

@@ -33,8 +33,8 @@ export function buildNative(): NativeTwin | undefined {
     const built = spawnSync(cc, [...FLAGS, '-o', binary, join(SOURCES, 'twin.c')], { encoding: 'utf8' });
     if (built.status !== 0) return leftOut(`${cc} failed:\n${built.stderr}`);
   }
-  const run: NativeTwin['run'] = ({ task, size }, warmup, ms) => {
-    const args = [task, size, BATCH, warmup, ms].map(String);
+  const run: NativeTwin['run'] = ({ task, size, batch = BATCH }, warmup, ms) => {
+    const args = [task, size, batch, warmup, ms].map(String);
     const child = spawnSync(binary, args, { encoding: 'utf8' });
     if (child.status !== 0) throw new Error(`the native twin failed at '${task}' (${child.status ?? child.signal})`);
     return JSON.parse(child.stdout) as { ns: number; digest: number };

@@ -111,6 +111,15 @@ export function proveDelivery(
   return hash >>> 0;
 }
 
+/** FNV-1a over length and bytes of every frame. */
+export function digestFrames(frames: Iterable<Uint8Array>, hash = FNV_BASIS): number {
+  for (const frame of frames) {
+    hash = Math.imul(hash ^ frame.length, FNV_PRIME);
+    for (const byte of frame) hash = Math.imul(hash ^ byte, FNV_PRIME);
+  }
+  return hash >>> 0;
+}
+
 /** FNV-1a over 32-bit words. */
 export function digestWords(words: Iterable<number>): number {
   let hash = FNV_BASIS;

@@ -9,7 +9,7 @@ const NAMES: Readonly<Record<string, string>> = {
   c: 'C',
 };
 
-const WIDTHS = [18, 10, 22, 9, 9];
+const WIDTHS = [30, 10, 22, 9, 9, 9];
 
 function digits(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
@@ -26,28 +26,35 @@ function row(...cells: string[]): string {
 export function table(results: readonly Result[]): string {
   const [{ suite, unit, case: name }] = results;
   const ratios = results.find(({ ratio }) => ratio)?.ratio ?? {};
-  const lines = results.map(({ contender, median, min, max }) => {
+  const hasBits = results[0].gbits !== undefined;
+  const lines = results.map(({ contender, median, min, max, gbits }) => {
     const ratio = ratios[contender];
     return row(
       `  ${NAMES[contender] ?? contender}`,
       digits(median),
       `${digits(min)} – ${digits(max)}`,
       digits(1000 / median),
+      ...(gbits === undefined ? [] : [digits(gbits)]),
       ratio === undefined ? '' : ratio.toFixed(2),
     );
   });
-  return [row(`${suite} ${name}`, unit, 'min – max', 'M/s', 'ratio'), ...lines, ''].join('\n');
+  return [
+    row(`${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
+    ...lines,
+    '',
+  ].join('\n');
 }
 
 export function jsonLines(results: readonly Result[]): string {
   const round = (value: number): number => Number(value.toPrecision(4));
   return results
-    .map(({ ratio, ...result }) =>
+    .map(({ ratio, gbits, ...result }) =>
       JSON.stringify({
         ...result,
         median: round(result.median),
         min: round(result.min),
         max: round(result.max),
+        ...(gbits !== undefined && { gbits: round(gbits) }),
         ...(ratio && { ratio: Object.fromEntries(Object.entries(ratio).map(([name, value]) => [name, round(value)])) }),
       }),
     )

@@ -25,6 +25,10 @@ export interface Case {
   readonly suite: string;
   readonly name: string;
   readonly unit: string;
+  /** Packets of one call of a contender, if not BATCH. */
+  readonly batch?: number;
+  /** Bytes of a packet, where the table shall have Gbit/s. */
+  readonly bytes?: number;
   /** The native twin's task (bench/native/twin.c) and the size of its frames. */
   readonly task: string;
   readonly size: number;

@@ -54,14 +54,21 @@ static struct drained program_drain(struct ring *ring) {
   return d;
 }
 
-/** FNV-1a over length and bytes of every frame received, which is then released. */
+enum { FNV_PRIME = 16777619 };
+static const u32 FNV_BASIS = 2166136261u;
+
+static u32 digest_bytes(const u8 *p, u32 len, u32 hash) {
+  for (u32 i = 0; i < len; i++) hash = (hash ^ p[i]) * FNV_PRIME;
+  return hash;
+}
+
+/** FNV-1a over length and bytes of a frame. */
+static u32 digest_frame(const u8 *p, u32 len, u32 hash) { return digest_bytes(p, len, (hash ^ len) * FNV_PRIME); }
+
+/** FNV-1a over every frame received, which is then released. */
 static u32 digest_ring(struct ring *ring, u32 hash) {
-  for (u32 i = ring->head; i != ring->tail; i = i + 1 == ring->num_slots ? 0 : i + 1) {
-    u32 len = SLOT_LEN(slot_word(&ring->slot[i]));
-    const u8 *buf = slot_buf(ring, i);
-    hash = (hash ^ len) * 16777619u;
-    for (u32 b = 0; b < len; b++) hash = (hash ^ buf[b]) * 16777619u;
-  }
+  for (u32 i = ring->head; i != ring->tail; i = i + 1 == ring->num_slots ? 0 : i + 1)
+    hash = digest_frame(slot_buf(ring, i), SLOT_LEN(slot_word(&ring->slot[i])), hash);
   ring->head = ring->cur = ring->tail;
   return hash;
 }

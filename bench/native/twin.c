@@ -7,6 +7,7 @@
 
 #include "checksum.h"
 #include "program.h"
+#include "segment.h"
 
 static u32 batch, size, sum, seq;
 static u64 sent, received;
@@ -59,7 +60,7 @@ enum { PROOF_SLOTS = 4096 };
 
 /** Frames of varying length, then of the case's length, so that every slot is as the timed part wants it. */
 static u32 prove_delivery(void) {
-  u32 hash = 2166136261u;
+  u32 hash = FNV_BASIS;
   for (; seq < PROOF_SLOTS; seq += batch) {
     program_fill(krings[0].ring, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
     do_sync();
@@ -79,9 +80,9 @@ static void run_fill(void) {
 }
 
 static u32 prove_fill(void) {
-  u32 hash = 2166136261u;
+  u32 hash = FNV_BASIS;
   for (u32 k = 0; k < SLOTS / batch; k++) run_fill();
-  for (u32 i = 0; i < SLOTS; i++) hash = (hash ^ (u32)(slot_word(&krings[0].ring->slot[i]) >> 32)) * 16777619u;
+  for (u32 i = 0; i < SLOTS; i++) hash = (hash ^ (u32)(slot_word(&krings[0].ring->slot[i]) >> 32)) * FNV_PRIME;
   return hash;
 }
 
@@ -113,20 +114,77 @@ static u32 prove_sync(void) {
   return sum + krings[0].ring->tail;
 }
 
-static u32 checksum_at;
+// Checksums and copies: from the sender's buffers to those of the receiver, around the ring.
+static u32 frame_at;
+
+static u8 *sender_buf(u32 i) { return regions[0].bufs + (size_t)(2 + SLOTS + i) * STRIDE; }
+static u8 *receiver_buf(u32 i) { return regions[1].bufs + (size_t)(2 + i) * STRIDE; }
+
 static void run_checksum(void) {
-  for (u32 k = 0; k < batch; k++) {
-    sum += packet_checksum(regions[0].bufs + (size_t)(2 + checksum_at) * STRIDE, size);
-    checksum_at = checksum_at + 1 == SLOTS ? 0 : checksum_at + 1;
-  }
+  for (u32 k = 0; k < batch; k++) sum += packet_checksum(sender_buf(frame_at + k), size);
+  frame_at = (frame_at + batch) % SLOTS;
 }
 
-static u32 prove_checksum(void) {
-  for (u32 i = 0; i < SLOTS; i++) frame_make(regions[0].bufs + (size_t)(2 + i) * STRIDE, size, 2, 1, i);
-  sum = 0;
-  for (u32 k = 0; k < SLOTS / batch; k++) run_checksum();
-  return sum;
+static void run_copy(void) {
+  for (u32 k = 0; k < batch; k++) packet_copy(receiver_buf(frame_at + k), sender_buf(frame_at + k), size);
+  frame_at = (frame_at + batch) % SLOTS;
 }
+
+static void run_copy_checksum(void) {
+  for (u32 k = 0; k < batch; k++)
+    sum += checksum_fold(checksum_copy(receiver_buf(frame_at + k), sender_buf(frame_at + k), size, 0));
+  frame_at = (frame_at + batch) % SLOTS;
+}
+
+static u32 prove_frames(void (*run)(void)) {
+  sum = 0;
+  for (u32 k = 0; k < SLOTS / batch; k++) run();
+  u32 hash = sum;
+  for (u32 i = 0; i < SLOTS; i++) hash = digest_frame(receiver_buf(i), size, hash);
+  return hash;
+}
+
+static u32 prove_checksum(void) { return prove_frames(run_checksum); }
+static u32 prove_copy(void) { return prove_frames(run_copy); }
+static u32 prove_copy_checksum(void) { return prove_frames(run_copy_checksum); }
+
+// The packet lies in the first buffers behind a virtio-net header, its segments in buffers 64 …
+enum { SEGMENTS_AT = 64 };
+static struct iov pieces[64];
+static u32 n_pieces;
+static struct vnet gso;
+static struct segmenter segmenter;
+
+static void run_segment(void) {
+  segment_prepare(pieces, n_pieces, &gso, FULL_FRAME, &segmenter);
+  u32 n = 0;
+  while (segment_next(&segmenter, sender_buf(SEGMENTS_AT + n), STRIDE) > 0) n++;
+  sent += batch;
+  received += n;
+}
+
+static u32 prove_segment(int version) {
+  static u8 packet[0x10000];
+  tcp_packet(packet, version, 0, 0, size, TH_ACK | TH_PUSH);
+  for (u32 from = 0, used = sizeof gso; from < size; used = 0) {
+    u32 n = min_u32(STRIDE - used, size - from);
+    pieces[n_pieces] = (struct iov){sender_buf(n_pieces) + used, n};
+    memcpy(pieces[n_pieces++].addr, packet + from, n);
+    from += n;
+  }
+  gso = (struct vnet){.gso_type = version == 4 ? GSO_TCPV4 : GSO_TCPV6, .gso_size = FULL_FRAME - headers_of(version)};
+  run_segment();
+  u32 hash = FNV_BASIS;
+  for (u32 i = 0; i < batch; i++) {
+    u8 *frame = sender_buf(SEGMENTS_AT + i);
+    u32 len = version == 4 ? ETHER_LEN + be16(frame + 16) : ETHER_LEN + IPV6_LEN + be16(frame + 18);
+    hash = digest_frame(frame, len, hash);
+  }
+  return hash;
+}
+
+static u32 prove_segment_v4(void) { return prove_segment(4); }
+static u32 prove_segment_v6(void) { return prove_segment(6); }
 
 static double now_ns(void) {
   struct timespec t;
@@ -166,7 +224,11 @@ static const struct task tasks[] = {
     {"pipe-program", 0, false, run_program, prove_delivery},
     {"vale-forward", 2, false, run_transfer, prove_delivery},
     {"vale-spread", 3, false, run_transfer, prove_delivery},
-    {"checksum", 0, false, run_checksum, prove_checksum},
+    {"checksum", 2, false, run_checksum, prove_checksum},
+    {"copy", 2, false, run_copy, prove_copy},
+    {"copy-and-checksum", 2, false, run_copy_checksum, prove_copy_checksum},
+    {"segment-v4", 0, false, run_segment, prove_segment_v4},
+    {"segment-v6", 0, false, run_segment, prove_segment_v6},
     {"path-pipe", 0, true, run_program, prove_delivery},
     {"path-vale", 2, true, run_program, prove_delivery},
 };

@@ -11,6 +11,7 @@ export interface Memory {
   readonly u32: Uint32Array;
   readonly u16: Uint16Array;
   readonly u8: Uint8Array;
+  readonly view: DataView;
 }
 
 export function memoryOf(buffer: ArrayBufferLike): Memory {
@@ -19,6 +20,7 @@ export function memoryOf(buffer: ArrayBufferLike): Memory {
     u32: new Uint32Array(buffer),
     u16: new Uint16Array(buffer),
     u8: new Uint8Array(buffer),
+    view: new DataView(buffer),
   };
 }
 
