@@ -6,6 +6,7 @@ import { runCase, type Timing } from './harness.js';
 import { buildNative } from './native.js';
 import { jsonLines, table } from './report.js';
 import { checksumSuite } from './suites/checksum.js';
+import { coalesceSuite } from './suites/coalesce.js';
 import { pathSuite } from './suites/path.js';
 import { pipeSuite } from './suites/pipe.js';
 import { ringSuite } from './suites/ring.js';
@@ -19,6 +20,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
   vale: valeSuite,
   checksum: checksumSuite,
   segment: segmentSuite,
+  coalesce: coalesceSuite,
   path: pathSuite,
 };
 

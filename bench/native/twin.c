@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "checksum.h"
+#include "coalesce.h"
 #include "program.h"
 #include "segment.h"
 
@@ -186,6 +186,44 @@ static u32 prove_segment(int version) {
 static u32 prove_segment_v4(void) { return prove_segment(4); }
 static u32 prove_segment_v6(void) { return prove_segment(6); }
 
+// Frames of flows that take turns; the headers that came are put back before each run.
+static u32 n_flows;
+static struct iov frames[LRO_FRAMES];
+static u8 headers[8][128];
+static struct lro lro;
+
+static void run_coalesce(void) {
+  for (u32 i = 0; i < n_flows; i++) packet_copy(frames[i].addr, headers[i], headers_of(4));
+  sent += n_flows;
+  received += coalesce_batch(&lro, frames, batch, LRO_MAX_LIMIT);
+}
+
+static u32 digest_word(u32 word, u32 hash) { return (hash ^ word) * FNV_PRIME; }
+
+static u32 prove_coalesce(u32 flows) {
+  n_flows = flows;
+  for (u32 i = 0; i < batch; i++) {
+    frames[i] = (struct iov){sender_buf(i), FULL_FRAME};
+    memset(frames[i].addr, 0, FULL_FRAME);
+    tcp_packet(frames[i].addr, 4, i % flows, i / flows, FULL_FRAME, TH_ACK | (i / flows == batch / flows - 1 ? TH_PUSH : 0));
+    if (i < flows) memcpy(headers[i], frames[i].addr, headers_of(4));
+  }
+  run_coalesce();
+  u32 hash = FNV_BASIS;
+  for (u32 i = 0; i < lro.n_outs; i++) {
+    struct out *out = &lro.outs[i];
+    struct vnet *v = &out->vnet;
+    u32 words[] = {out->len,   out->pieces, v->flags,      v->gso_type,
+                   v->hdr_len, v->gso_size, v->csum_start, v->csum_offset};
+    for (u32 k = 0; k < 8; k++) hash = digest_word(words[k], hash);
+    for (u32 k = 0; k < out->pieces; k++) hash = digest_bytes(out->iov[k].addr, out->iov[k].len, hash);
+  }
+  return hash;
+}
+
+static u32 prove_coalesce_1(void) { return prove_coalesce(1); }
+static u32 prove_coalesce_8(void) { return prove_coalesce(8); }
+
 static double now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -229,6 +267,8 @@ static const struct task tasks[] = {
     {"copy-and-checksum", 2, false, run_copy_checksum, prove_copy_checksum},
     {"segment-v4", 0, false, run_segment, prove_segment_v4},
     {"segment-v6", 0, false, run_segment, prove_segment_v6},
+    {"coalesce-1", 0, false, run_coalesce, prove_coalesce_1},
+    {"coalesce-8", 0, false, run_coalesce, prove_coalesce_8},
     {"path-pipe", 0, true, run_program, prove_delivery},
     {"path-vale", 2, true, run_program, prove_delivery},
 };
