@@ -7,6 +7,7 @@ import { buildNative } from './native.js';
 import { jsonLines, table } from './report.js';
 import { checksumSuite } from './suites/checksum.js';
 import { coalesceSuite } from './suites/coalesce.js';
+import { interfaceSuite } from './suites/interface.js';
 import { pathSuite } from './suites/path.js';
 import { pipeSuite } from './suites/pipe.js';
 import { ringSuite } from './suites/ring.js';
@@ -22,6 +23,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
   segment: segmentSuite,
   coalesce: coalesceSuite,
   path: pathSuite,
+  interface: interfaceSuite,
 };
 
 const USAGE = `usage: npm run bench -- [SUITE…] [options]

@@ -1,9 +1,9 @@
 // Opens what a bench runs on, through the public API: the ports of a pipe or a switch, or two guests on them. The plain
 // JavaScript twin gets a world of its own, laid out by ptnet too, and replaces the syncs.
-import { abi, Netmap, type NetmapPort, type NetmapRing, PtnetDriver } from 'ptnet';
+import { abi, type DriverOptions, Netmap, type NetmapPort, type NetmapRing, PtnetDriver } from 'ptnet';
 import { macOf } from './program.js';
 import { kick } from './twins/kloop.js';
-import { memoryOf } from './twins/memory.js';
+import { type Memory, memoryOf } from './twins/memory.js';
 import { ptnetRxsync, ptnetTxsync, ringSync } from './twins/sync.js';
 import { RING_SLOTS } from './types.js';
 
@@ -30,16 +30,23 @@ export const PIPE: readonly string[] = ['netmap:bench{1', 'netmap:bench}1'];
 export const VALE: readonly string[] = ['vale0:p1', 'vale0:p2'];
 export const VALE_SPREAD: readonly string[] = ['vale0:p1', 'vale0:p2', 'vale0:p3'];
 
+/** A frame that tells the switch where port `n` is. */
+export function introduction(n: number): Uint8Array {
+  const frame = new Uint8Array(60);
+  frame.set([...macOf(9), ...macOf(n)]);
+  return frame;
+}
+
 /**
  * A switch does not know its ports' addresses yet: the receivers say who they are. (The sender does so by its first
  * frame, and starts from slot 0 as its native twin does.)
  */
-async function introduce(ports: readonly NetmapPort[]): Promise<void> {
+export async function introduce(ports: readonly NetmapPort[], headerLength = 0): Promise<void> {
   for (const [i, port] of ports.entries()) {
     if (i === 0) continue;
-    const frame = new Uint8Array(60);
-    frame.set([...macOf(9), ...macOf(i + 1)]);
-    await port.send(frame);
+    const packet = new Uint8Array(headerLength + 60);
+    packet.set(introduction(i + 1), headerLength);
+    await port.send(packet);
   }
   for (const port of ports) {
     port.rxsync();
@@ -86,18 +93,48 @@ export async function openHost(names: readonly string[], engine: Engine): Promis
   return { ...common, sync, syncTx: () => ringSync(mem, txKring, self) };
 }
 
-/** Two guests, one port passed through to each; their kernel loops run in this thread ("direct" mode). */
-export async function openGuests(names: readonly string[], engine: Engine): Promise<World> {
+/** Two guests of a host of their own, one port passed through to each; their kernel loops run in this thread ("direct"). */
+export async function openDrivers(names: readonly string[], options: DriverOptions): Promise<[Netmap, PtnetDriver[]]> {
   const netmap = await Netmap.create({ memorySize: MEMORY });
   const drivers: PtnetDriver[] = [];
-  const ports: NetmapPort[] = [];
   for (const name of names) {
     const guest = await netmap.createGuest();
     await guest.passthrough(name, { ...SLOTS, loop: 'direct' });
-    const [driver] = PtnetDriver.probe(await guest.machine());
-    drivers.push(driver);
-    ports.push(driver.open());
+    drivers.push(PtnetDriver.probe(await guest.machine(), options)[0]);
   }
+  return [netmap, drivers];
+}
+
+/** What the twin of a driver needs to know of it. */
+export interface TwinDriver {
+  readonly mem: Memory;
+  /** Its krings: one tx, one rx. */
+  readonly tx: number;
+  readonly rx: number;
+  /** The doorbells: rung, the kernel loop runs here and now. */
+  readonly kickTx: () => void;
+  readonly kickRx: () => void;
+}
+
+/** The twins of drivers that were opened, in the order in which they were made. */
+export function twinDrivers(netmap: Netmap, drivers: readonly PtnetDriver[]): TwinDriver[] {
+  const mem = memoryOf(netmap.memory.buffer);
+  const self = selfOf(netmap);
+  const handler = (): void => {}; // the programs poll
+  return drivers.map(({ machine }, i) => {
+    // Where the driver puts its krings: behind the two pages of the CSB (src/ptnet/driver.ts).
+    const tx = machine.ram.base + 2 * abi.NETMAP_PAGE_SIZE;
+    const loop = mem.i32[(self + abi.THREAD_LOOPS + 4 * i) >>> 2];
+    const kickTx = (): void => kick(mem, loop, 0, self, handler);
+    const kickRx = (): void => kick(mem, loop, 1, self, handler);
+    return { mem, tx, rx: tx + abi.GKRING_SIZE, kickTx, kickRx };
+  });
+}
+
+/** Two guests whose programs have the ports. */
+export async function openGuests(names: readonly string[], engine: Engine): Promise<World> {
+  const [netmap, drivers] = await openDrivers(names, { vnetHdr: false });
+  const ports = drivers.map((driver) => driver.open());
   if (names !== PIPE) await introduce(ports);
   const [sender, receiver] = ports;
   const common = { netmap, tx: sender.txRings[0], rx: [receiver.rxRings[0]], close: () => netmap.close() };
@@ -108,21 +145,14 @@ export async function openGuests(names: readonly string[], engine: Engine): Prom
     };
     return { ...common, sync, syncTx: () => sender.txsync() };
   }
-  const mem = memoryOf(netmap.memory.buffer);
-  const self = selfOf(netmap);
-  // Where the driver puts its krings: one tx, one rx, behind the two pages of the CSB (src/ptnet/driver.ts).
-  const gkrings = drivers.map(({ machine }) => machine.ram.base + 2 * abi.NETMAP_PAGE_SIZE);
-  const gtx = gkrings[0];
-  const grx = gkrings[1] + abi.GKRING_SIZE;
-  const [loopA, loopB] = [0, 1].map((i) => mem.i32[(self + abi.THREAD_LOOPS + 4 * i) >>> 2]);
-  const handler = (): void => {}; // the programs poll
+  const [a, b] = twinDrivers(netmap, drivers);
   const syncTx = (): number => {
-    if (ptnetTxsync(mem, gtx, abi.NAF_FORCE_RECLAIM)) kick(mem, loopA, 0, self, handler);
+    if (ptnetTxsync(a.mem, a.tx, abi.NAF_FORCE_RECLAIM)) a.kickTx();
     return 0;
   };
   const sync = (): void => {
     syncTx();
-    if (ptnetRxsync(mem, grx, abi.NAF_FORCE_READ)) kick(mem, loopB, 1, self, handler);
+    if (ptnetRxsync(b.mem, b.rx, abi.NAF_FORCE_READ)) b.kickRx();
   };
   return { ...common, sync, syncTx };
 }

@@ -69,7 +69,22 @@ static u32 vale_gather(struct kring *kr, struct scratch *scratch, u32 head) {
     if (entry >= batch_end) break;
     if (slot == stop) break;
     if (slot == slots && run_end == ring_end) continue;
-    not_in_the_bench(); // flags, fragments, bad slots
+    // One packet of several slots.
+    struct entry *first = entry;
+    u32 frags = 0;
+    bool more = true;
+    do {
+      u64 w = slot_word(slot++);
+      u32 len = SLOT_LEN(w), flags = SLOT_FLAGS(w);
+      if (slot == ring_end) slot = slots;
+      if (SLOT_IDX(w) - 2 >= limit || len > bufsize || flags & ~NS_MOREFRAG) not_in_the_bench();
+      if (++frags > MAX_FRAGS) not_in_the_bench();
+      *entry++ = (struct entry){.addr = kr->bufbase + (size_t)SLOT_IDX(w) * bufsize, .len = len, .frags = 1};
+      bytes += len;
+      more = flags & NS_MOREFRAG && slot != stop;
+    } while (more);
+    packets++;
+    first->frags = frags;
   }
   atomic_store_explicit(&kr->hwcur, (u32)(slot - slots), memory_order_relaxed);
   stat_add(kr, STAT_PACKETS, packets);

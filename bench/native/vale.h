@@ -94,6 +94,26 @@ static inline struct entry *place_plain(struct entry *e, struct entry *end, stru
   return e;
 }
 
+enum { COPY_NO_SPACE = 0xffff };
+
+/** Copies one packet of several slots, from slot j on. Returns the slot after it, or COPY_NO_SPACE. */
+static u32 copy_fragments(struct kring *dkr, struct entry *e, u32 j, struct lease *lease) {
+  u32 n = dkr->nslots, bufsize = dkr->bufsize, limit = dkr->nbufs - 2, frags = e->frags;
+  struct slot *slots = dkr->ring->slot;
+  if (frags == 1) not_in_the_bench(); // tiny frames, bad slots of the receiver
+  if (frags > ring_distance(j, lease->end, n)) return COPY_NO_SPACE;
+  for (u32 f = 0; f < frags; f++)
+    if (e[f].len > bufsize) not_in_the_bench();
+  for (u32 f = 0; f < frags; f++) {
+    u32 idx = slot_idx(&slots[j]), len = e[f].len;
+    if (idx - 2 >= limit) not_in_the_bench();
+    packet_copy(dkr->bufbase + (size_t)idx * bufsize, e[f].addr, len);
+    slot_set_len_flags(&slots[j], len | (frags << NS_RFRAGS_SHIFT | (f + 1 < frags ? NS_MOREFRAG : 0)) << 16);
+    j = ring_next(j, n);
+  }
+  return j;
+}
+
 static u32 copy_unicast(struct kring *kr, struct kring *dkr, struct scratch *scratch, u32 head, u32 packets,
                         struct lease *lease) {
   u32 bufsize = dkr->bufsize, limit = dkr->nbufs - 2;
@@ -109,7 +129,16 @@ static u32 copy_unicast(struct kring *kr, struct kring *dkr, struct scratch *scr
       struct slot *slot_end = slot < lease_end ? lease_end : ring_end;
       struct entry *end = e + min_u32((u32)(run_end - e), (u32)(slot_end - slot));
       struct entry *left = place_plain(e, end, slot, dkr->bufbase, bufsize, limit, &bytes);
-      if (left == e) not_in_the_bench(); // fragments, tiny frames, bad slots of the receiver
+      if (left == e) {
+        u32 after = copy_fragments(dkr, e, (u32)(slot - slots), lease);
+        full = after == COPY_NO_SPACE;
+        if (full) break;
+        for (end = e + e->frags; e != end; e++) bytes += e->len;
+        slot = slots + after;
+        delivered++;
+        full = slot == lease_end;
+        continue;
+      }
       delivered += left - e;
       slot += left - e;
       e = left;

@@ -9,7 +9,7 @@ const { NETMAP_RING_SLOT, NM_BDG_BATCH, NM_BDG_BROADCAST, NM_BDG_MAXRINGS, NM_BD
 const { SCRATCH_NEXT, SCRATCH_RUN_END, STAT_BYTES, STAT_DROP_NO_PORT, STAT_DROP_SELF } = abi;
 const { PORT_BDG_INDEX, PORT_BRIDGE, PORT_HDR_LEN, PORT_LAST_SRC, PORT_LAST_SRC_ENTRY, STAT_DROP_SHORT } = abi;
 const { QUEUE_HEAD, QUEUE_PACKETS, QUEUE_SLOTS, QUEUE_TAIL, SCRATCH_BROADCAST, SCRATCH_DESTS } = abi;
-const { SCRATCH_QUEUES, SCRATCH_QUEUE_SIZE, STAT_PACKETS, ETHER_HDR_LEN } = abi;
+const { SCRATCH_QUEUES, SCRATCH_QUEUE_SIZE, STAT_PACKETS, ETHER_HDR_LEN, NETMAP_MAX_FRAGS, NS_MOREFRAG } = abi;
 
 export const QUEUE_END = -1;
 
@@ -90,7 +90,26 @@ export function valeGather(mem: Memory, kr: number, scratch: number, head: numbe
     if (entry >= batchEnd) break;
     if (slot === stop) break;
     if (slot === slots && runEnd === ringEnd) continue;
-    notInTheBench(); // flags, fragments, bad slots
+    // One packet of several slots.
+    const first = entry;
+    let frags = 0;
+    for (let more = true; more; ) {
+      const idx = i32[slot];
+      const w = i32[slot + 1];
+      const len = w & 0xffff;
+      const flags = w >>> 16;
+      if ((idx - 2) >>> 0 >= bufLimit || len > bufSize || (flags & ~NS_MOREFRAG) !== 0) notInTheBench();
+      if (++frags > NETMAP_MAX_FRAGS) notInTheBench();
+      i32[entry] = bufBase + Math.imul(idx, bufSize);
+      i32[entry + 1] = len | (1 << 16);
+      slot += 4;
+      if (slot === ringEnd) slot = slots;
+      entry += 4;
+      bytes += len;
+      more = (flags & NS_MOREFRAG) !== 0 && slot !== stop;
+    }
+    packets++;
+    i32[first + 1] = (i32[first + 1] & 0xffff) | (frags << 16);
   }
   i32[(kr + KRING_HWCUR) >>> 2] = (slot - slots) >>> 2;
   statAdd(mem, kr, STAT_PACKETS, packets);

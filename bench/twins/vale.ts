@@ -2,12 +2,13 @@
 import { abi } from 'ptnet';
 import { QUEUE_END, valeClassify, valeGather, valeQueue } from './fdb.js';
 import { leaseComplete, leaseLock, leasePublish, leaseTake, leaseUnlock } from './lease.js';
-import { type Memory, notInTheBench, ringPrev, statAdd, statAddShared } from './memory.js';
+import { type Memory, notInTheBench, ringDistance, ringPrev, statAdd, statAddShared } from './memory.js';
 
 const { BRIDGE_PORTS, KRING_BUFBASE, KRING_BUFSIZE, KRING_HWCUR, KRING_HWTAIL, KRING_INDEX, KRING_MAILTAIL } = abi;
 const { KRING_MODE, KRING_NBUFS, KRING_NSLOTS, KRING_PORT, KRING_RHEAD, KRING_RING, KRING_RUN, KRING_SIZE } = abi;
 const { KRING_STOP, LEASE_END, LEASE_START, NETMAP_RING_SLOT, NM_BDG_MAXRINGS, NS_BUF_CHANGED } = abi;
-const { NS_RFRAGS_SHIFT, PORT_BDG_INDEX, PORT_BRIDGE, PORT_HDR_LEN, PORT_NRX, PORT_RX, THREAD_SCRATCH } = abi;
+const { NS_MOREFRAG, NS_RFRAGS_SHIFT, PORT_BDG_INDEX, PORT_BRIDGE, PORT_HDR_LEN, PORT_NRX, PORT_RX, THREAD_SCRATCH } =
+  abi;
 const { QUEUE_HEAD, QUEUE_PACKETS, QUEUE_SLOTS, SCRATCH_BROADCAST, SCRATCH_DESTS, SCRATCH_QUEUES } = abi;
 const { SCRATCH_QUEUE_SIZE, STAT_BAD_SLOT, STAT_DELIVERED, STAT_DELIVERED_BYTES, STAT_DROP_BAD_SLOT } = abi;
 const { STAT_DROP_BUSY, STAT_DROP_HEADER, STAT_DROP_NO_PORT, STAT_DROP_NO_SPACE } = abi;
@@ -41,6 +42,31 @@ function account(mem: Memory, kr: number, dkr: number, packets: number, delivere
   statAddShared(mem, dkr, STAT_DELIVERED, delivered);
 }
 
+/** Copies one packet of several slots to word `slot` of the ring. Returns the word after it, or -1: no space. */
+function copyFragments(mem: Memory, dkr: number, e: number, slot: number, lease: number): number {
+  const { i32 } = mem;
+  const n = i32[(dkr + KRING_NSLOTS) >>> 2];
+  const bufBase = i32[(dkr + KRING_BUFBASE) >>> 2];
+  const bufSize = i32[(dkr + KRING_BUFSIZE) >>> 2];
+  const bufLimit = i32[(dkr + KRING_NBUFS) >>> 2] - 2;
+  const slots = (i32[(dkr + KRING_RING) >>> 2] + NETMAP_RING_SLOT) >>> 2;
+  const frags = i32[e + 1] >>> 16;
+  const end = e + 4 * frags;
+  if (frags > ringDistance((slot - slots) >>> 2, i32[(lease + LEASE_END) >>> 2], n)) return -1;
+  for (let f = e; f < end; f += 4) if ((i32[f + 1] & 0xffff) > bufSize) notInTheBench();
+  for (let f = e; f < end; f += 4) {
+    const len = i32[f + 1] & 0xffff;
+    const idx = i32[slot];
+    if ((idx - 2) >>> 0 >= bufLimit) notInTheBench();
+    packetCopy(mem, bufBase + Math.imul(idx, bufSize), i32[f], len);
+    const more = f + 4 < end ? NS_MOREFRAG : 0;
+    i32[slot + 1] = len | (((frags << NS_RFRAGS_SHIFT) | more) << 16);
+    slot += 4;
+    if (slot === slots + 4 * n) slot = slots;
+  }
+  return slot;
+}
+
 /** Copies one queue. Returns the slot after the last one used. */
 function copyUnicast(
   mem: Memory,
@@ -71,7 +97,18 @@ function copyUnicast(
     while (e < runEnd && !full) {
       const w = i32[e + 1];
       const len = w & 0xffff;
-      if (w >>> 16 !== 1 || len > bufSize) notInTheBench(); // a packet of several slots, or too long
+      if (w >>> 16 !== 1) {
+        const after = copyFragments(mem, dkr, e, slot, lease);
+        full = after < 0;
+        if (full) break;
+        const end = e + 4 * (w >>> 16);
+        for (; e < end; e += 4) bytes += i32[e + 1] & 0xffff;
+        slot = after;
+        delivered++;
+        full = slot === leaseEnd;
+        continue;
+      }
+      if (len > bufSize) notInTheBench();
       const idx = i32[slot];
       if ((idx - 2) >>> 0 < bufLimit) {
         packetCopy(mem, bufBase + Math.imul(idx, bufSize), i32[e], len);
