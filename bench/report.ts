@@ -45,6 +45,21 @@ export function table(results: readonly Result[]): string {
   ].join('\n');
 }
 
+/** Rates of a whole path. The ratios are this row's rate by the other's. */
+export function rateTable(results: readonly Result[]): string {
+  const [{ suite, case: name, unit }] = results;
+  const others = [...new Set(results.flatMap(({ ratio = {} }) => Object.keys(ratio)))];
+  const lines = results.map(({ contender, median, min, max, ratio = {} }) =>
+    row(
+      `  ${contender}`,
+      digits(median),
+      `${digits(min)} – ${digits(max)}`,
+      ...others.map((other) => (other in ratio ? ratio[other].toFixed(2) : '')),
+    ),
+  );
+  return [row(`${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)), ...lines, ''].join('\n');
+}
+
 export function jsonLines(results: readonly Result[]): string {
   const round = (value: number): number => Number(value.toPrecision(4));
   return results

@@ -1,0 +1,112 @@
+// What connects the two namespaces: a veth pair, two TAP devices with ptnet between them, or two TAP devices with nothing
+// but a loop between them, which is the most that ptnet could reach.
+import { joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface, type Tap } from 'ptnet';
+import type { Spaces } from './spaces.js';
+
+/** What the kernels at both ends leave undone, and whether packets carry the header that says so. */
+export interface TapKind {
+  readonly header: boolean;
+  readonly tso: boolean;
+}
+
+/** Connects the two ends; the returned function undoes that, but for what goes with the namespaces. */
+export type Link = (spaces: Spaces) => Promise<() => Promise<void>>;
+
+const PORTS = { VALE: ['vale0:a', 'vale0:b'], pipe: ['netmap:p{1', 'netmap:p}1'] };
+
+/** Packets that one turn of the relay moves before the thread's other events have theirs. */
+const TURN = 128;
+
+let opened = 0;
+const deviceNames = (): string[] => {
+  const number = opened++;
+  return ['a', 'b'].map((end) => `pt${process.pid}.${number}${end}`);
+};
+
+/** A veth pair. `features`: what ethtool switches off at both ends. */
+export function vethLink(features: readonly string[] = []): Link {
+  return async (spaces) => {
+    const names = deviceNames();
+    spaces.addVeth(names);
+    const off = features.flatMap((feature) => [feature, 'off']);
+    for (const [end, name] of names.entries()) {
+      if (off.length > 0) await spaces.exec(end, 0, 'ethtool', ['-K', name, ...off]);
+    }
+    return async () => {};
+  };
+}
+
+function openDevice(name: string, { header, tso }: TapKind): Promise<Tap> {
+  return openTap({ name, vnetHdr: header, ...(header && { offloads: { tso } }) });
+}
+
+/** One end of ptnet: a guest with an interface, joined to a TAP device. */
+async function openEnd(netmap: Netmap, port: string, path: keyof typeof PORTS, name: string, kind: TapKind) {
+  const guest = await netmap.createGuest();
+  await guest.passthrough(port);
+  const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr: kind.header });
+  const netif = new PtnetInterface(driver);
+  const joint = joinInterface(netif, await openDevice(name, kind), { carryHeader: path === 'pipe' });
+  netif.up();
+  return async (): Promise<void> => {
+    await joint.close();
+    netif.down();
+  };
+}
+
+/** TAP, interface, switch or pipe, interface, TAP, all in this thread. */
+export function ptnetLink(path: keyof typeof PORTS, kind: TapKind): Link {
+  return async (spaces) => {
+    const names = deviceNames();
+    const netmap = await Netmap.create();
+    const ends: (() => Promise<void>)[] = [];
+    const close = async (): Promise<void> => {
+      for (const end of ends) await end();
+      await netmap.close();
+    };
+    try {
+      for (const [i, name] of names.entries()) ends.push(await openEnd(netmap, PORTS[path][i], path, name, kind));
+      spaces.adopt(names);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return close;
+  };
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Writes to one device what comes from the other. */
+async function relay(from: Tap, to: Tap): Promise<void> {
+  while (!from.ended && !to.ended) {
+    let n = 0;
+    for (let packet = from.peek(); packet && n < TURN; n++, packet = from.peek()) {
+      to.write(packet);
+      from.shift();
+    }
+    await (n === TURN ? nextTurn() : (from.idle() ?? nextTurn()));
+  }
+}
+
+/** Two TAP devices and a loop in each direction, in this thread. */
+export function relayLink(kind: TapKind): Link {
+  return async (spaces) => {
+    const names = deviceNames();
+    const taps: Tap[] = [];
+    let loops: Promise<void>[] = [];
+    const close = async (): Promise<void> => {
+      for (const tap of taps) await tap.close();
+      await Promise.all(loops);
+    };
+    try {
+      for (const name of names) taps.push(await openDevice(name, kind));
+      loops = [relay(taps[0], taps[1]), relay(taps[1], taps[0])];
+      spaces.adopt(names);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return close;
+  };
+}
