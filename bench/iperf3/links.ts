@@ -1,6 +1,6 @@
 // What connects the two namespaces: a veth pair, two TAP devices with ptnet between them, or two TAP devices with nothing
 // but a loop between them, which is the most that ptnet could reach.
-import { joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface, type Tap } from 'ptnet';
+import { type Capability, joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface, type Tap } from 'ptnet';
 import type { Spaces } from './spaces.js';
 
 /** What the kernels at both ends leave undone, and whether packets carry the header that says so. */
@@ -36,18 +36,18 @@ export function vethLink(features: readonly string[] = []): Link {
   };
 }
 
-function openDevice(name: string, { header, tso }: TapKind): Promise<Tap> {
-  return openTap({ name, vnetHdr: header, ...(header && { offloads: { tso } }) });
-}
+const CHECKSUMS: readonly Capability[] = ['txcsum', 'txcsum6'];
+const SEGMENTATION: readonly Capability[] = ['tso4', 'tso6'];
 
 /** One end of ptnet: a guest with an interface, joined to a TAP device. */
 async function openEnd(netmap: Netmap, port: string, path: keyof typeof PORTS, name: string, kind: TapKind) {
   const guest = await netmap.createGuest();
   await guest.passthrough(port);
   const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr: kind.header });
-  const netif = new PtnetInterface(driver);
-  const joint = joinInterface(netif, await openDevice(name, kind), { carryHeader: path === 'pipe' });
+  const netif = new PtnetInterface(driver, { carryHeader: path === 'pipe' && kind.header });
+  const joint = joinInterface(netif, await openTap({ name, vnetHdr: kind.header }));
   netif.up();
+  if (kind.header && !kind.tso) netif.setCapabilities({ tso4: false, tso6: false });
   return async (): Promise<void> => {
     await joint.close();
     netif.down();
@@ -100,7 +100,11 @@ export function relayLink(kind: TapKind): Link {
       await Promise.all(loops);
     };
     try {
-      for (const name of names) taps.push(await openDevice(name, kind));
+      for (const name of names) {
+        const tap = await openTap({ name, vnetHdr: kind.header });
+        taps.push(tap);
+        if (kind.header) tap.setCapabilities(new Set([...CHECKSUMS, ...(kind.tso ? SEGMENTATION : [])]));
+      }
       loops = [relay(taps[0], taps[1]), relay(taps[1], taps[0])];
       spaces.adopt(names);
     } catch (error) {

@@ -1,9 +1,11 @@
-// assembly/packet/{coalesce,flow}.ts: a batch of frames without virtio-net headers.
+// assembly/packet/{receive,coalesce,flow}.ts.
 #pragma once
 #include "headers.h"
 
 enum { LRO_FLOWS = 16, LRO_FRAMES = 512, LRO_MAX_PIECES = 64, LRO_MAX_LIMIT = 65535 };
 enum { VNET_NEEDS_CSUM = 1, VNET_DATA_VALID = 2, VNET_GSO_TCPV4 = 1, VNET_GSO_TCPV6 = 4 };
+enum { VNET_F_MASK = 7, VNET_GSO_UDP = 3, VNET_GSO_ECN = 0x80, VNET_LEN = 12 };
+enum { RX_CSUM = 1, RX_CSUM6 = 2, RX_LRO = 4, RX_ALL = 7 };
 enum { TS_KIND = 0x0a080101 };
 
 struct piece {
@@ -27,7 +29,8 @@ struct flow {
 };
 
 struct lro {
-  u32 frames, n_outs, limit, next_flow;
+  u32 frames, n_outs, limit, next_flow, caps;
+  struct vnet vnet;
   struct packet packet;
   u32 hashes[LRO_FLOWS];
   struct flow flows[LRO_FLOWS];
@@ -160,21 +163,39 @@ static void flow_close(struct lro *lro, struct flow *flow) {
   if (flow->count > 1) flow_finish(flow);
 }
 
-static struct out *add_out(struct lro *lro, struct piece *piece, u8 *frame, u32 len, u32 verdict) {
+static struct out *add_out(struct lro *lro, struct piece *piece, u8 *frame, u32 len, const struct vnet *vnet,
+                           u32 verdict) {
   *piece = (struct piece){.addr = frame, .len = len};
   struct out *out = &lro->outs[lro->n_outs++];
   *out = (struct out){.pieces = 1, .len = len, .first = piece};
-  out->vnet.flags = verdict == CSUM_GOOD ? VNET_DATA_VALID : 0;
+  if (!vnet || verdict == CSUM_GOOD) out->vnet.flags = verdict == CSUM_GOOD ? VNET_DATA_VALID : 0;
+  else out->vnet = *vnet;
   return out;
 }
 
-static void coalesce_add(struct lro *lro, u8 *frame, u32 len) {
+/** What is known of the frame's checksum, by its header or by summing. */
+static u32 judge(const u8 *frame, const struct packet *packet, const struct vnet *vnet, u32 caps) {
+  if (!(caps & (packet->l3_proto == TYPE_IPV4 ? RX_CSUM : RX_CSUM6))) return CSUM_NONE;
+  if (!vnet) return offload_validate(frame, packet);
+  if (vnet->gso_type != 0) return CSUM_NONE;
+  if (!(vnet->flags & VNET_F_MASK)) return offload_validate(frame, packet);
+  if (packet->result >= PARSED_L3) not_in_the_bench(); // IP packets whose header speaks of checksums
+  return CSUM_NONE;
+}
+
+static void coalesce_add(struct lro *lro, u8 *frame, u32 len, const struct vnet *vnet) {
+  if (lro->frames >= LRO_FRAMES) not_in_the_bench();
   struct piece *piece = &lro->pieces[lro->frames++];
   struct packet *packet = &lro->packet;
   int result = headers_parse(frame, len, len, packet);
-  u32 verdict = offload_validate(frame, packet);
-  if (result != PARSED_L4 || packet->l4_proto != PROTO_TCP) not_in_the_bench();
-  bool plain = verdict == CSUM_GOOD && is_plain_segment(frame, packet);
+  u32 verdict = judge(frame, packet, vnet, lro->caps);
+  bool is_tcp = packet->l4_proto == PROTO_TCP;
+  if (result != PARSED_L4 || !is_tcp) {
+    if (result < 0 || (result == PARSED_L3 && is_tcp)) not_in_the_bench(); // all flows have to end
+    add_out(lro, piece, frame, len, vnet, verdict);
+    return;
+  }
+  bool plain = verdict == CSUM_GOOD && lro->caps & RX_LRO && is_plain_segment(frame, packet);
   u32 hash = flow_hash(frame, packet);
   struct flow *flow = flow_find(lro, hash, frame, packet);
   if (flow) {
@@ -184,8 +205,28 @@ static void coalesce_add(struct lro *lro, u8 *frame, u32 len) {
     }
     flow_close(lro, flow);
   }
-  struct out *out = add_out(lro, piece, frame, len, verdict);
+  struct out *out = add_out(lro, piece, frame, len, vnet, verdict);
   if (plain && !(frame[packet->l4 + 13] & TH_PUSH)) flow_open(lro, hash, frame, packet, out, piece);
+}
+
+static void coalesce_reset(struct lro *lro, u32 limit, u32 caps) {
+  lro->frames = lro->n_outs = lro->next_flow = 0;
+  lro->limit = min_u32(limit, LRO_MAX_LIMIT);
+  lro->caps = caps;
+  memset(lro->hashes, 0, sizeof lro->hashes);
+}
+
+/** Adds a packet of `len` bytes with its virtio-net header in front. */
+static void receive_add(struct lro *lro, u8 *packet, u32 len) {
+  if (len < VNET_LEN + ETHER_LEN) not_in_the_bench();
+  struct vnet *v = &lro->vnet;
+  memcpy(v, packet, VNET_LEN);
+  u32 type = v->gso_type & ~VNET_GSO_ECN;
+  bool known = type == 0 || type == VNET_GSO_TCPV4 || type == VNET_GSO_UDP || type == VNET_GSO_TCPV6;
+  if (!known || v->flags & ~VNET_F_MASK) not_in_the_bench();
+  if (type != 0 && v->gso_size == 0) not_in_the_bench();
+  if (v->flags & VNET_NEEDS_CSUM && v->csum_start + v->csum_offset + 2u > len - VNET_LEN) not_in_the_bench();
+  coalesce_add(lro, packet + VNET_LEN, len - VNET_LEN, v);
 }
 
 static u32 coalesce_flush(struct lro *lro) {
@@ -202,9 +243,7 @@ static u32 coalesce_flush(struct lro *lro) {
 
 static u32 coalesce_batch(struct lro *lro, const struct iov *frames, u32 n, u32 limit) {
   if (n > LRO_FRAMES) not_in_the_bench();
-  lro->frames = lro->n_outs = lro->next_flow = 0;
-  lro->limit = min_u32(limit, LRO_MAX_LIMIT);
-  memset(lro->hashes, 0, sizeof lro->hashes);
-  for (u32 i = 0; i < n; i++) coalesce_add(lro, frames[i].addr, frames[i].len);
+  coalesce_reset(lro, limit, RX_ALL);
+  for (u32 i = 0; i < n; i++) coalesce_add(lro, frames[i].addr, frames[i].len, NULL);
   return coalesce_flush(lro);
 }

@@ -1,11 +1,11 @@
-// The interface's queues: src/ptnet/interface-queue.ts and interface-header.ts. What JavaScript needs a staging copy for
-// (shared memory at addresses that differ modulo 8) is copied directly here.
+// The interface's queues: src/ptnet/interface-{tx,rx,receive,header}.ts. What JavaScript needs a staging copy for (shared
+// memory at addresses that differ modulo 8) is copied directly here.
 #pragma once
-#include "headers.h"
+#include "coalesce.h"
 #include "kloop.h"
 
-enum { VNET_LEN = 12, MAX_PACKET = 65536, QUEUE_LIMIT = 4096, BUDGET = 512, TX_BATCH = 64, RX_MEMORY = 4 * MAX_PACKET };
-enum { VNET_F_MASK = 7, VNET_GSO_ECN = 0x80 };
+enum { MAX_PACKET = 65536, QUEUE_LIMIT = 4096, BUDGET = 512, TX_BATCH = 64, RX_MEMORY = 4 * (MAX_PACKET + VNET_LEN) };
+enum { CAP_TXCSUM = 1, CAP_TXCSUM6 = 2, CAP_TSO4 = 4, CAP_TSO6 = 8 };
 
 /** A frame with its metadata, or a whole packet. */
 struct frame {
@@ -22,7 +22,7 @@ struct tx_queue {
   struct gkring *gk;
   struct kloop *loop;
   struct queue_counters counters;
-  u32 min_space, n, next, unpublished;
+  u32 min_space, n, next, unpublished, caps;
   const struct frame *waiting[QUEUE_LIMIT];
 };
 
@@ -30,6 +30,7 @@ struct rx_queue {
   struct gkring *gk;
   struct kloop *loop;
   struct queue_counters counters;
+  struct lro lro;
   struct frame frames[BUDGET];
   LINE u8 memory[RX_MEMORY];
 };
@@ -47,6 +48,15 @@ static bool metadata_valid(const struct vnet *m, u32 len) {
   if (m->flags & ~VNET_F_MASK || !(type == 0 || type == 1 || type == 3 || type == 4)) return false;
   if (m->gso_type != 0 && m->gso_size == 0) return false;
   return (!(m->flags & 1) || m->csum_start + m->csum_offset + 2u <= len) && m->hdr_len <= len;
+}
+
+/** All capabilities are on: this only finds that out. */
+static bool capable(u32 caps, const u8 *frame, const struct vnet *m) {
+  if (!(m->flags & VNET_NEEDS_CSUM) && m->gso_type == 0) return true;
+  u32 type = be16(frame + 12), gso = m->gso_type & ~VNET_GSO_ECN;
+  if (type == TYPE_VLAN || type == TYPE_QINQ) not_in_the_bench();
+  if (!(caps & (type == TYPE_IPV6 ? CAP_TXCSUM6 : CAP_TXCSUM))) return false;
+  return (gso != VNET_GSO_TCPV4 || caps & CAP_TSO4) && (gso != VNET_GSO_TCPV6 || caps & CAP_TSO6);
 }
 
 static void count_packet(struct queue_counters *counters, const u8 *data, u32 len) {
@@ -86,6 +96,7 @@ static void transmit_batch(struct tx_queue *q, const struct frame *frames, u32 c
   for (u32 i = 0; i < count; i++) {
     if (frames[i].len < ETHER_LEN || frames[i].len > MAX_PACKET) not_in_the_bench();
     if (!metadata_valid(&frames[i].metadata, frames[i].len)) not_in_the_bench();
+    if (!capable(q->caps, frames[i].data, &frames[i].metadata)) not_in_the_bench();
   }
   for (u32 i = 0; i < count; i++) {
     if (q->n - q->next >= QUEUE_LIMIT) not_in_the_bench();
@@ -132,11 +143,11 @@ static int packet_end(const struct ring *ring) {
   return -1;
 }
 
-/** Copies whole packets out of the ring: with their header as metadata, or as they are. */
-static u32 rx_collect(struct rx_queue *q, u32 limit, bool whole, u32 nbufs) {
+/** Copies whole packets out of the ring into the batch. */
+static u32 rx_collect(struct rx_queue *q, u32 limit, u32 nbufs) {
   struct ring *ring = q->gk->ring;
-  u32 n = 0, used = 0;
-  while (n < limit && ring->head != ring->tail) {
+  u32 n = 0;
+  for (u32 used = 0; n < limit && ring->head != ring->tail; n++) {
     int end = packet_end(ring);
     if (end < 0 || used + MAX_PACKET + VNET_LEN > RX_MEMORY) break;
     u8 *to = q->memory + used;
@@ -147,16 +158,29 @@ static u32 rx_collect(struct rx_queue *q, u32 limit, bool whole, u32 nbufs) {
       packet_copy(to + length, ring_buf(q->gk, i, nbufs), len);
       length += len;
     }
-    if (length <= VNET_LEN) not_in_the_bench();
+    receive_add(&q->lro, to, length);
     count_packet(&q->counters, to + VNET_LEN, length - VNET_LEN);
-    struct frame *frame = &q->frames[n++];
-    *frame = (struct frame){.data = to, .len = length};
-    if (!whole) {
-      *frame = (struct frame){.data = to + VNET_LEN, .len = length - VNET_LEN};
-      if (to[0] | to[1]) memcpy(&frame->metadata, to, VNET_LEN);
-    }
     used += (length + 7) & ~7u;
     ring->head = ring->cur = (u32)end;
+  }
+  return n;
+}
+
+/** The packets of the batch: each behind its header, or with its header as metadata. All capabilities are on. */
+static u32 rx_finish(struct rx_queue *q, bool whole) {
+  u32 n = coalesce_flush(&q->lro);
+  for (u32 i = 0; i < n; i++) {
+    struct out *out = &q->lro.outs[i];
+    if (out->pieces != 1) not_in_the_bench(); // to be put together
+    u8 *at = out->iov->addr - VNET_LEN;
+    memcpy(at, &out->vnet, VNET_LEN);
+    if (whole) {
+      q->frames[i] = (struct frame){.data = at, .len = VNET_LEN + out->len};
+      continue;
+    }
+    if (be16(at + VNET_LEN + 12) == TYPE_VLAN) not_in_the_bench(); // into the metadata
+    q->frames[i] = (struct frame){.data = at + VNET_LEN, .len = out->len};
+    if (at[0] | at[1]) memcpy(&q->frames[i].metadata, at, VNET_LEN);
   }
   return n;
 }
@@ -165,10 +189,11 @@ static void rx_receive(struct rx_queue *q, bool whole, u32 nbufs, void (*handler
                        struct thread *self) {
   for (u32 taken = 0; taken < BUDGET;) {
     rx_sync(q, self);
-    u32 n = rx_collect(q, BUDGET - taken, whole, nbufs);
+    coalesce_reset(&q->lro, LRO_MAX_LIMIT, RX_ALL);
+    u32 n = rx_collect(q, BUDGET - taken, nbufs);
     if (n == 0) return;
     taken += n;
     rx_sync(q, self);
-    handler(q->frames, n);
+    handler(q->frames, rx_finish(q, whole));
   }
 }

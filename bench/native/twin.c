@@ -226,7 +226,6 @@ static u32 prove_coalesce_1(void) { return prove_coalesce(1); }
 static u32 prove_coalesce_8(void) { return prove_coalesce(8); }
 
 // Interfaces: a stack that sends frames, or whole packets, and one that reads them. While it proves, it keeps a digest.
-enum { SEQ_AT = 16 };
 static struct frame *tx_frames, *tx_packets;
 static struct tx_queue tx_queue;
 static struct rx_queue rx_queue;
@@ -234,7 +233,7 @@ static u32 digest;
 static bool proving;
 
 static void take_frames(const struct frame *got, u32 n) {
-  for (u32 i = 0; i < n; i++) sum += got[i].len + got[i].data[SEQ_AT];
+  for (u32 i = 0; i < n; i++) sum += got[i].len + got[i].data[got[i].len - 1];
   received += n;
   for (u32 i = 0; proving && i < n; i++) {
     const struct vnet *v = &got[i].metadata;
@@ -246,24 +245,24 @@ static void take_frames(const struct frame *got, u32 n) {
 }
 
 static void take_packets(const struct frame *got, u32 n) {
-  for (u32 i = 0; i < n; i++) sum += got[i].len + got[i].data[VNET_LEN + SEQ_AT];
+  for (u32 i = 0; i < n; i++) sum += got[i].len + got[i].data[got[i].len - 1];
   received += n;
   for (u32 i = 0; proving && i < n; i++) digest = digest_frame(got[i].data, got[i].len, digest);
 }
 
 /** Stamps the next batch; what was sent is taken off the sum again by the receiver. */
-static void stamp(struct frame *list, u32 at) {
-  for (u32 i = 0; i < batch; i++, sent++) sum -= list[i].len + (list[i].data[at] = sent);
+static void stamp(struct frame *list) {
+  for (u32 i = 0; i < batch; i++, sent++) sum -= list[i].len + (list[i].data[list[i].len - 1] = sent);
 }
 
 static void run_transmit(void) {
-  stamp(tx_frames, SEQ_AT);
+  stamp(tx_frames);
   transmit_batch(&tx_queue, tx_frames, batch, BUFS, self);
   rx_receive(&rx_queue, false, BUFS, take_frames, self);
 }
 
 static void run_offer(void) {
-  stamp(tx_packets, VNET_LEN + SEQ_AT);
+  stamp(tx_packets);
   for (u32 i = 0; i < batch; i++) offer_packet(&tx_queue, tx_packets[i].data, tx_packets[i].len, BUFS, self);
   push_packets(&tx_queue, self);
   rx_receive(&rx_queue, true, BUFS, take_packets, self);
@@ -286,13 +285,15 @@ static u32 prove_interface(void (*run)(void)) {
   tx_packets = pages(batch * sizeof *tx_packets);
   for (u32 i = 0; i < batch; i++) {
     tx_frames[i] = (struct frame){memory + (size_t)i * stride, size, metadata_of(size)};
-    frame_make(tx_frames[i].data, size, 2, 1, i);
+    if (size > FULL_FRAME) tcp_packet(tx_frames[i].data, 4, 0, i, size, TH_ACK);
+    else frame_make(tx_frames[i].data, size, 2, 1, i);
     tx_packets[i] = (struct frame){.data = memory + (size_t)(batch + i) * stride, .len = VNET_LEN + size};
     memcpy(tx_packets[i].data, &tx_frames[i].metadata, VNET_LEN);
     memcpy(tx_packets[i].data + VNET_LEN, tx_frames[i].data, size);
   }
   for (int i = 0; i < 2; i++) ports[i].hdrlen = VNET_LEN;
   tx_queue = (struct tx_queue){.gk = &gkrings[0][0], .loop = &loops[0]};
+  tx_queue.caps = CAP_TXCSUM | CAP_TXCSUM6 | CAP_TSO4 | CAP_TSO6;
   tx_queue.min_space = (MAX_PACKET + STRIDE - 1) / STRIDE + 2;
   rx_queue.gk = &gkrings[1][1];
   rx_queue.loop = &loops[1];

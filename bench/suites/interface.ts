@@ -1,9 +1,10 @@
 // From interface to interface over a switch, virtio-net headers on both sides, in one thread: `transmit` sends frames and
 // their metadata (transmitBatch) to a receive handler (onReceive), `offer` whole packets (offer, push) to a packet handler
-// (onPackets). Every byte is copied three times: into slots, by the switch, and out of slots. The application writes a
-// byte of each frame and reads it again. Frames of 64 KiB are those of TSO: 31 slots, and a header that says how to cut.
+// (onPackets). Every byte is copied three times: into slots, by the switch, and out of slots. The application writes the
+// last byte of each frame and reads it again. Frames of 64 KiB are TCP packets with a header that says how to cut them, in
+// 31 slots; the others are no IP, so that there is nothing to validate and to merge (that is the suite `coalesce`).
 import { abi, type PacketMetadata, PtnetInterface, type RxFrame, type TxFrame } from 'ptnet';
-import { FULL_FRAME, headersOf } from '../packets.js';
+import { FULL_FRAME, headersOf, tcpPacket } from '../packets.js';
 import { digestFrames, digestWords, makeFrame } from '../program.js';
 import { TwinRx, TwinTx, toFrame, toPacket } from '../twins/interface.js';
 import { BATCH, type Case, type Contender, type OpenCase, type SuiteOptions } from '../types.js';
@@ -16,7 +17,6 @@ const HEADER = abi.VIRTIO_NET_HDR_MRG_LEN;
 const TSO_FRAME = headersOf(4) + 45 * (FULL_FRAME - headersOf(4));
 /** Of these fewer: half of a ring. */
 const TSO_BATCH = 16;
-const SEQ_OFS = 16;
 const PROOF_ROUNDS = 4;
 const VNET_HDR = { vnetHdr: true };
 
@@ -43,7 +43,8 @@ class Sender {
     const memory = new Uint8Array(place(2 * count));
     this.frames = Array.from({ length: count }, (_, i) => {
       const at = place(i);
-      makeFrame(memory, at, size, 2, 1, i);
+      if (size > FULL_FRAME) memory.set(tcpPacket({ version: 4, flow: 0, index: i, size, flags: abi.TH_ACK }), at);
+      else makeFrame(memory, at, size, 2, 1, i);
       return { data: memory.subarray(at, at + size), metadata };
     });
     const view = new DataView(memory.buffer);
@@ -59,11 +60,11 @@ class Sender {
 
   /** Writes into each frame of the next batch. */
   stampFrames(): void {
-    for (const { data } of this.frames) this.#note(data.length, (data[SEQ_OFS] = this.sent & 0xff));
+    for (const { data } of this.frames) this.#note(data.length, (data[data.length - 1] = this.sent & 0xff));
   }
 
   stampPackets(): void {
-    for (const data of this.packets) this.#note(data.length, (data[HEADER + SEQ_OFS] = this.sent & 0xff));
+    for (const data of this.packets) this.#note(data.length, (data[data.length - 1] = this.sent & 0xff));
   }
 
   #note(length: number, stamp: number): void {
@@ -80,7 +81,7 @@ class Receiver {
   proving = true;
 
   readonly takeFrames = (frames: RxFrame[]): void => {
-    for (const { data } of frames) this.sum = (this.sum + data.length + data[SEQ_OFS]) | 0;
+    for (const { data } of frames) this.sum = (this.sum + data.length + data[data.length - 1]) | 0;
     this.received += frames.length;
     if (!this.proving) return;
     for (const { data, metadata } of frames) {
@@ -91,7 +92,7 @@ class Receiver {
   };
 
   readonly takePackets = (packets: Uint8Array[]): void => {
-    for (const packet of packets) this.sum = (this.sum + packet.length + packet[HEADER + SEQ_OFS]) | 0;
+    for (const packet of packets) this.sum = (this.sum + packet.length + packet[packet.length - 1]) | 0;
     this.received += packets.length;
     if (this.proving) this.digest = digestFrames(packets, this.digest);
   };
@@ -145,7 +146,7 @@ async function ours(way: Way, size: number, count: number): Promise<Opened> {
 
 async function plain(way: Way, size: number, count: number): Promise<Opened> {
   const [netmap, drivers] = await openDrivers(VALE, VNET_HDR);
-  const ports = drivers.map((driver) => driver.open());
+  const ports = drivers.map((driver) => driver.open({ flags: abi.NR_ACCEPT_VNET_HDR }));
   await introduce(ports, HEADER);
   const [a, b] = twinDrivers(netmap, drivers);
   const tx = new TwinTx({ mem: a.mem, gk: a.tx, ring: ports[0].txRings[0], kick: a.kickTx });

@@ -1,16 +1,18 @@
-// assembly/packet/{coalesce,flow}.ts in JavaScript: a batch of frames without virtio-net headers. The structs are objects,
-// made once; the hash of a flow is one of 32 bits, as a product of 64 would cost BigInts.
+// assembly/packet/{receive,coalesce,flow}.ts in JavaScript. The structs are objects, made once; the hash of a flow is one
+// of 32 bits, as a product of 64 would cost BigInts.
 import { abi } from 'ptnet';
 import { checksumFold } from './checksum.js';
 import { headersParse, ipv4Checksum, newPacket, offloadValidate, type Packet, pseudoSum } from './headers.js';
 import { type Memory, notInTheBench } from './memory.js';
 
-const { CSUM_GOOD, ETHERTYPE_IPV4, IOV_SIZE, IPPROTO_TCP, IPV4_CSUM, IPV4_DF, IPV4_FRAG, IPV4_HDR_LEN } = abi;
-const { IPV4_ID, IPV4_SRC, IPV4_TOT_LEN, IPV4_TTL, IPV6_HDR_LEN, IPV6_HOPS, IPV6_PLEN, IPV6_SRC, LRO_FLOWS } = abi;
-const { LRO_MAX_FRAMES, LRO_MAX_LIMIT, LRO_MAX_PIECES, PARSED_L4, TCP_ACK, TCP_CSUM, TCP_DOFF, TCP_FLAGS } = abi;
-const { TCP_HDR_LEN, TCP_SEQ, TCP_TS_HDR_LEN, TCP_TS_KIND, TCP_TS_KIND_LE, TCP_TS_VAL, TCP_WINDOW, TH_ACK } = abi;
-const { TH_PUSH, VIRTIO_NET_HDR_F_DATA_VALID, VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_NONE } = abi;
-const { VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6 } = abi;
+const { CSUM_GOOD, CSUM_NONE, ETHERTYPE_IPV4, ETHER_HDR_LEN, IOV_SIZE, IPPROTO_TCP, IPV4_CSUM, IPV4_DF } = abi;
+const { IPV4_FRAG, IPV4_HDR_LEN, IPV4_ID, IPV4_SRC, IPV4_TOT_LEN, IPV4_TTL, IPV6_HDR_LEN, IPV6_HOPS } = abi;
+const { IPV6_PLEN, IPV6_SRC, LRO_FLOWS, LRO_MAX_FRAMES, LRO_MAX_LIMIT, LRO_MAX_PIECES, PARSED_L3, PARSED_L4 } = abi;
+const { RX_ALL, RX_CSUM, RX_CSUM6, RX_LRO, TCP_ACK, TCP_CSUM, TCP_DOFF, TCP_FLAGS, TCP_HDR_LEN, TCP_SEQ } = abi;
+const { TCP_TS_HDR_LEN, TCP_TS_KIND, TCP_TS_KIND_LE, TCP_TS_VAL, TCP_WINDOW, TH_ACK, TH_PUSH } = abi;
+const { VIRTIO_NET_HDR_F_DATA_VALID, VIRTIO_NET_HDR_F_MASK, VIRTIO_NET_HDR_F_NEEDS_CSUM } = abi;
+const { VIRTIO_NET_HDR_GSO_ECN, VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6 } = abi;
+const { VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_MRG_LEN } = abi;
 
 interface Piece {
   addr: number;
@@ -58,6 +60,7 @@ export class Lro {
   frames = 0;
   nOuts = 0;
   limit = 0;
+  caps = 0;
   nextFlow = 0;
   readonly packet = newPacket();
   readonly pieces: Piece[] = Array.from({ length: LRO_MAX_FRAMES }, () => ({ addr: 0, len: 0, next: undefined }));
@@ -99,25 +102,58 @@ export class Lro {
 /** A whole batch: `n` frames given as pairs at `frames`. Returns the number of output packets. */
 export function coalesceBatch(mem: Memory, lro: Lro, frames: number, n: number, limit: number): number {
   if (n > LRO_MAX_FRAMES) notInTheBench();
-  lro.frames = 0;
-  lro.nOuts = 0;
-  lro.limit = Math.min(limit, LRO_MAX_LIMIT);
-  lro.nextFlow = 0;
-  for (const flow of lro.flows) flow.hash = 0;
+  coalesceReset(lro, limit, RX_ALL);
   for (let p = frames >>> 2; p < (frames + n * IOV_SIZE) >>> 2; p += 2) {
-    coalesceAdd(mem, lro, mem.i32[p], mem.i32[p + 1]);
+    coalesceAdd(mem, lro, mem.i32[p], mem.i32[p + 1], 0);
   }
   return coalesceFlush(mem, lro);
 }
 
-function coalesceAdd(mem: Memory, lro: Lro, frame: number, len: number): void {
+export function coalesceReset(lro: Lro, limit: number, caps: number): void {
+  lro.frames = 0;
+  lro.nOuts = 0;
+  lro.limit = Math.min(limit, LRO_MAX_LIMIT);
+  lro.caps = caps;
+  lro.nextFlow = 0;
+  for (const flow of lro.flows) flow.hash = 0;
+}
+
+/** Adds a packet of `len` bytes with its virtio-net header in front. */
+export function receiveAdd(mem: Memory, lro: Lro, packet: number, len: number): void {
+  const { view } = mem;
+  const frameLen = len - VIRTIO_NET_HDR_MRG_LEN;
+  if (frameLen < ETHER_HDR_LEN) notInTheBench();
+  const flags = view.getUint8(packet);
+  const type = view.getUint8(packet + 1) & ~VIRTIO_NET_HDR_GSO_ECN;
+  const known =
+    type === VIRTIO_NET_HDR_GSO_NONE ||
+    type === VIRTIO_NET_HDR_GSO_TCPV4 ||
+    type === VIRTIO_NET_HDR_GSO_UDP ||
+    type === VIRTIO_NET_HDR_GSO_TCPV6;
+  if (!known || (flags & ~VIRTIO_NET_HDR_F_MASK) !== 0) notInTheBench();
+  if (type !== VIRTIO_NET_HDR_GSO_NONE && view.getUint16(packet + 4, true) === 0) notInTheBench();
+  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0) {
+    const at = view.getUint16(packet + 6, true) + view.getUint16(packet + 8, true);
+    if (at + 2 > frameLen) notInTheBench();
+  }
+  coalesceAdd(mem, lro, packet + VIRTIO_NET_HDR_MRG_LEN, frameLen, packet);
+}
+
+/** `vnet`: address of the frame's virtio-net header, or 0. */
+function coalesceAdd(mem: Memory, lro: Lro, frame: number, len: number, vnet: number): void {
+  if (lro.frames >= LRO_MAX_FRAMES) notInTheBench();
   const piece = lro.pieces[lro.frames++];
   const { packet } = lro;
   const { view } = mem;
   const result = headersParse(view, frame, len, len, packet);
-  const verdict = offloadValidate(mem, frame, packet);
-  if (result !== PARSED_L4 || packet.l4Proto !== IPPROTO_TCP) notInTheBench();
-  const plain = verdict === CSUM_GOOD && isPlainSegment(view, frame, packet);
+  const verdict = judge(mem, frame, packet, vnet, lro.caps);
+  const isTcp = packet.l4Proto === IPPROTO_TCP;
+  if (result !== PARSED_L4 || !isTcp) {
+    if (result < 0 || (result === PARSED_L3 && isTcp)) notInTheBench(); // all flows have to end
+    addOut(view, lro, piece, frame, len, vnet, verdict);
+    return;
+  }
+  const plain = verdict === CSUM_GOOD && (lro.caps & RX_LRO) !== 0 && isPlainSegment(view, frame, packet);
   const hash = flowHash(mem, frame, packet);
   const flow = flowFind(view, lro, hash, frame, packet);
   if (flow) {
@@ -127,12 +163,31 @@ function coalesceAdd(mem: Memory, lro: Lro, frame: number, len: number): void {
     }
     flowClose(view, flow);
   }
-  const out = addOut(lro, piece, frame, len, verdict);
+  const out = addOut(view, lro, piece, frame, len, vnet, verdict);
   const push = view.getUint8(frame + packet.l4 + TCP_FLAGS) & TH_PUSH;
   if (plain && push === 0) flowOpen(view, lro, hash, frame, packet, out, piece);
 }
 
-function addOut(lro: Lro, piece: Piece, frame: number, len: number, verdict: number): Out {
+/** What is known of the frame's checksum, by its header or by summing. */
+function judge(mem: Memory, frame: number, packet: Packet, vnet: number, caps: number): number {
+  const isV4 = packet.l3Proto === ETHERTYPE_IPV4;
+  if ((caps & (isV4 ? RX_CSUM : RX_CSUM6)) === 0) return CSUM_NONE;
+  if (vnet === 0) return offloadValidate(mem, frame, packet);
+  if (mem.u8[vnet + 1] !== VIRTIO_NET_HDR_GSO_NONE) return CSUM_NONE;
+  if ((mem.u8[vnet] & VIRTIO_NET_HDR_F_MASK) === 0) return offloadValidate(mem, frame, packet);
+  if (packet.result < PARSED_L3) return CSUM_NONE;
+  return notInTheBench(); // IP packets whose header speaks of checksums
+}
+
+function addOut(
+  view: DataView,
+  lro: Lro,
+  piece: Piece,
+  frame: number,
+  len: number,
+  vnet: number,
+  verdict: number,
+): Out {
   piece.addr = frame;
   piece.len = len;
   piece.next = undefined;
@@ -140,13 +195,22 @@ function addOut(lro: Lro, piece: Piece, frame: number, len: number, verdict: num
   out.pieces = 1;
   out.len = len;
   out.first = piece;
-  out.flags = verdict === CSUM_GOOD ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
-  out.gsoType = VIRTIO_NET_HDR_GSO_NONE;
-  out.hdrLen = out.gsoSize = out.csumStart = out.csumOffset = 0;
+  if (vnet === 0 || verdict === CSUM_GOOD) {
+    out.flags = verdict === CSUM_GOOD ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
+    out.gsoType = VIRTIO_NET_HDR_GSO_NONE;
+    out.hdrLen = out.gsoSize = out.csumStart = out.csumOffset = 0;
+  } else {
+    out.flags = view.getUint8(vnet);
+    out.gsoType = view.getUint8(vnet + 1);
+    out.hdrLen = view.getUint16(vnet + 2, true);
+    out.gsoSize = view.getUint16(vnet + 4, true);
+    out.csumStart = view.getUint16(vnet + 6, true);
+    out.csumOffset = view.getUint16(vnet + 8, true);
+  }
   return out;
 }
 
-function coalesceFlush({ view }: Memory, lro: Lro): number {
+export function coalesceFlush({ view }: Memory, lro: Lro): number {
   for (const flow of lro.flows) if (flow.hash !== 0) flowClose(view, flow);
   const { iov, outs, nOuts } = lro;
   let w = 0;

@@ -1,18 +1,24 @@
-// The interface's queues (src/ptnet/interface-queue.ts and interface-header.ts) over the twins of driver and switch.
-import { abi, type NetmapRing, type PacketMetadata, type RxFrame, type TxFrame } from 'ptnet';
-import { type Memory, notInTheBench } from './memory.js';
+// The interface's queues (src/ptnet/interface-{tx,rx,receive,header}.ts) over the twins of driver, switch and coalescing.
+import { abi, type Capability, type NetmapRing, type PacketMetadata, type RxFrame, type TxFrame } from 'ptnet';
+import { coalesceFlush, coalesceReset, Lro, receiveAdd } from './coalesce.js';
+import { type Memory, memoryOf, notInTheBench } from './memory.js';
 import { ptnetRxsync, ptnetTxsync } from './sync.js';
 
-const { NS_MOREFRAG, VIRTIO_NET_HDR_F_MASK, VIRTIO_NET_HDR_GSO_ECN, VIRTIO_NET_HDR_MRG_LEN } = abi;
+const { ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, ETHER_TYPE, LRO_MAX_LIMIT, NS_MOREFRAG, RX_ALL } = abi;
+const { VIRTIO_NET_HDR_F_MASK, VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_ECN, VIRTIO_NET_HDR_GSO_NONE } = abi;
+const { VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_MRG_LEN } = abi;
 const HEADER = VIRTIO_NET_HDR_MRG_LEN;
 const MAX_PACKET = 65536;
 const QUEUE_LIMIT = 4096;
 const BUDGET = 512;
 const TX_BATCH = 64;
 const STAGE_MIN = 512;
-const RX_MEMORY = 4 * MAX_PACKET;
+const BATCH_BYTES = 4 * (MAX_PACKET + HEADER);
+/** Where a batch begins: address 0 would say that there is no header. */
+const FIRST = 8;
 const GSO_TYPES = [0, 1, 3, 4];
 const NONE: PacketMetadata = Object.freeze({});
+const CAPABILITIES: ReadonlySet<Capability> = new Set<Capability>(['txcsum', 'txcsum6', 'tso4', 'tso6']);
 
 /** What both queues of a port need: its memory, guest kring and ring, and the doorbell. */
 export interface TwinQueue {
@@ -26,6 +32,18 @@ interface Counters {
   packets: number;
   bytes: number;
   multicasts: number;
+}
+
+/** All capabilities are on: this only finds that out. */
+function checkTransmit(frame: Uint8Array, { flags = 0, gsoType = 0, vlan }: PacketMetadata): boolean {
+  if (vlan !== undefined) notInTheBench();
+  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) === 0 && gsoType === VIRTIO_NET_HDR_GSO_NONE) return true;
+  const type = (frame[ETHER_TYPE] << 8) | frame[ETHER_TYPE + 1];
+  if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) notInTheBench();
+  const checksum = CAPABILITIES.has(type === ETHERTYPE_IPV6 ? 'txcsum6' : 'txcsum');
+  const gso = gsoType & ~VIRTIO_NET_HDR_GSO_ECN;
+  if (gso === VIRTIO_NET_HDR_GSO_TCPV4) return checksum && CAPABILITIES.has('tso4');
+  return checksum && (gso !== VIRTIO_NET_HDR_GSO_TCPV6 || CAPABILITIES.has('tso6'));
 }
 
 function checkMetadata(metadata: PacketMetadata, length: number): boolean {
@@ -83,7 +101,7 @@ export class TwinTx {
   transmitBatch(frames: readonly TxFrame[]): number {
     for (const { data, metadata } of frames) {
       if (data.length < 14 || data.length > MAX_PACKET) notInTheBench();
-      if (metadata && !checkMetadata(metadata, data.length)) notInTheBench();
+      if (metadata && !(checkMetadata(metadata, data.length) && checkTransmit(data, metadata))) notInTheBench();
     }
     for (const frame of frames) {
       if (this.#waiting.length - this.#next >= QUEUE_LIMIT) notInTheBench();
@@ -163,17 +181,19 @@ export class TwinTx {
 /** Makes of a packet what the handler gets. */
 export type Make<T> = (memory: Uint8Array, at: number, length: number) => T;
 
-export const toFrame: Make<RxFrame> = (memory, at, length) => ({
-  data: memory.subarray(at + HEADER, at + length),
-  metadata: readHeader(memory, at),
-});
+export const toFrame: Make<RxFrame> = (memory, at, length) => {
+  const type = at + HEADER + ETHER_TYPE;
+  if (((memory[type] << 8) | memory[type + 1]) === ETHERTYPE_VLAN) notInTheBench(); // into the metadata
+  return { data: memory.subarray(at + HEADER, at + length), metadata: readHeader(memory, at) };
+};
 
 export const toPacket: Make<Uint8Array> = (memory, at, length) => memory.subarray(at, at + length);
 
 export class TwinRx {
   readonly counters: Counters = { packets: 0, bytes: 0, multicasts: 0 };
   readonly #queue: TwinQueue;
-  readonly #memory = new Uint8Array(RX_MEMORY);
+  readonly #mem = memoryOf(new ArrayBuffer(FIRST + ((BATCH_BYTES + 7) & ~7)));
+  readonly #lro = new Lro();
 
   constructor(queue: TwinQueue) {
     this.#queue = queue;
@@ -182,11 +202,12 @@ export class TwinRx {
   receive<T>(make: Make<T>, handler: (frames: T[]) => void): void {
     for (let taken = 0; taken < BUDGET; ) {
       this.#sync();
-      const frames = this.#collect(BUDGET - taken, make);
-      if (frames.length === 0) return;
-      taken += frames.length;
+      coalesceReset(this.#lro, LRO_MAX_LIMIT, RX_ALL);
+      const count = this.#collect(BUDGET - taken);
+      if (count === 0) return;
+      taken += count;
       this.#sync();
-      handler(frames);
+      handler(this.#finish(make));
     }
   }
 
@@ -194,23 +215,23 @@ export class TwinRx {
     if (ptnetRxsync(this.#queue.mem, this.#queue.gk, 0)) this.#queue.kick();
   }
 
-  #collect<T>(limit: number, make: Make<T>): T[] {
+  #collect(limit: number): number {
     const { ring } = this.#queue;
-    const frames: T[] = [];
-    let used = 0;
-    while (frames.length < limit && ring.head !== ring.tail) {
+    const { u8 } = this.#mem;
+    let count = 0;
+    for (let used = FIRST; count < limit && ring.head !== ring.tail; count++) {
       const end = this.#packetEnd();
-      if (end < 0 || used + MAX_PACKET + HEADER > RX_MEMORY) break;
+      if (end < 0 || used + MAX_PACKET + HEADER > u8.length) break;
       const length = this.#copy(end, used);
+      receiveAdd(this.#mem, this.#lro, used, length);
       this.counters.packets++;
       this.counters.bytes += length - HEADER;
-      if (this.#memory[used + HEADER] & 1) this.counters.multicasts++;
-      frames.push(make(this.#memory, used, length));
+      if (u8[used + HEADER] & 1) this.counters.multicasts++;
       used += (length + 7) & ~7;
       ring.head = end;
       ring.cur = end;
     }
-    return frames;
+    return count;
   }
 
   #packetEnd(): number {
@@ -231,10 +252,23 @@ export class TwinRx {
       const len = i32[slotBase + 4 * i + 1] & 0xffff;
       if (idx < 2 || idx >= numBufs || len > bufSize || length + len > MAX_PACKET + HEADER) notInTheBench();
       const at = bufBase + idx * bufSize;
-      this.#memory.set(u8.subarray(at, at + len), to + length);
+      this.#mem.u8.set(u8.subarray(at, at + len), to + length);
       length += len;
     }
-    if (length <= HEADER) notInTheBench();
     return length;
+  }
+
+  /** The packets of the batch, each behind its header. All capabilities are on, so that none is cut or completed. */
+  #finish<T>(make: Make<T>): T[] {
+    const { u8 } = this.#mem;
+    const { iov, outs } = this.#lro;
+    const count = coalesceFlush(this.#mem, this.#lro);
+    return Array.from({ length: count }, (_, i) => {
+      const out = outs[i];
+      if (out.pieces !== 1) notInTheBench(); // to be put together
+      const at = iov[out.iov] - HEADER;
+      writeHeader(u8, at, out);
+      return make(u8, at, HEADER + out.len);
+    });
   }
 }
