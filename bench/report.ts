@@ -9,7 +9,7 @@ const NAMES: Readonly<Record<string, string>> = {
   c: 'C',
 };
 
-const WIDTHS = [30, 10, 22, 9, 9, 9];
+const WIDTHS = [32, 10, 22, 9, 9, 9];
 
 function digits(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);

@@ -4,7 +4,7 @@
 
 enum { LRO_FLOWS = 16, LRO_FRAMES = 512, LRO_MAX_PIECES = 64, LRO_MAX_LIMIT = 65535 };
 enum { VNET_NEEDS_CSUM = 1, VNET_DATA_VALID = 2, VNET_GSO_TCPV4 = 1, VNET_GSO_TCPV6 = 4 };
-enum { VNET_F_MASK = 7, VNET_GSO_UDP = 3, VNET_GSO_ECN = 0x80, VNET_LEN = 12 };
+enum { VNET_F_MASK = 3, VNET_GSO_UDP = 3, VNET_GSO_ECN = 0x80, VNET_LEN = 12 };
 enum { RX_CSUM = 1, RX_CSUM6 = 2, RX_LRO = 4, RX_ALL = 7 };
 enum { TS_KIND = 0x0a080101 };
 
@@ -224,7 +224,7 @@ static void receive_add(struct lro *lro, u8 *packet, u32 len) {
   u32 type = v->gso_type & ~VNET_GSO_ECN;
   bool known = type == 0 || type == VNET_GSO_TCPV4 || type == VNET_GSO_UDP || type == VNET_GSO_TCPV6;
   if (!known || v->flags & ~VNET_F_MASK) not_in_the_bench();
-  if (type != 0 && v->gso_size == 0) not_in_the_bench();
+  if (v->gso_type != 0 && v->gso_size == 0) not_in_the_bench();
   if (v->flags & VNET_NEEDS_CSUM && v->csum_start + v->csum_offset + 2u > len - VNET_LEN) not_in_the_bench();
   coalesce_add(lro, packet + VNET_LEN, len - VNET_LEN, v);
 }

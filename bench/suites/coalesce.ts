@@ -3,7 +3,8 @@
 import { abi, type NetmapRing } from 'ptnet';
 import { FULL_FRAME, headersOf, tcpPacket } from '../packets.js';
 import { digestWords } from '../program.js';
-import { coalesceBatch, Lro } from '../twins/coalesce.js';
+import { coalesceBatch } from '../twins/coalesce.js';
+import { Lro } from '../twins/flow.js';
 import { type Memory, memoryOf } from '../twins/memory.js';
 import { packetCopy } from '../twins/vale.js';
 import type { Case, Contender, OpenCase } from '../types.js';

@@ -1,6 +1,7 @@
 // The interface's queues (src/ptnet/interface-{tx,rx,receive,header}.ts) over the twins of driver, switch and coalescing.
 import { abi, type Capability, type NetmapRing, type PacketMetadata, type RxFrame, type TxFrame } from 'ptnet';
-import { coalesceFlush, coalesceReset, Lro, receiveAdd } from './coalesce.js';
+import { coalesceFlush, coalesceReset, receiveAdd } from './coalesce.js';
+import { Lro } from './flow.js';
 import { type Memory, memoryOf, notInTheBench } from './memory.js';
 import { ptnetRxsync, ptnetTxsync } from './sync.js';
 
