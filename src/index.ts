@@ -1,5 +1,8 @@
 // The public surface of ptnet: re-exports only.
 export * as abi from './abi.js';
+export { type Cable, type CableCounters, type CableOptions, joinPorts } from './cable/cable.js';
+export type { CableDrops, DirectionCounters } from './cable/counters.js';
+export { type CableHalf, joinPortsSync } from './cable/half.js';
 export type { Inspection, NetmapOptions } from './control/control.js';
 export type { GuestOptions } from './control/guest-record.js';
 export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';

@@ -6,6 +6,7 @@ import { EAGAIN } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { PtnetInterface } from '../ptnet/interface.js';
 import type { Capability } from '../ptnet/interface-capabilities.js';
+import { nextTurn } from '../threads/turn.js';
 
 /** A stack as an interface sees it. Packets begin with the virtio-net header, if there is one, then the Ethernet header. */
 export interface StackAdapter {
@@ -55,12 +56,6 @@ export interface Joint {
 /** Packets, and bytes, that one turn sends before the thread's other events have theirs. */
 const TURN_PACKETS = 128;
 const TURN_BYTES = 1 << 18;
-
-const nextTurn = (): Promise<void> =>
-  new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
 
 /**
  * Lets packets pass between an interface and a stack until one of them ends. The interface may be up or down.

@@ -108,6 +108,10 @@ export class HostPort extends NetmapPort {
     this.#close = close;
   }
 
+  override get vnetHdrLen(): number {
+    return this.info.hdrLen;
+  }
+
   override txsync(): number {
     return this.#sync(this.#tx);
   }

@@ -48,6 +48,10 @@ export class GuestPort extends NetmapPort {
     return this.#txsync(NAF_FORCE_RECLAIM);
   }
 
+  override get vnetHdrLen(): number {
+    return this.#driver.vnetHdrLen;
+  }
+
   override rxsync(): number {
     if (!this.isOpen || this.#driver.machine.gone) return -EIO;
     const { ptnetRxsync } = this.#driver.machine.wasm;

@@ -9,7 +9,8 @@ export interface Waiting {
   readonly canBlock: boolean;
   seq(): number;
   sleep(seen: number, timeout?: number): boolean;
-  sleepAsync(seen: number, timeout?: number, signal?: AbortSignal): Promise<boolean>;
+  /** @param keepAlive whether the wait keeps the process alive, where the platform would end it; default true */
+  sleepAsync(seen: number, timeout?: number, signal?: AbortSignal, keepAlive?: boolean): Promise<boolean>;
   /** Does what events have left to this thread to do. */
   service(): void;
 }

@@ -34,6 +34,8 @@ export abstract class NetmapPort implements Pollable {
   /** Name as in ni_name or, for a guest's port, that of its interface. */
   abstract readonly name: string;
   abstract readonly memId: number;
+  /** Bytes of virtio-net header before each frame: 0, 10 or 12. A pipe carries any as opaque bytes, and has 0. */
+  abstract readonly vnetHdrLen: number;
   abstract readonly nifp: NetmapIf;
   /** The tx rings bound to this port. */
   abstract readonly txRings: readonly NetmapRing[];

@@ -32,6 +32,8 @@ export interface MemoryViews {
   readonly i32: Int32Array;
   readonly u8: Uint8Array;
   readonly wasm: RingWasm;
+  /** The memory itself, where the holder of the views has it: cables then copy long frames faster. */
+  readonly memory?: WebAssembly.Memory | undefined;
 }
 
 /** What applications use of the Wasm module over that memory. */
@@ -55,6 +57,8 @@ export class NetmapRing {
   readonly u8: Uint8Array;
   /** The Wasm module over the memory. */
   readonly wasm: RingWasm;
+  /** The memory, if the port has it. */
+  readonly memory: WebAssembly.Memory | undefined;
   /** Address of the ring. */
   readonly ptr: number;
   /** num_slots. One slot always stays unused. */
@@ -74,6 +78,7 @@ export class NetmapRing {
     this.i32 = views.i32;
     this.u8 = views.u8;
     this.wasm = views.wasm;
+    this.memory = views.memory;
     this.ptr = ptr;
     this.#w = ptr >>> 2;
     this.numSlots = this.i32[this.#w + (NETMAP_RING_NUM_SLOTS >> 2)];

@@ -1,0 +1,267 @@
+// One rx ring of a port, copied into one tx ring of a port in another memory. Neither ring is believed: every index,
+// length and flag is read once, checked, and only then used. All that is kept between two looks is whether the rest of a
+// packet is to be skipped, so a ring that its port has reset is taken as it is found.
+
+import {
+  NETMAP_MAX_FRAGS,
+  NETMAP_RING_CUR,
+  NETMAP_RING_HEAD,
+  NS_INDIRECT,
+  NS_MOREFRAG,
+} from '../../assembly/abi/netmap.js';
+import type { NetmapRing } from '../ring/ring.js';
+import { type Copy, copyWords, longCopy, SHORT } from './copy.js';
+import type { Tally } from './counters.js';
+
+/** What a lane waits for after a look: packets in the rx ring, or room in the tx ring; or its limit was reached. */
+export const EMPTY = 0;
+export const FULL = 1;
+export const LIMIT = 2;
+
+const MORE = NS_MOREFRAG << 16;
+/** Flags of `len | flags << 16` that a whole frame in one slot does not have. */
+const UNUSUAL = (NS_MOREFRAG | NS_INDIRECT) << 16;
+/** A slot without a frame, as receivers skip it. */
+const NOTHING = 0;
+
+export class Lane {
+  readonly src: NetmapRing;
+  readonly dst: NetmapRing;
+  /** EMPTY, FULL or LIMIT: after `move`. */
+  waits = EMPTY;
+  /** Slots that the last `move` has taken. */
+  moved = 0;
+  readonly #tally: Tally;
+  readonly #copyLong: Copy;
+  /** Largest frame that fits one slot on either side. */
+  readonly #single: number;
+  /** Indices, while `move` runs. */
+  #r = 0;
+  #rEnd = 0;
+  #t = 0;
+  #tEnd = 0;
+  #bytes = 0;
+  /** The packet at #r: buffer and length of each slot. */
+  readonly #bufs = new Int32Array(NETMAP_MAX_FRAGS);
+  readonly #lens = new Int32Array(NETMAP_MAX_FRAGS);
+  /** Buffers that it goes to. */
+  readonly #targets = new Int32Array(NETMAP_MAX_FRAGS);
+  /** The packet's first slots were dropped, and the rest is to follow them. */
+  #skips = false;
+  #wasBad = false;
+
+  constructor(src: NetmapRing, dst: NetmapRing, tally: Tally) {
+    this.src = src;
+    this.dst = dst;
+    this.#tally = tally;
+    this.#copyLong = longCopy(dst, src);
+    this.#single = Math.min(src.bufSize, dst.bufSize);
+  }
+
+  /**
+   * One look at both rings: copies packets, at most about `slots` slots and `bytes` bytes, and advances head and cur of
+   * both. Both ports are to be synced before. False if nothing has changed that the ports should know.
+   */
+  move(slots: number, bytes: number): boolean {
+    this.moved = 0;
+    this.waits = EMPTY;
+    const { src, dst } = this;
+    const r = src.head;
+    const t = dst.head;
+    this.#rEnd = src.tail;
+    this.#tEnd = dst.tail;
+    const n = src.numSlots;
+    const m = dst.numSlots;
+    if (t >>> 0 >= m || this.#tEnd >>> 0 >= m) this.waits = FULL;
+    if (this.waits === FULL || r >>> 0 >= n || this.#rEnd >>> 0 >= n) return this.#bad();
+    this.#wasBad = false;
+    this.#r = r;
+    this.#t = t;
+    this.#bytes = 0;
+    do this.#plain(slots, bytes);
+    while (this.waits === EMPTY && this.#r !== this.#rEnd && this.#unusual(slots));
+    this.#tally.bytes += this.#bytes;
+    return this.#publish(r, t);
+  }
+
+  /** Somebody has scribbled on a ring: its port's sync repairs it. Once; who insists is not waited upon. */
+  #bad(): boolean {
+    this.#tally.badRings++;
+    const first = !this.#wasBad;
+    this.#wasBad = true;
+    return first;
+  }
+
+  /** Copies frames of one slot each, up to the first slot that is anything else, in a loop of its own. */
+  #plain(slots: number, bytes: number): void {
+    const { src, dst } = this;
+    if (this.#skips) return;
+    const s = src.i32;
+    const d = dst.i32;
+    const { slotBase: sSlots, bufBase: sBufs, bufSize: sSize, numSlots: sNum } = src;
+    const { slotBase: dSlots, bufBase: dBufs, bufSize: dSize, numSlots: dNum } = dst;
+    const sLimit = src.numBufs - 2;
+    const dLimit = dst.numBufs - 2;
+    const single = this.#single;
+    const rEnd = this.#rEnd;
+    const tEnd = this.#tEnd;
+    let r = this.#r;
+    let t = this.#t;
+    let frames = 0;
+    let sum = 0;
+    let left = slots - this.moved;
+    const most = bytes - this.#bytes;
+    while (r !== rEnd) {
+      if (left <= 0 || sum >= most) {
+        this.waits = LIMIT;
+        break;
+      }
+      const w = sSlots + (r << 2);
+      const from = s[w];
+      const word = s[w + 1];
+      const len = word & 0xffff;
+      if ((word & UNUSUAL) !== 0 || (from - 2) >>> 0 >= sLimit || (len - 1) >>> 0 >= single) break;
+      if (t === tEnd) {
+        this.waits = FULL;
+        break;
+      }
+      const slot = dSlots + (t << 2);
+      const to = d[slot];
+      if ((to - 2) >>> 0 >= dLimit) break;
+      const target = dBufs + to * dSize;
+      const source = sBufs + from * sSize;
+      if (len < SHORT) copyWords(dst, target, src, source, len);
+      else this.#copyLong(target, source, len);
+      d[slot + 1] = len;
+      sum += len;
+      frames++;
+      left--;
+      r = r + 1 === sNum ? 0 : r + 1;
+      t = t + 1 === dNum ? 0 : t + 1;
+    }
+    this.#r = r;
+    this.#t = t;
+    this.#bytes += sum;
+    this.#tally.frames += frames;
+    this.moved += frames;
+  }
+
+  /** Takes the packet at #r, whatever it is like. False if it has to wait. */
+  #unusual(slots: number): boolean {
+    if (this.moved >= slots) {
+      this.waits = LIMIT;
+      return false;
+    }
+    const { src, dst } = this;
+    const { numSlots: n } = src;
+    const most = Math.min(NETMAP_MAX_FRAGS, n - 1);
+    let count = 0;
+    let sound = true;
+    let total = 0;
+    let need = 0;
+    let more = true;
+    for (let i = this.#r; more && count < most && i !== this.#rEnd; i = i + 1 === n ? 0 : i + 1, count++) {
+      const w = src.slotBase + (i << 2);
+      const from = src.i32[w];
+      const word = src.i32[w + 1];
+      const len = word & 0xffff;
+      more = (word & MORE) !== 0;
+      sound &&= (from - 2) >>> 0 < src.numBufs - 2 && len <= src.bufSize && (word & (NS_INDIRECT << 16)) === 0;
+      this.#bufs[count] = from;
+      this.#lens[count] = len;
+      total += len;
+      need += Math.ceil(len / dst.bufSize);
+    }
+    if (more && count < most && !this.#skips) return false; // its end has not come yet
+    if (this.#skips || more) {
+      if (!this.#skips) this.#tally.drops.fragments++;
+      this.#skips = more;
+    } else if (!sound) {
+      this.#tally.drops.badSlot++;
+    } else if (total === 0) {
+      this.#tally.drops.empty++;
+    } else if (need > NETMAP_MAX_FRAGS) {
+      this.#tally.drops.fragments++;
+    } else if (need > dst.numSlots - 1) {
+      this.#tally.drops.tooLong++;
+    } else if (!this.#send(count, total, need)) {
+      return false;
+    }
+    this.moved += count;
+    this.#r = (this.#r + count) % n;
+    return true;
+  }
+
+  /** Copies a sound packet of `count` slots to `need` slots, all of them or none. False if there is no room. */
+  #send(count: number, total: number, need: number): boolean {
+    const { dst } = this;
+    const { numSlots: m } = dst;
+    if ((this.#tEnd - this.#t + m) % m < need) {
+      this.waits = FULL;
+      return false;
+    }
+    let sound = true;
+    for (let k = 0, i = this.#t; k < need; k++, i = i + 1 === m ? 0 : i + 1) {
+      const to = dst.i32[dst.slotBase + (i << 2)];
+      sound &&= (to - 2) >>> 0 < dst.numBufs - 2;
+      this.#targets[k] = to;
+    }
+    if (sound) {
+      this.#copyPacket(count, need);
+      this.#tally.frames++;
+      this.#bytes += total;
+    } else {
+      // The slots are passed on empty: the port counts and repairs them as it does with anybody's.
+      for (let k = 0; k < need; k++) this.#put(NOTHING);
+      this.#tally.drops.badBuffer++;
+    }
+    return true;
+  }
+
+  /** Slots that are larger than the destination's buffers are split, and empty ones left out. */
+  #copyPacket(count: number, need: number): void {
+    const { src, dst } = this;
+    let k = 0;
+    for (let i = 0; i < count; i++) {
+      const source = src.bufBase + this.#bufs[i] * src.bufSize;
+      const len = this.#lens[i];
+      for (let at = 0; at < len; at += dst.bufSize, k++) {
+        const part = Math.min(len - at, dst.bufSize);
+        const target = dst.bufBase + this.#targets[k] * dst.bufSize;
+        if (part < SHORT) copyWords(dst, target, src, source + at, part);
+        else this.#copyLong(target, source + at, part);
+        this.#put(part | (k + 1 < need ? MORE : 0));
+      }
+    }
+  }
+
+  /** Writes length and flags of the next slot. */
+  #put(word: number): void {
+    const { dst } = this;
+    dst.i32[dst.slotBase + (this.#t << 2) + 1] = word;
+    this.#t = this.#t + 1 === dst.numSlots ? 0 : this.#t + 1;
+  }
+
+  /**
+   * Tells both ports how far the lane is. cur asks for what it waits for, more packets or more room, as an application's
+   * does; where it does not wait, cur is head, so that nobody wakes it.
+   */
+  #publish(oldR: number, oldT: number): boolean {
+    const { src, dst } = this;
+    const waitsForPackets = this.waits === EMPTY;
+    let changed = set(src, NETMAP_RING_CUR, waitsForPackets ? this.#rEnd : this.#r);
+    if (this.#r !== oldR) changed = set(src, NETMAP_RING_HEAD, this.#r) || changed;
+    // Other lanes may share the tx ring: who does not use it leaves it alone.
+    if (this.waits === FULL) changed = set(dst, NETMAP_RING_CUR, this.#tEnd) || changed;
+    else if (this.#t !== oldT) changed = set(dst, NETMAP_RING_CUR, this.#t) || changed;
+    if (this.#t !== oldT) changed = set(dst, NETMAP_RING_HEAD, this.#t) || changed;
+    return changed || this.moved !== 0;
+  }
+}
+
+function set(ring: NetmapRing, field: number, value: number): boolean {
+  const w = (ring.ptr + field) >>> 2;
+  if (ring.i32[w] === value) return false;
+  ring.i32[w] = value;
+  return true;
+}
