@@ -30,8 +30,8 @@ export class Side {
 
   /** Sends what was put into tx rings, releases what was taken out of rx rings. @throws NetmapError EIO */
   sync(): void {
-    if (this.port.pollOnce(POLLIN) & POLLERR)
-      throw netmapError('EIO', 'the port is closed or stopped', { op: 'cable' });
+    if ((this.port.pollOnce(POLLIN) & POLLERR) === 0) return;
+    throw netmapError('EIO', 'the port is closed or stopped', { op: 'cable', port: this.port.name });
   }
 
   /** True if notifications were off, and are on now: what came before is still to be looked for. */

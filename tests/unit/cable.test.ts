@@ -117,10 +117,7 @@ test('a packet of several slots stays one, with its lengths', async () => {
     lens.map((len, k) => [len, k < lens.length - 1 ? NS_MOREFRAG : 0]),
   );
   const [packet] = users[1].recv();
-  assert.deepEqual(
-    packet,
-    Uint8Array.from(lens.flatMap((len, k) => Array(len).fill(k + 1))),
-  );
+  assert.deepEqual(packet, Uint8Array.from(lens.flatMap((len, k) => Array(len).fill(k + 1))));
 });
 
 test('slots that are larger than the buffers of the other side are split', async () => {
@@ -160,7 +157,10 @@ test('what finds no room stays where it is: the sender of a pipe waits, and noth
   assert.ok(sent >= 63 && sent <= 4 * 63, `${sent} frames were taken although nobody reads`);
   const received = await receive(users[1], total);
   await sender;
-  assert.deepEqual(received, Array.from({ length: total }, (_, i) => frame(100, i)));
+  assert.deepEqual(
+    received,
+    Array.from({ length: total }, (_, i) => frame(100, i)),
+  );
   const { frames, stalls, drops } = cable.counters().aToB;
   assert.equal(frames, total);
   assert.ok(stalls > 0);
@@ -267,9 +267,8 @@ test('a burst costs one wake-up, and a cable that is busy asks for none', async 
   }
   const { aToB, bToA } = cable.counters();
   assert.equal(aToB.frames, 1000);
-  // The other direction waits at the same two sides: the room that is given back wakes it.
-  assert.ok(aToB.wakeUps <= 2 * 20, `${aToB.wakeUps} wake-ups for 20 bursts`);
-  assert.ok(bToA.wakeUps <= 4 * 20, `${bToA.wakeUps} wake-ups of the idle direction`);
+  // The other direction waits at the same two sides: the room that is given back wakes it, once a burst, too.
+  for (const { wakeUps } of [aToB, bToA]) assert.ok(wakeUps > 0 && wakeUps <= 20, `${wakeUps} wake-ups for 20 bursts`);
 });
 
 test('close() takes the ports apart and leaves them open', async () => {
