@@ -6,6 +6,7 @@ import { runCase, type Timing } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { buildNative } from './native.js';
 import { jsonLines, rateTable, table } from './report.js';
+import { cableSuite } from './suites/cable.js';
 import { checksumSuite } from './suites/checksum.js';
 import { coalesceSuite } from './suites/coalesce.js';
 import { interfaceSuite } from './suites/interface.js';
@@ -25,6 +26,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
   coalesce: coalesceSuite,
   path: pathSuite,
   interface: interfaceSuite,
+  cable: cableSuite,
 };
 
 /** Not a stage but the whole way between two kernels, by iperf3: bench/iperf3. */

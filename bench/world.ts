@@ -60,7 +60,7 @@ function failed(result: number): never {
 }
 
 /** The address of the calling thread's record, which all syncs name. */
-function selfOf(netmap: Netmap): number {
+export function selfOf(netmap: Netmap): number {
   const { i32 } = memoryOf(netmap.memory.buffer);
   return i32[(netmap.handle().arena + abi.ARENA_THREADS) >>> 2] + netmap.threadId * abi.THREAD_SIZE;
 }

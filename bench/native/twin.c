@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cable.h"
 #include "task-interface.h"
 #include "task-offload.h"
 
@@ -131,9 +132,11 @@ static double measure(void (*run)(void), double warmup_ms, double time_ms) {
   return best;
 }
 
+enum { CABLE = -1 };
+
 struct task {
   const char *name;
-  int ports; // of a switch; 0: a pipe
+  int ports; // of a switch; 0: a pipe, CABLE: two pipes with a cable between them
   bool guests;
   void (*run)(void);
   u32 (*prove)(void);
@@ -156,13 +159,17 @@ static const struct task tasks[] = {
     {"coalesce-8", 0, false, run_coalesce, prove_coalesce_8},
     {"interface-transmit", 2, true, run_transmit, prove_transmit},
     {"interface-offer", 2, true, run_offer, prove_offer},
+    {"cable", CABLE, false, run_transfer, prove_delivery},
     {"path-pipe", 0, true, run_program, prove_delivery},
     {"path-vale", 2, true, run_program, prove_delivery},
 };
 
 static void task_open(const struct task *task) {
   thread_make();
-  if (task->ports == 0) {
+  if (task->ports == CABLE) {
+    cable_make();
+    do_sync = cable_sync;
+  } else if (task->ports == 0) {
     pipe_make();
   } else {
     receivers = task->ports - 1;
@@ -174,6 +181,7 @@ static void task_open(const struct task *task) {
     do_sync = guest_sync;
   }
   for (int i = 0; i < receivers; i++) rx_krings[i] = &krings[2 * (i + 1) + 1];
+  if (task->ports == CABLE) rx_krings[0] = &far_krings[3];
   if (size <= STRIDE) frames_make(krings[0].ring, size, receivers);
 }
 

@@ -24,6 +24,11 @@ export interface CableOptions {
 export interface Cable {
   counters(): CableCounters;
   /**
+   * Passes on what there is now, for callers who do not want to wait for the event loop: within the budget of one
+   * activation. True if there may be more. Never throws; after the end it does nothing.
+   */
+  pump(): boolean;
+  /**
    * Resolves when the cable has ended: undefined after `close`, else why: a port was closed or stopped, or a side's
    * memory is beyond use.
    */
@@ -60,6 +65,7 @@ export function joinPorts(a: NetmapPort, b: NetmapPort, options: CableOptions = 
   const driver = new Driver(new Pump([sideA, sideB], flows), options.keepAlive ?? false);
   return {
     counters: () => ({ aToB: aToB.counters(), bToA: bToA.counters() }),
+    pump: () => driver.pump(),
     ended: driver.ended,
     close: () => driver.close(),
   };
@@ -76,12 +82,25 @@ class Driver {
   #open = true;
   #woken = false;
   #wake: (() => void) | undefined;
-  #sleepError: unknown;
+  #error: unknown;
 
   constructor(pump: Pump, keepAlive: boolean) {
     this.#pump = pump;
     this.#keepAlive = keepAlive;
     this.ended = this.#run();
+  }
+
+  pump(): boolean {
+    if (!this.#open) return false;
+    try {
+      const more = this.#pump.activate();
+      if (this.#pump.moved) this.#endSleep(); // what was moved has turned the wake-ups off
+      return more;
+    } catch (error) {
+      this.#error = error;
+      this.#endSleep();
+      return false;
+    }
   }
 
   async close(): Promise<void> {
@@ -119,7 +138,7 @@ class Driver {
       });
     }
     this.#woken = false;
-    if (this.#sleepError !== undefined) throw this.#sleepError;
+    if (this.#error !== undefined) throw this.#error;
   }
 
   #watch(side: Side): void {
@@ -131,7 +150,7 @@ class Driver {
         this.#endSleep();
       },
       (error: unknown) => {
-        this.#sleepError = error; // after the end this is the abort, and nobody asks
+        this.#error = error; // after the end this is the abort, and nobody asks
         this.#endSleep();
       },
     );

@@ -10,7 +10,7 @@ import {
   NS_MOREFRAG,
 } from '../../assembly/abi/netmap.js';
 import type { NetmapRing } from '../ring/ring.js';
-import { type Copy, copyWords, longCopy, SHORT } from './copy.js';
+import { type Copy, makeCopy } from './copy.js';
 import type { Tally } from './counters.js';
 
 /** What a lane waits for after a look: packets in the rx ring, or room in the tx ring; or its limit was reached. */
@@ -32,7 +32,7 @@ export class Lane {
   /** Slots that the last `move` has taken. */
   moved = 0;
   readonly #tally: Tally;
-  readonly #copyLong: Copy;
+  readonly #copy: Copy;
   /** Largest frame that fits one slot on either side. */
   readonly #single: number;
   /** Indices, while `move` runs. */
@@ -54,7 +54,7 @@ export class Lane {
     this.src = src;
     this.dst = dst;
     this.#tally = tally;
-    this.#copyLong = longCopy(dst, src);
+    this.#copy = makeCopy(dst, src);
     this.#single = Math.min(src.bufSize, dst.bufSize);
   }
 
@@ -103,6 +103,7 @@ export class Lane {
     const sLimit = src.numBufs - 2;
     const dLimit = dst.numBufs - 2;
     const single = this.#single;
+    const copy = this.#copy;
     const rEnd = this.#rEnd;
     const tEnd = this.#tEnd;
     let r = this.#r;
@@ -128,10 +129,7 @@ export class Lane {
       const slot = dSlots + (t << 2);
       const to = d[slot];
       if ((to - 2) >>> 0 >= dLimit) break;
-      const target = dBufs + to * dSize;
-      const source = sBufs + from * sSize;
-      if (len < SHORT) copyWords(dst, target, src, source, len);
-      else this.#copyLong(target, source, len);
+      copy(dBufs + to * dSize, sBufs + from * sSize, len);
       d[slot + 1] = len;
       sum += len;
       frames++;
@@ -228,8 +226,7 @@ export class Lane {
       for (let at = 0; at < len; at += dst.bufSize, k++) {
         const part = Math.min(len - at, dst.bufSize);
         const target = dst.bufBase + this.#targets[k] * dst.bufSize;
-        if (part < SHORT) copyWords(dst, target, src, source + at, part);
-        else this.#copyLong(target, source + at, part);
+        this.#copy(target, source + at, part);
         this.#put(part | (k + 1 < need ? MORE : 0));
       }
     }

@@ -57,6 +57,7 @@ export class Pump {
   moved = false;
   /** Whose code runs: an exception is this side's. */
   #current: Side | undefined;
+  #busy = false;
 
   constructor(sides: readonly Side[], flows: readonly Flow[]) {
     this.sides = sides;
@@ -68,6 +69,16 @@ export class Pump {
    * @throws NetmapError EIO when a port has gone; whatever a port's own code throws
    */
   activate(): boolean {
+    if (this.#busy) return false; // called by what an event has left to this thread: the outer call goes on
+    this.#busy = true;
+    try {
+      return this.#rounds();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #rounds(): boolean {
     this.moved = false;
     for (const side of this.sides) {
       this.#current = side;

@@ -18,7 +18,7 @@ interface Line {
   readonly ratio?: Readonly<Record<string, number>>;
 }
 
-const SUITES = ['ring', 'pipe', 'vale', 'checksum', 'segment', 'coalesce', 'path', 'interface'];
+const SUITES = ['ring', 'pipe', 'vale', 'checksum', 'segment', 'coalesce', 'path', 'interface', 'cable'];
 const main = join(root, 'build/ts/bench/main.js');
 const compiler = findProgram('PTNET_CC', 'gcc');
 

@@ -1,7 +1,7 @@
 // One lane of a cable between two rings that the test has made, sound ones and others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { copyWords, longCopy } from '../../src/cable/copy.js';
+import { type Copy, copyByModule, copyByQuads, copyByWords } from '../../src/cable/copy.js';
 import { Tally } from '../../src/cable/counters.js';
 import { EMPTY, FULL, Lane, LIMIT } from '../../src/cable/lane.js';
 import { abi } from '../../src/index.js';
@@ -21,7 +21,7 @@ function makeLane(from = {}, to = {}) {
 
 const bytes = (length: number, seed = 1): Uint8Array => Uint8Array.from({ length }, (_, i) => seed * 17 + i * 3);
 
-test('both ways of copying copy exactly so many bytes, wherever they lie', () => {
+test('all ways of copying copy exactly so many bytes, wherever they lie', (t) => {
   const size = 1024;
   const views = [1, 1].map((pages) => {
     const memory = new WebAssembly.Memory({ initial: pages });
@@ -29,13 +29,13 @@ test('both ways of copying copy exactly so many bytes, wherever they lie', () =>
   });
   const [src, dst] = views;
   src.u8.set(bytes(2 * size));
-  const ways = [
-    (to: number, from: number, len: number) => copyWords(dst, to, src, from, len),
-    longCopy(dst, src),
-    longCopy({ ...dst, memory: undefined }, src),
-  ];
+  const ways: Copy[] = [copyByWords(dst, src), copyByQuads(dst, src)];
+  const byModule = copyByModule(dst, src);
+  if (byModule) ways.push(byModule);
+  else t.diagnostic('this engine has no modules with two memories');
+  assert.equal(copyByModule({ ...dst, memory: undefined }, src), undefined);
   for (const copy of ways) {
-    for (const len of [0, 1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 127, 128, 129, 255, 1000]) {
+    for (const len of [0, 1, 2, 3, 4, 5, 7, 8, 12, 15, 31, 32, 33, 63, 64, 127, 128, 129, 255, 1000]) {
       for (const [from, to] of [
         [0, 0],
         [4, 8],
