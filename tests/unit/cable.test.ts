@@ -298,6 +298,33 @@ test('a cable ends when one of its ports is closed, and says so', async () => {
   assert.deepEqual(await receive(joined[0], 1), [frame(60, 1)]);
 });
 
+test('an exception in the code of a side ends the cable, and the other side goes on', async () => {
+  const { users, joined, cable } = await makePipes();
+  joined[0].pollOnce = () => {
+    throw new WebAssembly.RuntimeError('memory access out of bounds');
+  };
+  assert.equal(cable.pump(), false);
+  const reason = await cable.ended;
+  assert.deepEqual([reason?.code, reason?.port], ['EIO', joined[0].name]);
+  assert.match(reason?.message ?? '', /out of bounds/);
+  assert.equal(cable.pump(), false);
+  await users[1].send(frame(60, 1));
+  assert.deepEqual(await receive(joined[1], 1), [frame(60, 1)]);
+});
+
+test('pump() passes on what there is, and the cable asks for wake-ups again', async () => {
+  const { users, cable } = await makePipes();
+  for (let round = 0; round < 5; round++) {
+    for (let i = 0; i < 10; i++) users[0].trySend(frame(60, i));
+    users[0].txsync();
+    assert.equal(cable.pump(), false);
+    users[1].rxsync();
+    assert.equal(users[1].recv().length, 10);
+    await users[0].send(frame(61, round)); // by itself
+    assert.deepEqual(await receive(users[1], 1), [frame(61, round)]);
+  }
+});
+
 test('ports that have rings for one direction only are joined in that one', async () => {
   const [one, two] = [await makeHost(), await makeHost()];
   const [user, joinedA] = [await one.open('vale9:p{1', SLOTS), await one.open('vale9:p}1/R', SLOTS)];
