@@ -47,6 +47,20 @@ for (const [name, { path, skip }, args] of [
   });
 }
 
+for (const [name, { path, skip }, args] of [
+  ['Node', here, []],
+  ['Deno', deno, ['run', '--allow-all']],
+  ['Bun', bun, ['run']],
+] as const) {
+  test(`examples/cable.mjs runs in an empty project in ${name}`, { skip }, async () => {
+    cpSync(join(root, 'examples/cable.mjs'), join(folder, 'cable.mjs'));
+    const { code, stdout, report } = await run(path, [...args, 'cable.mjs'], { cwd: folder, limit: LIMIT });
+    assert.equal(code, 0, report);
+    const lines = ['the peer received a frame of 60 bytes', 'the program received a frame of 1514 bytes'];
+    assert.equal(stdout, `${[...lines, 'passed on: 1 out, 1 in'].join('\n')}\n`, report);
+  });
+}
+
 test('the first example of the README is examples/two-guests.mjs', () => {
   assert.equal(block('Two guests on one VALE switch'), readFileSync(join(root, 'examples/two-guests.mjs'), 'utf8'));
 });

@@ -28,7 +28,7 @@ const constants = ['assembly/abi', 'src/abi', 'src/errors'];
 const base = [...constants, 'src/wasm', 'src/memory', 'src/ring', 'src/threads'];
 const host = [...base, 'src/netmap', 'src/vale', 'src/kloop'];
 const devices = [...host, 'src/tunables', 'src/ptnet/device', 'src/ptnet/driver'];
-const library = [...devices, 'src/control', 'src/index'];
+const library = [...devices, 'src/cable', 'src/control', 'src/index'];
 
 /** Each layer, and the layers that it may import besides itself. */
 const layers: Record<string, string[]> = {
@@ -64,6 +64,7 @@ const layers: Record<string, string[]> = {
   'src/netmap': host,
   'src/vale': host,
   'src/kloop': host,
+  'src/cable': ['assembly/abi', 'src/errors', 'src/ring', 'src/threads'],
   'src/ptnet/device': host,
   'src/ptnet/driver': [...base, 'src/tunables'],
   'src/control': devices,
