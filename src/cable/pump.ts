@@ -1,7 +1,7 @@
 // What both drivers of a cable do: sync the two ports, let each direction have its round, and find out what to wait for.
 // A side is asked for wake-ups only while somebody sleeps, and only if a direction waits for it: a burst costs one.
 
-import { POLLERR, POLLIN } from '../../assembly/abi/netmap.js';
+import { POLLERR, POLLIN, POLLOUT } from '../../assembly/abi/netmap.js';
 import { NetmapError, netmapError } from '../errors.js';
 import type { NetmapPort } from '../ring/port.js';
 import type { NetmapRing } from '../ring/ring.js';
@@ -30,7 +30,7 @@ export class Side {
 
   /** Sends what was put into tx rings, releases what was taken out of rx rings. @throws NetmapError EIO */
   sync(): void {
-    if ((this.port.pollOnce(POLLIN) & POLLERR) === 0) return;
+    if ((this.port.pollOnce(POLLIN | POLLOUT) & POLLERR) === 0) return;
     throw netmapError('EIO', 'the port is closed or stopped', { op: 'cable', port: this.port.name });
   }
 
@@ -137,7 +137,7 @@ export class Pump {
     for (const side of this.sides) {
       try {
         side.subscribe(false);
-        side.port.pollOnce(0);
+        side.port.pollOnce(POLLOUT);
       } catch {
         // The cable has ended, with this error or another one.
       }
