@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   abi,
   type Cable,
+  type CableOptions,
   type HostPort,
   joinPorts,
   joinPortsSync,
@@ -35,8 +36,8 @@ async function makeHost(shared = true, bufSize = 2112): Promise<Netmap> {
   return host;
 }
 
-function join(a: NetmapPort, b: NetmapPort): Cable {
-  const cable = joinPorts(a, b);
+function join(a: NetmapPort, b: NetmapPort, options?: CableOptions): Cable {
+  const cable = joinPorts(a, b, options);
   cables.push(cable);
   return cable;
 }
@@ -289,7 +290,9 @@ test('close() takes the ports apart and leaves them open', async () => {
 });
 
 test('a cable ends when one of its ports is closed, and says so', async () => {
-  const { users, joined, cable } = await makePipes();
+  const { users, joined, cable: first } = await makePipes();
+  await first.close();
+  const cable = join(joined[0], joined[1], { keepAlive: true }); // or nothing holds the process while it waits
   await joined[1].close();
   const reason = await cable.ended;
   assert.equal(reason?.code, 'EIO');
@@ -348,7 +351,10 @@ test('what cannot be joined is refused', async () => {
   const guest = await one.createGuest();
   await guest.passthrough('vale0:guest', SLOTS);
   const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr: true });
-  assert.throws(() => joinPorts(driver.open({ flags: abi.NR_ACCEPT_VNET_HDR }), b), { code: 'EINVAL', message: /12 and 0/ });
+  assert.throws(() => joinPorts(driver.open({ flags: abi.NR_ACCEPT_VNET_HDR }), b), {
+    code: 'EINVAL',
+    message: /12 and 0/,
+  });
   await neighbour.close();
   assert.throws(() => joinPorts(neighbour, b), { code: 'EINVAL', message: /closed/ });
 });
