@@ -2,9 +2,18 @@
 import {
   KRING_CONTENDED,
   KRING_DIR,
+  KRING_HWCUR,
+  KRING_HWTAIL,
   KRING_KIND,
+  KRING_MONITORED,
+  KRING_NSLOTS,
+  KRING_PEER,
+  KRING_RHEAD,
   KRING_RING,
+  KRING_ZMON,
   PORT_KIND_LINK,
+  PORT_KIND_MASK,
+  PORT_KIND_MONITOR,
   PORT_KIND_NIC,
   PORT_KIND_PIPE,
   PORT_KIND_VALE,
@@ -12,12 +21,15 @@ import {
   THREAD_ID,
 } from '../abi/arena';
 import { EBUSY, EIO } from '../abi/errno';
-import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX } from '../abi/netmap';
+import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX, NS_TXMON } from '../abi/netmap';
+import { monitorRx, monitorTx } from '../monitor/copy';
+import { monitorSwap } from '../monitor/zcopy';
 import { forwardDown, forwards, forwardUp } from '../nic/forward';
 import { linkRxsync, linkTxsync, nicTxsync } from '../nic/link';
 import { pipeRxsync, pipeTxsync } from '../port/pipe';
 import { kringAcquire, kringFinalize, kringReinit, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
 import { kringNotify } from '../ring/notify';
+import { ringNext } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { valeRxsync, valeTxsync } from '../vale/switch';
 
@@ -30,17 +42,62 @@ export function kringSync(kr: usize, self: usize): void {
     else if (kind == PORT_KIND_VALE) valeTxsync(kr, self);
     else if (kind == PORT_KIND_NIC) nicTxsync(kr, self);
     else if (kind == PORT_KIND_LINK) linkTxsync(kr, self);
+    else if (kind & KRING_MONITORED) watchedTxsync(kr, kind, self);
   } else {
     if (kind == PORT_KIND_PIPE) pipeRxsync(kr, self);
     else if (kind == PORT_KIND_VALE) valeRxsync(kr);
     else if (kind == PORT_KIND_NIC) nicRxsync(kr, self);
     else if (kind == PORT_KIND_LINK) linkRxsync(kr, self);
+    else if (kind == PORT_KIND_MONITOR) monitorRxsync(kr, self);
+    else if (kind & KRING_MONITORED) watchedRxsync(kr, kind, self);
   }
 }
 
 function nicRxsync(kr: usize, self: usize): void {
   if (forwards(kr)) forwardUp(kr, self);
   valeRxsync(kr);
+}
+
+/** A monitor also looks for what its ring's owner has not looked for (netmap intercepts the notifications instead). */
+function monitorRxsync(kr: usize, self: usize): void {
+  const watched: usize = load<u32>(kr, KRING_PEER);
+  if (watched != 0 && kringAcquire(watched, load<u32>(self, THREAD_ID)) == 0) {
+    kringSync(watched, self);
+    release(watched, self);
+  }
+  valeRxsync(kr);
+}
+
+/** Copy monitors see what is sent; zero-copy monitors what the port has released. */
+function watchedTxsync(kr: usize, kind: u32, self: usize): void {
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const before = load<u32>(kr, KRING_HWTAIL);
+  monitorTx(kr, load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), self);
+  kind &= PORT_KIND_MASK;
+  if (kind == PORT_KIND_PIPE) pipeTxsync(kr, self);
+  else if (kind == PORT_KIND_VALE) valeTxsync(kr, self);
+  else if (kind == PORT_KIND_NIC) nicTxsync(kr, self);
+  else if (kind == PORT_KIND_LINK) linkTxsync(kr, self);
+  const zmon: usize = atomic.load<u32>(kr, KRING_ZMON);
+  if (zmon == 0) return;
+  monitorSwap(kr, zmon, ringNext(before, n), ringNext(load<u32>(kr, KRING_HWTAIL), n), 0, NS_TXMON, self);
+}
+
+/** Zero-copy monitors see what the application has released; copy monitors what is received. */
+function watchedRxsync(kr: usize, kind: u32, self: usize): void {
+  kind &= PORT_KIND_MASK;
+  if (kind == PORT_KIND_NIC && forwards(kr)) forwardUp(kr, self); // before the buffers are others
+  const zmon: usize = atomic.load<u32>(kr, KRING_ZMON);
+  if (zmon != 0) {
+    // A frame that goes on from one monitor to the next keeps its mark.
+    const clear: u32 = kind == PORT_KIND_MONITOR ? 0 : NS_TXMON;
+    monitorSwap(kr, zmon, load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), clear, 0, self);
+  }
+  if (kind == PORT_KIND_PIPE) pipeRxsync(kr, self);
+  else if (kind == PORT_KIND_VALE || kind == PORT_KIND_NIC) valeRxsync(kr);
+  else if (kind == PORT_KIND_LINK) linkRxsync(kr, self);
+  else if (kind == PORT_KIND_MONITOR) monitorRxsync(kr, self);
+  monitorRx(kr, load<u32>(kr, KRING_HWTAIL), self);
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   KRING_LEASES,
   KRING_MAILTAIL,
   KRING_MODE,
+  KRING_MONITORS,
   KRING_NBUFS,
   KRING_NSLOTS,
   KRING_PEER,
@@ -26,6 +27,8 @@ import {
   KRING_STOPPED,
   KRING_WAITERS,
   LEASE_SIZE,
+  MONITOR_NEXT,
+  MONITOR_TAIL,
   NETMAP_RING_BUF_OFS,
   NETMAP_RING_CUR,
   NETMAP_RING_DIR,
@@ -305,6 +308,9 @@ export class Adapter {
     const tail = kring.dir === NR_TX ? kring.nslots - 1 : 0;
     for (const field of [KRING_RHEAD, KRING_RCUR, KRING_HWCUR, KRING_HWLEASE]) this.#arena.store(kring.ptr + field, 0);
     for (const field of [KRING_RTAIL, KRING_HWTAIL, KRING_MAILTAIL]) this.#arena.store(kring.ptr + field, tail);
+    for (let m = this.#arena.load(kring.ptr + KRING_MONITORS); m !== 0; m = this.#arena.load(m + MONITOR_NEXT)) {
+      this.#arena.store(m + MONITOR_TAIL, tail);
+    }
     this.#arena.store(kring.ring + NETMAP_RING_HEAD, 0);
     this.#arena.store(kring.ring + NETMAP_RING_CUR, 0);
     this.#arena.store(kring.ring + NETMAP_RING_TAIL, tail);

@@ -11,6 +11,7 @@ import {
   NETMAP_RING_TS,
   NR_NO_TX_POLL,
   NR_TIMESTAMP,
+  PORT_KIND_MONITOR,
   PORT_KIND_PIPE,
   STAT_BAD_SLOT,
   STAT_BYTES,
@@ -122,6 +123,12 @@ export class HostPort extends NetmapPort {
     return (this.info.flags & NR_NO_TX_POLL) === 0;
   }
 
+  /** A monitor sends nothing: who waits until it does, or has given it slots, learns so. */
+  protected override pollTxsync(wanted = true): number {
+    if (this.info.kind !== PORT_KIND_MONITOR) return this.txsync();
+    return wanted || this.txRings.some((ring) => ring.head !== 0) ? -EIO : 0;
+  }
+
   /** What has been forwarded from the host ring is sent at once. */
   protected override pollRxsync(): number {
     const result = this.rxsync();
@@ -172,7 +179,7 @@ export class HostPort extends NetmapPort {
   }
 
   #watch(on: boolean): void {
-    for (const kring of [...this.#tx, ...this.#rx]) this.waiting.watch(kring, on);
+    for (const kring of [...this.#tx, ...this.#rx, ...this.info.watched]) this.waiting.watch(kring, on);
   }
 
   protected override async doClose(): Promise<void> {

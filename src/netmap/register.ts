@@ -3,8 +3,6 @@
 import {
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
-  NR_MONITOR_RX,
-  NR_MONITOR_TX,
   NR_REG_ALL_NIC,
   NR_REG_NIC_SW,
   NR_REG_NULL,
@@ -13,12 +11,12 @@ import {
   NR_REG_SW,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
-  NR_ZCOPY_MON,
   PORT_KIND_NIC,
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
+import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { PortConfig, Registry } from './registry.js';
@@ -61,6 +59,8 @@ export interface PortInfo {
   readonly nicTxRings: number;
   /** The kring of the first host rx ring, if the port has all NIC tx rings open too and may forward to them; else 0. */
   readonly forwardsDown: number;
+  /** Monitors: krings whose notifications concern this port too. */
+  readonly watched: readonly number[];
 }
 
 /** One open port: what a file descriptor is. */
@@ -78,6 +78,7 @@ export interface OpenPort {
 
 export class PortTable {
   readonly registry: Registry;
+  readonly monitors: Monitors;
   readonly opens = new Map<number, OpenPort>();
   /** Guests (by id) that adapters are passed through to. */
   readonly #guestOf = new Map<Adapter, number>();
@@ -85,6 +86,7 @@ export class PortTable {
 
   constructor(registry: Registry) {
     this.registry = registry;
+    this.monitors = new Monitors(this);
   }
 
   /**
@@ -95,8 +97,10 @@ export class PortTable {
     const parsed = parsePortSpec(spec);
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
-    if (flags & (NR_MONITOR_TX | NR_MONITOR_RX | NR_ZCOPY_MON)) {
-      throw netmapError('EOPNOTSUPP', 'there are no monitor ports yet', { op: 'open', port: spec });
+    if (flags & MONITOR_FLAGS && mode !== NR_REG_NULL) {
+      const open = await this.monitors.open({ ...parsed, flags, mode }, spec, options, owner, guest);
+      this.opens.set(open.fd, open);
+      return open;
     }
     const adapter = this.registry.lookup(parsed.name, mode, parsed.memId, options);
     return this.openAdapter(adapter, { ...parsed, name: spec, flags, mode }, options, owner, guest);
@@ -183,7 +187,11 @@ export class PortTable {
     if (!open) return;
     this.opens.delete(fd);
     const { adapter } = open;
-    if (!this.isOpen(adapter)) this.#guestOf.delete(adapter);
+    if (!this.isOpen(adapter)) {
+      this.#guestOf.delete(adapter);
+      this.monitors.stop(adapter);
+    }
+    this.monitors.unwatch(adapter);
     const idle: Kring[] = [];
     for (const kring of [...open.tx, ...open.rx]) {
       kring.users--;
@@ -199,6 +207,7 @@ export class PortTable {
     adapter.region.freeIf(open.nifp);
     adapter.users--;
     await this.registry.release(adapter, freeRings);
+    await this.monitors.forget(adapter);
   }
 
   #makeRings(adapter: Adapter, krings: readonly Kring[], undo: (() => void)[]): void {
@@ -293,6 +302,7 @@ function portInfo(
     flags,
     hdrLen: adapter.hdrLen,
     extraBufs,
+    watched: [],
     nicTxRings: tx.filter((kring) => adapter.tx.includes(kring)).length,
     forwardsDown:
       adapter.tx.every((kring) => tx.includes(kring)) && rx.includes(adapter.hostRx[0]) ? adapter.hostRx[0].ptr : 0,

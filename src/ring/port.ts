@@ -4,6 +4,7 @@
 // Two ways to move frames: rings, slots and txsync/rxsync, which allocate nothing and run at full rate; and send(),
 // recv() and async iteration, which copy each frame and cost about a microsecond.
 
+import { EIO } from '../../assembly/abi/errno.js';
 import { NS_MOREFRAG, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
 import { type Pollable, type PollOptions, pollMany, pollManySync, type Waiting } from './poll.js';
@@ -61,8 +62,8 @@ export abstract class NetmapPort implements Pollable {
   protected abstract doClose(): Promise<void>;
   /** Turns the notifications of the port's rings to this thread on and off. For poll(). */
   abstract subscribe(on: boolean): void;
-  /** The syncs that poll makes; a guest's do not force a doorbell. */
-  protected pollTxsync(): number {
+  /** The syncs that poll makes; a guest's do not force a doorbell. `wanted`: POLLOUT was asked for. */
+  protected pollTxsync(_wanted = true): number {
     return this.txsync();
   }
   protected pollRxsync(): number {
@@ -86,8 +87,9 @@ export abstract class NetmapPort implements Pollable {
     if (!this.#open) return POLLERR;
     let ready = 0;
     // POLLIN alone also pushes pending tx slots, as in netmap.
-    const pushes = this.pushesOnPoll || (events & TX_EVENTS) !== 0;
-    if (pushes && this.txRings.length !== 0 && this.pollTxsync() < 0) ready |= POLLERR;
+    const wanted = (events & TX_EVENTS) !== 0;
+    const pushes = wanted || this.pushesOnPoll;
+    if (pushes && this.txRings.length !== 0 && this.pollTxsync(wanted) < 0) ready |= POLLERR;
     if (events & TX_EVENTS && this.txRings.some((ring) => ring.cur !== ring.tail)) ready |= events & TX_EVENTS;
     if (events & RX_EVENTS) {
       if (this.rxRings.length !== 0 && this.pollRxsync() < 0) ready |= POLLERR;
@@ -125,7 +127,7 @@ export abstract class NetmapPort implements Pollable {
       if (ready & POLLERR) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
       if (ready === 0) throw netmapError('ETIMEDOUT', 'no room in the ring', { op: 'send', port: this.name });
     }
-    this.pollTxsync();
+    if (this.pollTxsync() === -EIO) throw netmapError('EIO', 'the port does not send', { op: 'send', port: this.name });
     this.waiting.service();
   }
 
