@@ -85,12 +85,11 @@ export function forwardUp(kr: usize, self: usize): void {
 }
 
 /**
- * Host rx to the NIC: moves the marked slots among [hwcur, rhead) to the `ntx` NIC tx rings at `tx`, which the same port
+ * Host rx to the NIC: moves the marked slots among [hwcur, head) to the `ntx` NIC tx rings at `tx`, which the same port
  * has open, by swapping buffers. What finds no room is dropped. The next txsync sends them.
  */
-export function forwardDown(kr: usize, tx: usize, ntx: u32): void {
+export function forwardDown(kr: usize, tx: usize, ntx: u32, head: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
-  const head = load<u32>(kr, KRING_RHEAD);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
   const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
   const all = forwardsAll(kr);

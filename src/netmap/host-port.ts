@@ -163,11 +163,8 @@ export class HostPort extends NetmapPort {
     let result = 0;
     for (const kring of krings) {
       if (arena.u32[(kring + KRING_LOOP) >>> 2] !== 0) return -EBUSY;
-      const error =
-        kring === this.#forwarding
-          ? arena.wasm.ringSyncForward(kring, this.#tx[0], this.info.nicTxRings, ptr)
-          : arena.wasm.ringSync(kring, ptr);
-      if (error === -EIO) result = -EIO;
+      if (kring === this.#forwarding) arena.wasm.ringForward(kring, this.#tx[0], this.info.nicTxRings, ptr);
+      if (arena.wasm.ringSync(kring, ptr) === -EIO) result = -EIO;
     }
     if (!arena.shared) this.waiting.serveLocalWaits();
     return result;
