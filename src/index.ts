@@ -15,6 +15,7 @@ export type { HostPort } from './netmap/host-port.js';
 export type { NetmapInterface } from './netmap/interface.js';
 export type { PersistentInfo, PersistentOptions, ValeEntry } from './netmap/interfaces.js';
 export type { InterfaceOptions } from './netmap/nic.js';
+export type { OffsetOptions } from './netmap/offsets.js';
 export type { OpenOptions } from './netmap/register.js';
 export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';

@@ -22,6 +22,7 @@ import {
 } from '../abi/arena';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_LEN, NETMAP_SLOT_SIZE, NS_BUF_CHANGED, NS_TXMON } from '../abi/netmap';
 import { packetCopy } from '../packet/copy';
+import { slotOffset } from '../ring/offset';
 import { ringAdvance, ringDistance, ringNext } from '../ring/wrap';
 import { statAddShared } from '../stats/counters';
 import { leaseComplete, leaseLock, leasePublish, leaseTake, leaseUnlock } from '../vale/lease';
@@ -83,17 +84,22 @@ function copySlots(kr: usize, dkr: usize, from: u32, to: u32, mark: u32, lease: 
   let frames: u32 = 0;
   let bad: u32 = 0;
   for (let k = from; k != to; k = ringNext(k, n)) {
-    const w = load<u64>(slots + <usize>k * NETMAP_SLOT_SIZE); // buf_idx, len and flags: read once
+    const src = slots + <usize>k * NETMAP_SLOT_SIZE;
+    const w = load<u64>(src); // buf_idx, len and flags: read once
+    const srcOffset = slotOffset(kr, src);
     const dst = dstSlots + <usize>j * NETMAP_SLOT_SIZE;
     const idx = load<u32>(dst); // the monitor's: read once
     let len = <u32>(w >> 32) & 0xffff;
-    if (<u32>w - 2 >= bufLimit || len > bufSize) continue; // the port itself counts it
+    if (<u32>w - 2 >= bufLimit || len > bufSize - srcOffset) continue; // the port itself counts it
     if (idx - 2 >= dstLimit) {
       bad++;
       len = 0;
     }
-    len = min(len, dstSize);
-    if (len != 0) packetCopy(dstBase + <usize>idx * dstSize, bufBase + <usize>(<u32>w) * bufSize, len);
+    const offset = slotOffset(dkr, dst);
+    len = min(len, dstSize - offset);
+    if (len != 0) {
+      packetCopy(dstBase + <usize>idx * dstSize + offset, bufBase + <usize>(<u32>w) * bufSize + srcOffset, len);
+    }
     const flags = (<u32>(w >> 48) & ~(NS_TXMON | NS_BUF_CHANGED)) | mark;
     store<u32>(dst, len | (flags << 16), NETMAP_SLOT_LEN);
     j = ringNext(j, dn);

@@ -119,6 +119,10 @@ export class HostPort extends NetmapPort {
     return result;
   }
 
+  override get maxOffset(): number {
+    return this.info.maxOffset;
+  }
+
   protected override get pushesOnPoll(): boolean {
     return (this.info.flags & NR_NO_TX_POLL) === 0;
   }

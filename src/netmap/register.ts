@@ -18,6 +18,7 @@ import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
+import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { PortConfig, Registry } from './registry.js';
 
@@ -26,6 +27,8 @@ export interface OpenOptions extends PortConfig {
   readonly flags?: number;
   /** NR_REG_NULL opens a null port; otherwise the name says which rings. */
   readonly mode?: number;
+  /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
+  readonly offsets?: OffsetOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
 }
@@ -55,6 +58,8 @@ export interface PortInfo {
   readonly flags: number;
   readonly hdrLen: number;
   readonly extraBufs: number;
+  /** nro_max_offset: the largest packet offset, 0 without the option `offsets`. */
+  readonly maxOffset: number;
   /** The first of `tx` are NIC rings, this many. */
   readonly nicTxRings: number;
   /** The kring of the first host rx ring, if the port has all NIC tx rings open too and may forward to them; else 0. */
@@ -124,6 +129,11 @@ export class PortTable {
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
       if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
+      let maxOffset = 0;
+      if (options.offsets) {
+        if (guest !== 0) throw netmapError('EOPNOTSUPP', 'a ptnet device has no offsets', { op: 'open', port: spec });
+        maxOffset = setOffsets(adapter, [...tx, ...rx], flags, options.offsets, undo);
+      }
       const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx]);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
@@ -133,7 +143,7 @@ export class PortTable {
       }
       const fd = this.#nextFd++;
       const extraBufs = allocExtraBufs(this.registry.arena, adapter, nifp, options.extraBufs ?? 0);
-      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs);
+      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs, maxOffset);
       const open: OpenPort = { fd, adapter, owner, flags, tx, rx, nifp, info };
       this.opens.set(fd, open);
       if (guest !== 0) this.#guestOf.set(adapter, guest);
@@ -283,6 +293,7 @@ function portInfo(
   rx: readonly Kring[],
   flags: number,
   extraBufs: number,
+  maxOffset: number,
 ): PortInfo {
   const { region } = adapter;
   const rings = (krings: readonly Kring[]): RingInfo[] => krings.map(({ ptr, ring }) => ({ kring: ptr, ring }));
@@ -302,6 +313,7 @@ function portInfo(
     flags,
     hdrLen: adapter.hdrLen,
     extraBufs,
+    maxOffset,
     watched: [],
     nicTxRings: tx.filter((kring) => adapter.tx.includes(kring)).length,
     forwardsDown:

@@ -41,6 +41,10 @@ export abstract class NetmapPort implements Pollable {
   abstract readonly rxRings: readonly NetmapRing[];
   /** How this port's thread waits. For poll(). */
   abstract readonly waiting: Waiting;
+  /** The largest packet offset of its slots (bytes), 0 without offsets. */
+  get maxOffset(): number {
+    return 0;
+  }
   #open = true;
 
   get isOpen(): boolean {
@@ -148,12 +152,13 @@ export abstract class NetmapPort implements Pollable {
     if (frame.length === 0) throw netmapError('EINVAL', 'an empty frame', { op: 'send', port: this.name });
     let fits = false;
     for (const ring of this.txRings) {
-      const slots = Math.ceil(frame.length / ring.bufSize);
+      const least = ring.bufSize - Math.min(this.maxOffset, ring.bufSize);
+      const slots = Math.ceil(frame.length / least);
       fits ||= slots < ring.numSlots;
       if (ring.space < slots) continue;
       let i = ring.head;
-      for (let at = 0; at < frame.length; at += ring.bufSize) {
-        const part = frame.subarray(at, at + ring.bufSize);
+      for (let at = 0; at < frame.length; at += least) {
+        const part = frame.subarray(at, at + least);
         ring.u8.set(part, ring.bufAddress(i));
         ring.setSlot(i, part.length, at + part.length < frame.length ? NS_MOREFRAG : 0);
         i = ring.next(i);
@@ -177,8 +182,9 @@ export abstract class NetmapPort implements Pollable {
       let taken = 0;
       for (let i = ring.head, k = 1; i !== ring.tail && frames.length < limit; i = ring.next(i), k++) {
         const { bufIdx, len, flags } = ring.slot(i);
-        const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize;
-        const at = ring.bufBase + bufIdx * ring.bufSize;
+        const offset = ring.offset(i); // once: others may write it
+        const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize - offset;
+        const at = ring.bufBase + bufIdx * ring.bufSize + offset;
         parts.push(sound ? ring.u8.slice(at, at + len) : new Uint8Array(0));
         if (flags & NS_MOREFRAG) continue;
         const frame = parts.length === 1 ? parts[0] : concat(parts);
