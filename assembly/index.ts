@@ -18,7 +18,7 @@ export { memZero } from './mem/zero';
 export { slotsCopy, slotsSwap } from './mem/exchange';
 export { kringNotify, threadWake } from './ring/notify';
 export { kringRelease } from './ring/kring';
-export { ringSync, ringSyncForward } from './sync/sync';
+export { ringForward, ringSync } from './sync/sync';
 export { fdbLookup, fdbPurge } from './vale/fdb';
 export { leaseLock, leaseRecover, leaseUnlock } from './vale/lease';
 export { valeClassify } from './vale/classify';

@@ -19,6 +19,7 @@ export type { HostPort } from './netmap/host-port.js';
 export type { NetmapInterface } from './netmap/interface.js';
 export type { PersistentInfo, PersistentOptions, ValeEntry } from './netmap/interfaces.js';
 export type { InterfaceOptions } from './netmap/nic.js';
+export type { OffsetOptions } from './netmap/offsets.js';
 export type { OpenOptions, PortInfo } from './netmap/register.js';
 export type { PortConfig, RegistryOptions } from './netmap/registry.js';
 export type { Translate } from './ptnet/device.js';

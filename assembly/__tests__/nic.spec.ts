@@ -17,7 +17,7 @@ import {
   STAT_DROP_SHORT,
 } from '../abi/arena';
 import { NETMAP_RING_FLAGS, NR_FORWARD, NS_BUF_CHANGED, NS_FORWARD, NS_MOREFRAG } from '../abi/netmap';
-import { ringSyncForward } from '../sync/sync';
+import { ringForward } from '../sync/sync';
 import { check, eq, expectTable } from './include/check';
 import {
   advance,
@@ -221,7 +221,8 @@ describe('forwarding', () => {
     const moved = slotIdx(rx, 0);
     const given = slotIdx(txKring(nic, 0), 5);
     advance(rx, 5);
-    eq(ringSyncForward(rx, txKring(nic, 0), 2, self), 0);
+    ringForward(rx, txKring(nic, 0), 2, self);
+    eq(sync(rx), 0);
     eq(slotIdx(txKring(nic, 0), 5), moved);
     eq(slotIdx(rx, 0), given);
     eq(slotFlags(txKring(nic, 0), 5), NS_BUF_CHANGED);

@@ -27,12 +27,14 @@ import {
   NETMAP_RING_TAIL,
   NETMAP_SLOT_FLAGS,
   NETMAP_SLOT_LEN,
+  NETMAP_SLOT_PTR,
   NETMAP_SLOT_SIZE,
   NM_BDG_BATCH,
   NR_FORWARD,
   NS_BUF_CHANGED,
   NS_FORWARD,
 } from '../abi/netmap';
+import { slotOffset } from '../ring/offset';
 import { ringNext } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { sendEntries } from './link';
@@ -64,15 +66,16 @@ export function forwardUp(kr: usize, self: usize): void {
     for (; k != head && entry != scratch + NM_BDG_BATCH * SCRATCH_ENTRY_SIZE; k = ringNext(k, n)) {
       const slot = slots + <usize>k * NETMAP_SLOT_SIZE;
       const w = load<u64>(slot); // read once
+      const offset = slotOffset(kr, slot);
       const flags = <u32>(w >> 48);
       if (!all && (flags & NS_FORWARD) == 0) continue;
       store<u16>(slot, flags & ~NS_FORWARD, NETMAP_SLOT_FLAGS);
       const len = <u32>(w >> 32) & 0xffff;
-      if (<u32>w - 2 >= bufLimit || len > bufSize) {
+      if (<u32>w - 2 >= bufLimit || len > bufSize - offset) {
         bad++;
         continue;
       }
-      store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+      store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize + offset) | ((<u64>len) << 32) | ((<u64>1) << 48));
       entry += SCRATCH_ENTRY_SIZE;
     }
     if (bad != 0) {
@@ -85,12 +88,11 @@ export function forwardUp(kr: usize, self: usize): void {
 }
 
 /**
- * Host rx to the NIC: moves the marked slots among [hwcur, rhead) to the `ntx` NIC tx rings at `tx`, which the same port
+ * Host rx to the NIC: moves the marked slots among [hwcur, head) to the `ntx` NIC tx rings at `tx`, which the same port
  * has open, by swapping buffers. What finds no room is dropped. The next txsync sends them.
  */
-export function forwardDown(kr: usize, tx: usize, ntx: u32): void {
+export function forwardDown(kr: usize, tx: usize, ntx: u32, head: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
-  const head = load<u32>(kr, KRING_RHEAD);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
   const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
   const all = forwardsAll(kr);
@@ -109,6 +111,9 @@ export function forwardDown(kr: usize, tx: usize, ntx: u32): void {
       statAdd(kr, STAT_DROP_NO_SPACE, 1);
       continue;
     }
+    const ptr = load<u64>(slot, NETMAP_SLOT_PTR); // the packet's offset, if the rings have them
+    store<u64>(slot, load<u64>(to, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+    store<u64>(to, ptr, NETMAP_SLOT_PTR);
     store<u32>(slot, load<u32>(to));
     store<u16>(slot, NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
     store<u32>(to, <u32>w);

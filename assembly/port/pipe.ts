@@ -23,6 +23,7 @@ import {
   NS_MOREFRAG,
 } from '../abi/netmap';
 import { kringNotify } from '../ring/notify';
+import { hasOffsets, slotOffset } from '../ring/offset';
 import { ringDistance, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 
@@ -36,6 +37,7 @@ export function pipeTxsync(kr: usize, self: usize): void {
   if (m == 0) return;
   const peer: usize = load<u32>(kr, KRING_PEER);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const plain = !hasOffsets(kr);
   const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
   const plainLimit = min<u32>(<u32>bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
   const txSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
@@ -52,7 +54,7 @@ export function pipeTxsync(kr: usize, self: usize): void {
     const end = tx + <usize>run * NETMAP_SLOT_SIZE;
     let lastEnd: usize = 0;
     while (tx < end) {
-      const r = copyPlain(tx, end, rx - tx, bufLimit, plainLimit);
+      const r = plain ? copyPlain(tx, end, rx - tx, bufLimit, plainLimit) : <u64>tx;
       const taken = <usize>(<u32>r) - tx;
       if (taken != 0) {
         packets += taken / NETMAP_SLOT_SIZE;
@@ -65,9 +67,10 @@ export function pipeTxsync(kr: usize, self: usize): void {
       const w = load<u64>(tx); // buf_idx, len and flags: read once
       const len = (w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && len <= bufSize) {
+      if (<u32>w - 2 < bufLimit && len <= bufSize - slotOffset(kr, tx)) {
         store<u64>(rx, w);
         store<u64>(rx, load<u64>(tx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        // DIFF: netmap leaves the receiver a larger offset that it had, though the packet is not there.
         if (flags & NS_BUF_CHANGED) store<u16>(tx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
         bytes += len;
       } else {
@@ -108,6 +111,7 @@ export function pipeRxsync(kr: usize, self: usize): void {
   if (m == 0) return;
   const peer: usize = load<u32>(kr, KRING_PEER);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
+  const plain = !hasOffsets(kr);
   const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
   const plainLimit = min<u32>(<u32>bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
   const rxSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
@@ -119,7 +123,7 @@ export function pipeRxsync(kr: usize, self: usize): void {
     let tx = txSlots + <usize>k * NETMAP_SLOT_SIZE;
     const end = rx + <usize>run * NETMAP_SLOT_SIZE;
     while (rx < end) {
-      const taken = <usize>(<u32>copyPlain(rx, end, tx - rx, bufLimit, plainLimit)) - rx;
+      const taken = plain ? <usize>(<u32>copyPlain(rx, end, tx - rx, bufLimit, plainLimit)) - rx : 0;
       if (taken != 0) {
         rx += taken;
         tx += taken;
@@ -127,7 +131,7 @@ export function pipeRxsync(kr: usize, self: usize): void {
       }
       const w = load<u64>(rx);
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize) {
+      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize - slotOffset(kr, rx)) {
         store<u64>(tx, w);
         store<u64>(tx, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
         if (flags & NS_BUF_CHANGED) store<u16>(rx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);

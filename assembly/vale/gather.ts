@@ -25,6 +25,7 @@ import {
   NS_INDIRECT,
   NS_MOREFRAG,
 } from '../abi/netmap';
+import { hasOffsets, slotOffset } from '../ring/offset';
 import { statAdd } from '../stats/counters';
 
 /**
@@ -46,11 +47,12 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
   let bytes: u64 = 0;
 
   const plainLimit = min<u32>(bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
+  const plainBufs = hasOffsets(kr) ? 0 : bufLimit;
   while (slot != stop) {
     // The usual slots: a packet each, no flags. Up to the end of the ring, of the batch, or of what was submitted.
     const runEnd = slot < stop ? stop : ringEnd;
     const end = slot + min<usize>(runEnd - slot, batchEnd - entry);
-    const r = gatherPlain(slot, end, entry - slot, bufBase, bufSize, bufLimit, plainLimit);
+    const r = gatherPlain(slot, end, entry - slot, bufBase, bufSize, plainBufs, plainLimit);
     const taken = <usize>(<u32>r) - slot;
     packets += taken / NETMAP_SLOT_SIZE;
     bytes += r >> 32;
@@ -69,14 +71,15 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
       const w = load<u64>(slot); // read again, as it was not used before
       const len = <u32>(w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
+      const offset = slotOffset(kr, slot);
       if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
       slot += NETMAP_SLOT_SIZE;
       if (slot == ringEnd) slot = slots;
       frags++;
-      if (<u32>w - 2 >= bufLimit || len > bufSize || (flags & NS_INDIRECT) != 0) {
+      if (<u32>w - 2 >= bufLimit || len > bufSize - offset || (flags & NS_INDIRECT) != 0) {
         bad++;
       } else if (frags <= <u32>NETMAP_MAX_FRAGS) {
-        store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize) | ((<u64>len) << 32) | ((<u64>1) << 48));
+        store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize + offset) | ((<u64>len) << 32) | ((<u64>1) << 48));
         entry += SCRATCH_ENTRY_SIZE;
         bytes += len;
       }

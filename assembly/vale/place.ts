@@ -24,6 +24,7 @@ import {
 } from '../abi/arena';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_LEN, NETMAP_SLOT_SIZE, NS_MOREFRAG, NS_RFRAGS_SHIFT } from '../abi/netmap';
 import { packetCopy } from '../packet/copy';
+import { hasOffsets, slotOffset } from '../ring/offset';
 import { ringNext } from '../ring/wrap';
 import { statAdd, statAddShared } from '../stats/counters';
 import { QUEUE_END } from './classify';
@@ -39,6 +40,7 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
   const leaseEnd = ringSlots + <usize>load<u32>(lease, LEASE_END) * NETMAP_SLOT_SIZE;
   let slot = ringSlots + <usize>load<u32>(lease, LEASE_START) * NETMAP_SLOT_SIZE;
   const plainLimit = min<u32>(bufSize, 0xffff);
+  const plainBufs = hasOffsets(dkr) ? 0 : bufLimit;
   let full = false;
   let delivered: u32 = 0;
   let refused: u32 = 0; // too long, or a bad slot of the receiver's
@@ -51,7 +53,7 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
       // The usual packets, up to the end of the run, of the ring, or of the lease.
       const slotEnd = slot < leaseEnd ? leaseEnd : ringEnd;
       const end = e + min<usize>(runEnd - e, slotEnd - slot);
-      const r = placePlain(e, end, slot - e, bufBase, bufSize, bufLimit, plainLimit);
+      const r = placePlain(e, end, slot - e, bufBase, bufSize, plainBufs, plainLimit);
       const taken = <usize>(<u32>r) - e;
       if (taken != 0) {
         delivered += <u32>taken / SCRATCH_ENTRY_SIZE;
@@ -64,10 +66,11 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
       }
       const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
       const len = <u32>(w >> 32) & 0xffff;
-      if (w >> 48 == 1 && len <= bufSize) {
+      const offset = slotOffset(dkr, slot);
+      if (w >> 48 == 1 && len <= bufSize - offset) {
         const idx = load<u32>(slot); // the receiver's: read once
         if (idx - 2 < bufLimit) {
-          packetCopy(bufBase + <usize>idx * bufSize, <usize>(<u32>w), len);
+          packetCopy(bufBase + <usize>idx * bufSize + offset, <usize>(<u32>w), len);
           store<u32>(slot, len | (1 << (16 + NS_RFRAGS_SHIFT)), NETMAP_SLOT_LEN);
           delivered++;
           bytes += len;
@@ -252,8 +255,9 @@ function copyFragments(dkr: usize, e: usize, j: u32, lease: usize): u32 {
   const leaseEnd = load<u32>(lease, LEASE_END);
   const left = leaseEnd >= j ? leaseEnd - j : leaseEnd - j + n;
   if (frags > left) return COPY_NO_SPACE;
-  for (let f: u32 = 0; f < frags; f++) {
-    if (<u32>load<u16>(e + <usize>f * SCRATCH_ENTRY_SIZE, SCRATCH_LEN) > bufSize) return COPY_REFUSED;
+  for (let f: u32 = 0, k = j; f < frags; f++, k = ringNext(k, n)) {
+    const room = bufSize - slotOffset(dkr, ringSlots + <usize>k * NETMAP_SLOT_SIZE);
+    if (<u32>load<u16>(e + <usize>f * SCRATCH_ENTRY_SIZE, SCRATCH_LEN) > room) return COPY_REFUSED;
   }
   const start = j;
   let faults: u32 = 0;
@@ -262,8 +266,12 @@ function copyFragments(dkr: usize, e: usize, j: u32, lease: usize): u32 {
     const slot = ringSlots + <usize>j * NETMAP_SLOT_SIZE;
     const idx = load<u32>(slot); // the receiver's: read once
     const len = <u32>load<u16>(src, SCRATCH_LEN);
-    if (idx - 2 < bufLimit) packetCopy(bufBase + <usize>idx * bufSize, load<u32>(src, SCRATCH_ADDR), len);
-    else faults++;
+    const offset = slotOffset(dkr, slot); // may have changed meanwhile
+    if (idx - 2 < bufLimit && len <= bufSize - offset) {
+      packetCopy(bufBase + <usize>idx * bufSize + offset, load<u32>(src, SCRATCH_ADDR), len);
+    } else {
+      faults++;
+    }
     const more: u32 = f + 1 < frags ? NS_MOREFRAG : 0;
     store<u32>(slot, len | (((frags << NS_RFRAGS_SHIFT) | more) << 16), NETMAP_SLOT_LEN);
     j = ringNext(j, n);

@@ -74,6 +74,7 @@ import { checksumCopy, checksumFold } from '../packet/checksum';
 import { packetCopy } from '../packet/copy';
 import { vnetRead } from '../packet/offload';
 import { segmentNext, segmentPrepare } from '../packet/segment';
+import { slotOffset } from '../ring/offset';
 import { ringNext } from '../ring/wrap';
 import { statAddShared } from '../stats/counters';
 
@@ -263,9 +264,10 @@ function slotOf(dkr: usize, j: u32): usize {
 
 /** The buffer that the receiver's slot j names, or 0 if that is none. */
 function bufferOf(dkr: usize, j: u32): usize {
-  const idx = load<u32>(slotOf(dkr, j)); // the receiver's: read once
+  const slot = slotOf(dkr, j);
+  const idx = load<u32>(slot); // the receiver's: read once
   if (idx - 2 >= load<u32>(dkr, KRING_NBUFS) - 2) return 0;
-  return <usize>load<u32>(dkr, KRING_BUFBASE) + <usize>idx * load<u32>(dkr, KRING_BUFSIZE);
+  return <usize>load<u32>(dkr, KRING_BUFBASE) + <usize>idx * load<u32>(dkr, KRING_BUFSIZE) + slotOffset(dkr, slot);
 }
 
 function setSlot(dkr: usize, j: u32, len: u32, flags: u32): void {

@@ -7,6 +7,7 @@
 import {
   KRING_BUFSIZE,
   KRING_NSLOTS,
+  KRING_OFS_MAX,
   LEASE_END,
   LEASE_START,
   SCRATCH_ENTRY_SIZE,
@@ -57,7 +58,8 @@ export function translatePrepare(
   store<u32>(trans, srcHdrLen, TRANS_SRC_HDR_LEN);
   store<u32>(trans, dstHdrLen, TRANS_DST_HDR_LEN);
   store<u32>(trans, min<u32>(mfs, TRANS_SEGMENT_SIZE - 1), TRANS_MFS);
-  store<u32>(trans, min(load<u32>(dkr, KRING_BUFSIZE), MAX_LEN), TRANS_ROOM);
+  // Behind the largest offset: a slot's own may change between the two looks.
+  store<u32>(trans, min(load<u32>(dkr, KRING_BUFSIZE) - load<u32>(dkr, KRING_OFS_MAX), MAX_LEN), TRANS_ROOM);
   let slots: u64 = 0;
   let packets: u64 = 0;
   walkFrom(scratch, unicast, broadcast);

@@ -12,8 +12,11 @@ import {
   KRING_LEASES,
   KRING_MAILTAIL,
   KRING_MODE,
+  KRING_MONITORS,
   KRING_NBUFS,
   KRING_NSLOTS,
+  KRING_OFS_MASK,
+  KRING_OFS_MAX,
   KRING_PEER,
   KRING_PORT,
   KRING_RCUR,
@@ -26,17 +29,21 @@ import {
   KRING_STOPPED,
   KRING_WAITERS,
   LEASE_SIZE,
+  MONITOR_NEXT,
+  MONITOR_TAIL,
   NETMAP_RING_BUF_OFS,
   NETMAP_RING_CUR,
   NETMAP_RING_DIR,
   NETMAP_RING_HEAD,
   NETMAP_RING_NR_BUF_SIZE,
   NETMAP_RING_NUM_SLOTS,
+  NETMAP_RING_OFFSET_MASK,
   NETMAP_RING_RINGID,
   NETMAP_RING_SIZE,
   NETMAP_RING_SLOT,
   NETMAP_RING_TAIL,
   NETMAP_SLOT_LEN,
+  NETMAP_SLOT_PTR,
   NETMAP_SLOT_SIZE,
   NR_RX,
   NR_TX,
@@ -229,6 +236,8 @@ export class Adapter {
     for (const index of bufs) this.region.freeBuf(index);
     this.region.freeRing(kring.ring);
     kring.ring = 0;
+    this.#arena.store(kring.ptr + KRING_OFS_MAX, 0);
+    Atomics.store(this.#arena.u64, (kring.ptr + KRING_OFS_MASK) >>> 3, 0n);
     this.#arena.store(kring.ptr + KRING_RING, 0);
   }
 
@@ -242,6 +251,30 @@ export class Adapter {
     const txBufs = this.#slotBufs(tx);
     const rxBufs = this.#slotBufs(rx);
     return txBufs.map((index, i) => ((i - from + n) % n < pending ? rxBufs[i] : index));
+  }
+
+  /** Mask and maximum of a ring's packet offsets; mask 0 = none. */
+  offsets({ ptr }: Kring): { mask: bigint; max: number } {
+    return { mask: this.#arena.u64[(ptr + KRING_OFS_MASK) >>> 3], max: this.#arena.load(ptr + KRING_OFS_MAX) };
+  }
+
+  /** A pipe's ring has the offsets of its peer. */
+  setOffsets(kring: Kring, mask: bigint, max: number): void {
+    for (const { ptr, ring } of kring.peer ? [kring, kring.peer] : [kring]) {
+      this.#arena.store(ptr + KRING_OFS_MAX, max);
+      Atomics.store(this.#arena.u64, (ptr + KRING_OFS_MASK) >>> 3, mask);
+      if (ring !== 0) this.#arena.u64[(ring + NETMAP_RING_OFFSET_MASK) >>> 3] = mask;
+    }
+  }
+
+  /** Writes an offset into every slot of a ring, and leaves the other bits of ptr alone. */
+  writeOffsets(kring: Kring, offset: bigint): void {
+    const { mask } = this.offsets(kring);
+    const slots = (kring.ring + NETMAP_RING_SLOT + NETMAP_SLOT_PTR) >>> 3;
+    for (let i = 0; i < kring.nslots; i++) {
+      const at = slots + 2 * i;
+      this.#arena.u64[at] = (this.#arena.u64[at] & ~mask) | offset;
+    }
   }
 
   setMode(kring: Kring, on: boolean): void {
@@ -305,6 +338,9 @@ export class Adapter {
     const tail = kring.dir === NR_TX ? kring.nslots - 1 : 0;
     for (const field of [KRING_RHEAD, KRING_RCUR, KRING_HWCUR, KRING_HWLEASE]) this.#arena.store(kring.ptr + field, 0);
     for (const field of [KRING_RTAIL, KRING_HWTAIL, KRING_MAILTAIL]) this.#arena.store(kring.ptr + field, tail);
+    for (let m = this.#arena.load(kring.ptr + KRING_MONITORS); m !== 0; m = this.#arena.load(m + MONITOR_NEXT)) {
+      this.#arena.store(m + MONITOR_TAIL, tail);
+    }
     this.#arena.store(kring.ring + NETMAP_RING_HEAD, 0);
     this.#arena.store(kring.ring + NETMAP_RING_CUR, 0);
     this.#arena.store(kring.ring + NETMAP_RING_TAIL, tail);

@@ -11,6 +11,7 @@ import {
   NETMAP_RING_TS,
   NR_NO_TX_POLL,
   NR_TIMESTAMP,
+  PORT_KIND_MONITOR,
   PORT_KIND_PIPE,
   STAT_BAD_SLOT,
   STAT_BYTES,
@@ -122,8 +123,18 @@ export class HostPort extends NetmapPort {
     return result;
   }
 
+  override get maxOffset(): number {
+    return this.info.maxOffset;
+  }
+
   protected override get pushesOnPoll(): boolean {
     return (this.info.flags & NR_NO_TX_POLL) === 0;
+  }
+
+  /** A monitor sends nothing: who waits until it does, or has given it slots, learns so. */
+  protected override pollTxsync(wanted = true): number {
+    if (this.info.kind !== PORT_KIND_MONITOR) return this.txsync();
+    return wanted || this.txRings.some((ring) => ring.head !== 0) ? -EIO : 0;
   }
 
   /** What has been forwarded from the host ring is sent at once. */
@@ -160,11 +171,8 @@ export class HostPort extends NetmapPort {
     let result = 0;
     for (const kring of krings) {
       if (arena.u32[(kring + KRING_LOOP) >>> 2] !== 0) return -EBUSY;
-      const error =
-        kring === this.#forwarding
-          ? arena.wasm.ringSyncForward(kring, this.#tx[0], this.info.nicTxRings, ptr)
-          : arena.wasm.ringSync(kring, ptr);
-      if (error === -EIO) result = -EIO;
+      if (kring === this.#forwarding) arena.wasm.ringForward(kring, this.#tx[0], this.info.nicTxRings, ptr);
+      if (arena.wasm.ringSync(kring, ptr) === -EIO) result = -EIO;
     }
     if (!arena.shared) this.waiting.serveLocalWaits();
     return result;
@@ -176,7 +184,7 @@ export class HostPort extends NetmapPort {
   }
 
   #watch(on: boolean): void {
-    for (const kring of [...this.#tx, ...this.#rx]) this.waiting.watch(kring, on);
+    for (const kring of [...this.#tx, ...this.#rx, ...this.info.watched]) this.waiting.watch(kring, on);
   }
 
   protected override async doClose(): Promise<void> {

@@ -107,6 +107,7 @@ export class Interfaces {
     this.#nics.delete(name);
     registry.adapters.delete(name);
     for (const one of [adapter, wire, stack]) for (const kring of one.krings) adapter.setMode(kring, false);
+    this.#ports.monitors.stop(adapter);
     await registry.quiesce();
     adapter.users--;
     await registry.release(adapter, freeRings);

@@ -3,8 +3,6 @@
 import {
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
-  NR_MONITOR_RX,
-  NR_MONITOR_TX,
   NR_REG_ALL_NIC,
   NR_REG_NIC_SW,
   NR_REG_NULL,
@@ -13,13 +11,14 @@ import {
   NR_REG_SW,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
-  NR_ZCOPY_MON,
   PORT_KIND_NIC,
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
+import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
+import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { PortConfig, Registry } from './registry.js';
 
@@ -29,6 +28,8 @@ export interface OpenOptions extends PortConfig {
   readonly flags?: number;
   /** NR_REG_NULL opens a null port; otherwise the name says which rings. */
   readonly mode?: number;
+  /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
+  readonly offsets?: OffsetOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
 }
@@ -58,10 +59,14 @@ export interface PortInfo {
   readonly flags: number;
   readonly hdrLen: number;
   readonly extraBufs: number;
+  /** nro_max_offset: the largest packet offset, 0 without the option `offsets`. */
+  readonly maxOffset: number;
   /** The first of `tx` are NIC rings, this many. */
   readonly nicTxRings: number;
   /** The kring of the first host rx ring, if the port has all NIC tx rings open too and may forward to them; else 0. */
   readonly forwardsDown: number;
+  /** Monitors: krings whose notifications concern this port too. */
+  readonly watched: readonly number[];
 }
 
 /** One open port: what a file descriptor is. */
@@ -79,6 +84,7 @@ export interface OpenPort {
 
 export class PortTable {
   readonly registry: Registry;
+  readonly monitors: Monitors;
   readonly opens = new Map<number, OpenPort>();
   /** Guests (by id) that adapters are passed through to. */
   readonly #guestOf = new Map<Adapter, number>();
@@ -86,6 +92,7 @@ export class PortTable {
 
   constructor(registry: Registry) {
     this.registry = registry;
+    this.monitors = new Monitors(this);
   }
 
   /**
@@ -96,8 +103,10 @@ export class PortTable {
     const parsed = parsePortSpec(spec);
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
-    if (flags & (NR_MONITOR_TX | NR_MONITOR_RX | NR_ZCOPY_MON)) {
-      throw netmapError('EOPNOTSUPP', 'there are no monitor ports yet', { op: 'open', port: spec });
+    if (flags & MONITOR_FLAGS && mode !== NR_REG_NULL) {
+      const open = await this.monitors.open({ ...parsed, flags, mode }, spec, options, owner, guest);
+      this.opens.set(open.fd, open);
+      return open;
     }
     const adapter = this.registry.lookup(parsed.name, mode, parsed.memId, options);
     return this.openAdapter(adapter, { ...parsed, name: spec, flags, mode }, options, owner, guest);
@@ -121,6 +130,11 @@ export class PortTable {
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
       if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
+      let maxOffset = 0;
+      if (options.offsets) {
+        if (guest !== 0) throw netmapError('EOPNOTSUPP', 'a ptnet device has no offsets', { op: 'open', port: spec });
+        maxOffset = setOffsets(adapter, [...tx, ...rx], flags, options.offsets, undo);
+      }
       const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx]);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
@@ -130,7 +144,7 @@ export class PortTable {
       }
       const fd = this.#nextFd++;
       const extraBufs = allocExtraBufs(this.registry.arena, adapter, nifp, options.extraBufs ?? 0);
-      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs);
+      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs, maxOffset);
       const open: OpenPort = { fd, adapter, owner, flags, tx, rx, nifp, info };
       this.opens.set(fd, open);
       if (guest !== 0) this.#guestOf.set(adapter, guest);
@@ -184,7 +198,11 @@ export class PortTable {
     if (!open) return;
     this.opens.delete(fd);
     const { adapter } = open;
-    if (!this.isOpen(adapter)) this.#guestOf.delete(adapter);
+    if (!this.isOpen(adapter)) {
+      this.#guestOf.delete(adapter);
+      this.monitors.stop(adapter);
+    }
+    this.monitors.unwatch(adapter);
     const idle: Kring[] = [];
     for (const kring of [...open.tx, ...open.rx]) {
       kring.users--;
@@ -200,6 +218,7 @@ export class PortTable {
     adapter.region.freeIf(open.nifp);
     adapter.users--;
     await this.registry.release(adapter, freeRings);
+    await this.monitors.forget(adapter);
   }
 
   #makeRings(adapter: Adapter, krings: readonly Kring[], undo: (() => void)[]): void {
@@ -275,6 +294,7 @@ function portInfo(
   rx: readonly Kring[],
   flags: number,
   extraBufs: number,
+  maxOffset: number,
 ): PortInfo {
   const { region } = adapter;
   const rings = (krings: readonly Kring[]): RingInfo[] => krings.map(({ ptr, ring }) => ({ kring: ptr, ring }));
@@ -294,6 +314,8 @@ function portInfo(
     flags,
     hdrLen: adapter.hdrLen,
     extraBufs,
+    maxOffset,
+    watched: [],
     nicTxRings: tx.filter((kring) => adapter.tx.includes(kring)).length,
     forwardsDown:
       adapter.tx.every((kring) => tx.includes(kring)) && rx.includes(adapter.hostRx[0]) ? adapter.hostRx[0].ptr : 0,

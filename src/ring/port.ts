@@ -4,6 +4,7 @@
 // Two ways to move frames: rings, slots and txsync/rxsync, which allocate nothing and run at full rate; and send(),
 // recv() and async iteration, which copy each frame and cost about a microsecond.
 
+import { EIO } from '../../assembly/abi/errno.js';
 import { NS_MOREFRAG, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
 import { type Pollable, type PollOptions, pollMany, pollManySync, type Waiting } from './poll.js';
@@ -42,6 +43,10 @@ export abstract class NetmapPort implements Pollable {
   abstract readonly rxRings: readonly NetmapRing[];
   /** How this port's thread waits. For poll(). */
   abstract readonly waiting: Waiting;
+  /** The largest packet offset of its slots (bytes), 0 without offsets. */
+  get maxOffset(): number {
+    return 0;
+  }
   #open = true;
 
   get isOpen(): boolean {
@@ -63,8 +68,8 @@ export abstract class NetmapPort implements Pollable {
   protected abstract doClose(): Promise<void>;
   /** Turns the notifications of the port's rings to this thread on and off. For poll(). */
   abstract subscribe(on: boolean): void;
-  /** The syncs that poll makes; a guest's do not force a doorbell. */
-  protected pollTxsync(): number {
+  /** The syncs that poll makes; a guest's do not force a doorbell. `wanted`: POLLOUT was asked for. */
+  protected pollTxsync(_wanted = true): number {
     return this.txsync();
   }
   protected pollRxsync(): number {
@@ -88,8 +93,9 @@ export abstract class NetmapPort implements Pollable {
     if (!this.#open) return POLLERR;
     let ready = 0;
     // POLLIN alone also pushes pending tx slots, as in netmap.
-    const pushes = this.pushesOnPoll || (events & TX_EVENTS) !== 0;
-    if (pushes && this.txRings.length !== 0 && this.pollTxsync() < 0) ready |= POLLERR;
+    const wanted = (events & TX_EVENTS) !== 0;
+    const pushes = wanted || this.pushesOnPoll;
+    if (pushes && this.txRings.length !== 0 && this.pollTxsync(wanted) < 0) ready |= POLLERR;
     if (events & TX_EVENTS && this.txRings.some((ring) => ring.cur !== ring.tail)) ready |= events & TX_EVENTS;
     if (events & RX_EVENTS) {
       if (this.rxRings.length !== 0 && this.pollRxsync() < 0) ready |= POLLERR;
@@ -127,7 +133,7 @@ export abstract class NetmapPort implements Pollable {
       if (ready & POLLERR) throw netmapError('EIO', 'the port is closed', { op: 'send', port: this.name });
       if (ready === 0) throw netmapError('ETIMEDOUT', 'no room in the ring', { op: 'send', port: this.name });
     }
-    this.pollTxsync();
+    if (this.pollTxsync() === -EIO) throw netmapError('EIO', 'the port does not send', { op: 'send', port: this.name });
     this.waiting.service();
   }
 
@@ -148,12 +154,13 @@ export abstract class NetmapPort implements Pollable {
     if (frame.length === 0) throw netmapError('EINVAL', 'an empty frame', { op: 'send', port: this.name });
     let fits = false;
     for (const ring of this.txRings) {
-      const slots = Math.ceil(frame.length / ring.bufSize);
+      const least = ring.bufSize - Math.min(this.maxOffset, ring.bufSize);
+      const slots = Math.ceil(frame.length / least);
       fits ||= slots < ring.numSlots;
       if (ring.space < slots) continue;
       let i = ring.head;
-      for (let at = 0; at < frame.length; at += ring.bufSize) {
-        const part = frame.subarray(at, at + ring.bufSize);
+      for (let at = 0; at < frame.length; at += least) {
+        const part = frame.subarray(at, at + least);
         ring.u8.set(part, ring.bufAddress(i));
         ring.setSlot(i, part.length, at + part.length < frame.length ? NS_MOREFRAG : 0);
         i = ring.next(i);
@@ -177,8 +184,9 @@ export abstract class NetmapPort implements Pollable {
       let taken = 0;
       for (let i = ring.head, k = 1; i !== ring.tail && frames.length < limit; i = ring.next(i), k++) {
         const { bufIdx, len, flags } = ring.slot(i);
-        const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize;
-        const at = ring.bufBase + bufIdx * ring.bufSize;
+        const offset = ring.offset(i); // once: others may write it
+        const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize - offset;
+        const at = ring.bufBase + bufIdx * ring.bufSize + offset;
         parts.push(sound ? ring.u8.slice(at, at + len) : new Uint8Array(0));
         if (flags & NS_MOREFRAG) continue;
         const frame = parts.length === 1 ? parts[0] : concat(parts);

@@ -21,6 +21,7 @@ import {
   NETMAP_RING_HEAD,
   NETMAP_RING_NR_BUF_SIZE,
   NETMAP_RING_NUM_SLOTS,
+  NETMAP_RING_OFFSET_MASK,
   NETMAP_RING_RINGID,
   NETMAP_RING_SLOT,
   NETMAP_RING_TAIL,
@@ -71,6 +72,11 @@ export class NetmapRing {
   readonly numBufs: number;
   /** Index in `i32` of slot 0. Slot i is at `slotBase + 4 * i`: buf_idx, len | flags << 16, ptr (two words). */
   readonly slotBase: number;
+  /**
+   * Low bits of offset_mask: a packet starts at `ptr & offsetMask` in its buffer; 0 = at its start. `bufAddress`, `buf`,
+   * `room`, and `send` and `recv` of the port, heed it.
+   */
+  readonly offsetMask: number;
   readonly #w: number;
 
   /** @param numBufs buffers in the region, from the registration or the device: never from shared memory */
@@ -86,6 +92,7 @@ export class NetmapRing {
     this.bufBase = (ptr + this.i32[this.#w + (NETMAP_RING_BUF_OFS >> 2)]) >>> 0;
     this.numBufs = numBufs;
     this.slotBase = (ptr + NETMAP_RING_SLOT) >>> 2;
+    this.offsetMask = this.i32[this.#w + (NETMAP_RING_OFFSET_MASK >> 2)];
     Object.freeze(this);
   }
 
@@ -157,26 +164,48 @@ export class NetmapRing {
     this.i32[this.slotBase + (i << 2) + 1] = len | (flags << 16);
   }
 
+  /** Where slot i's packet starts in its buffer, bytes; cropped to the buffer. */
+  offset(i: number): number {
+    if (this.offsetMask === 0) return 0;
+    return Math.min((this.i32[this.slotBase + (i << 2) + 2] & this.offsetMask) >>> 0, this.bufSize);
+  }
+
+  /** Sets it, in the bits of `offsetMask`; larger ones than were asked for at the open are cropped by the host. */
+  setOffset(i: number, offset: number): void {
+    const w = this.slotBase + (i << 2) + 2;
+    this.i32[w] = (this.i32[w] & ~this.offsetMask) | (offset & this.offsetMask);
+  }
+
+  /** Bytes of a packet that slot i's buffer holds. */
+  room(i: number): number {
+    return this.bufSize - this.offset(i);
+  }
+
   /** Gives slot i another buffer; the flags must say NS_BUF_CHANGED. */
   setBufIdx(i: number, bufIdx: number): void {
     this.i32[this.slotBase + (i << 2)] = bufIdx;
   }
 
   /**
-   * Address of slot i's buffer.
+   * Address of the packet in slot i's buffer.
    * @throws NetmapError EFAULT if the slot's index is out of range (somebody has scribbled on the ring)
    */
   bufAddress(i: number): number {
+    return this.#address(i, this.offset(i));
+  }
+
+  #address(i: number, offset: number): number {
     const idx = this.i32[this.slotBase + (i << 2)] >>> 0;
     if (idx < 2 || idx >= this.numBufs)
       throw netmapError('EFAULT', `slot ${i} names buffer ${idx}`, { op: 'bufAddress' });
-    return this.bufBase + idx * this.bufSize;
+    return this.bufBase + idx * this.bufSize + offset;
   }
 
-  /** The first `len` bytes of slot i's buffer: a view, valid until the slot is released. */
+  /** The first `len` bytes of the packet in slot i's buffer: a view, valid until the slot is released. */
   buf(i: number, len = this.bufSize): Uint8Array {
-    const at = this.bufAddress(i);
-    return this.u8.subarray(at, at + Math.min(len, this.bufSize));
+    const offset = this.offset(i); // once: others may write it
+    const at = this.#address(i, offset);
+    return this.u8.subarray(at, at + Math.min(len, this.bufSize - offset));
   }
 }
 

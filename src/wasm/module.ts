@@ -20,7 +20,7 @@ export interface WasmApi {
   kringNotify(kring: number, self: number): void;
   kringRelease(kring: number): void;
   ringSync(kring: number, self: number): number;
-  ringSyncForward(kring: number, tx: number, ntx: number, self: number): number;
+  ringForward(kring: number, tx: number, ntx: number, self: number): void;
   fdbLookup(fdb: number, mac: bigint): number;
   fdbPurge(fdb: number, size: number, port: number): void;
   leaseLock(kring: number, self: number): number;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { EIO, KRING_WAITERS, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../src/abi.js';
+import { EIO, KRING_WAITERS, NR_NO_TX_POLL, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../src/abi.js';
 import { Netmap, pollMany } from '../../src/index.js';
 import type { HostPort } from '../../src/netmap/host-port.js';
 
@@ -67,6 +67,21 @@ for (const shared of [true, false]) {
         assert.ok(performance.now() - started >= 29);
         assert.equal(await a.poll(POLLIN, { timeout: 0 }), 0);
         assert.deepEqual(waiters(a), [0, 0]);
+      }));
+
+    test('poll(POLLIN) sends pending slots too, but not with NR_NO_TX_POLL', () =>
+      withPipe(async (a, b) => {
+        a.trySend(frame(20));
+        assert.equal(a.pollOnce(POLLIN), 0);
+        assert.equal(b.pollOnce(POLLIN), POLLIN);
+        b.recv();
+        const quiet = await netmap.open('vale0:parent{1', { flags: NR_NO_TX_POLL });
+        quiet.trySend(frame(20));
+        assert.equal(quiet.pollOnce(POLLIN), 0);
+        assert.equal(b.pollOnce(POLLIN), 0);
+        assert.equal(quiet.pollOnce(POLLOUT), POLLOUT);
+        assert.equal(b.pollOnce(POLLIN), POLLIN);
+        await quiet.close();
       }));
 
     test('poll tells the events that were asked for, in the names that were used', () =>
