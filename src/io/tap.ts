@@ -69,6 +69,8 @@ export class Tap implements StackAdapter {
   readonly #drops = new Map<number, number>();
   #worker: WorkerHandle | undefined;
   #closed = false;
+  /** Bytes taken from the ring, and not given back to the reader yet. */
+  #taken = 0;
   /** Memories that packets were written from, with their addresses. */
   readonly #bases = new WeakMap<ArrayBufferLike, number>();
 
@@ -131,13 +133,21 @@ export class Tap implements StackAdapter {
   }
 
   shift(): void {
+    const length = this.#ring.shift();
     this.#counters.readPackets++;
-    this.#counters.readBytes += this.#ring.shift();
+    this.#counters.readBytes += length;
+    this.#taken += length;
+    if (this.#taken >= this.#ring.capacity >>> 3) this.#release(); // the reader waits while the ring is full
   }
 
   idle(): Promise<unknown> | undefined {
-    this.#ring.release();
+    this.#release();
     return this.#ring.whenFilled();
+  }
+
+  #release(): void {
+    this.#taken = 0;
+    this.#ring.release();
   }
 
   /** Writes a packet at once. A TAP device never fills up: what it does not take (it is down, say) is counted. */
