@@ -22,6 +22,7 @@ import {
   SCRATCH_QUEUES,
   SCRATCH_QUEUE_SIZE,
   STAT_DROP_BUSY,
+  STAT_DROP_HEADER,
   STAT_DROP_NO_PORT,
   STAT_DROP_NO_SPACE,
 } from '../abi/arena';
@@ -121,6 +122,13 @@ export function deliverRing(
     leaseUnlock(dkr);
     leasePublish(dkr, self);
     statAdd(kr, STAT_DROP_NO_PORT, packets);
+    return;
+  }
+  // So does one whose header gets another length, under this lock: what was prepared for the old one is not for it.
+  if (atomic.load<u32>(dest, PORT_HDR_LEN) != dstHdrLen) {
+    leaseUnlock(dkr);
+    leasePublish(dkr, self);
+    statAdd(kr, STAT_DROP_HEADER, packets);
     return;
   }
   const lease = leaseTake(dkr, slots, self);

@@ -281,7 +281,6 @@ export class Netmap {
     for (const port of [...this.#ports]) await port.close();
     this.#closed = true;
     for (const machine of this.#machines.values()) machine.disconnect();
-    this.#backend.thread.wake(); // whoever waits for a guest's interrupts sees that its machine is gone
     await this.#backend.close();
   }
 

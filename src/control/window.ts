@@ -121,6 +121,7 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
     stop();
     machine.gone = true;
     for (const f of functions) f.remove();
+    thread.wake(); // whoever waits for interrupts sees that the machine is gone
   };
   return { machine, stop, disconnect };
 }

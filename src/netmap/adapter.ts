@@ -78,6 +78,8 @@ export interface Geometry {
 /** Longest frame of a port that no request says otherwise of. */
 export const DEFAULT_MFS = 1514;
 const MAX_SLOT_LEN = 65535;
+/** How long (ms) a sender may take for the packets that it copies. */
+const SENDER_LIMIT = 1000;
 
 /** A kring as the control thread knows it; its state is in the arena at `ptr`. */
 export interface Kring {
@@ -179,6 +181,42 @@ export class Adapter {
       this.ptr + PORT_MFS,
       length === 0 ? this.#mfs : Math.max(this.#mfs, Math.min(objsize, MAX_SLOT_LEN)),
     );
+  }
+
+  /**
+   * Changes the header's length while nobody syncs the rings of this VALE port: what has come with the old one is dropped,
+   * and counted. Takes as long as senders copy what they are at.
+   * @param thread record of the thread in whose name senders are locked out
+   * @returns false when a sender does not finish in time (it sleeps, or has died); then nothing has changed
+   */
+  changeHeader(length: number, thread: number): boolean {
+    const before = this.hdrLen;
+    if (length === before) return true;
+    const { wasm } = this.#arena;
+    const rings = this.rx.filter(({ ring }) => ring !== 0);
+    const locked: number[] = [];
+    const limit = performance.now() + SENDER_LIMIT;
+    try {
+      for (const { ptr } of rings) {
+        while (wasm.leaseLock(ptr, thread) === 0) if (performance.now() > limit) return false;
+        locked.push(ptr);
+      }
+      this.hdrLen = length;
+      for (const { ptr } of rings) {
+        while (wasm.leaseIsOpen(ptr) !== 0) {
+          if (performance.now() <= limit) continue;
+          this.hdrLen = before;
+          return false;
+        }
+      }
+      for (const { ptr } of rings) wasm.leaseDiscard(ptr);
+      return true;
+    } finally {
+      for (const ptr of locked) {
+        wasm.leaseUnlock(ptr);
+        wasm.leasePublish(ptr, thread);
+      }
+    }
   }
 
   /** Bytes of the longest frame that a GSO packet is cut into on its way to this port. */

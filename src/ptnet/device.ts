@@ -215,11 +215,16 @@ export class PtnetDevice {
     return mapped;
   }
 
-  /** A length that the port cannot have is not stored: the guest reads back what is in force. */
+  /**
+   * A length that the port cannot have is not stored: the guest reads back what is in force. A guest that changes it while
+   * its loop runs has packets of both lengths in its rings; before CREATE, what has come with the old one is dropped.
+   */
   #setHdrLen(length: number): void {
     if (this.port.adapter.kind !== PORT_KIND_VALE) return;
     if (length !== 0 && length !== VIRTIO_NET_HDR_LEN && length !== VIRTIO_NET_HDR_MRG_LEN) return;
-    this.port.adapter.hdrLen = length;
+    const { adapter } = this.port;
+    if (this.loop.running) adapter.hdrLen = length;
+    else if (!adapter.changeHeader(length, this.#options.threads().guest)) return;
     this.#hdrLen = length;
   }
 }

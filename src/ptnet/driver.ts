@@ -7,9 +7,10 @@ import {
   CSB_ATOK_CUR,
   CSB_ATOK_HEAD,
   CSB_ENTRY_SIZE,
+  CSB_KTOA_HWCUR,
   CSB_KTOA_KERN_NEED_KICK,
 } from '../../assembly/abi/csb.js';
-import { NETMAP_PAGE_SIZE, NR_ACCEPT_VNET_HDR } from '../../assembly/abi/netmap.js';
+import { NETMAP_PAGE_SIZE, NETMAP_RING_SLOT, NETMAP_SLOT_SIZE, NR_ACCEPT_VNET_HDR } from '../../assembly/abi/netmap.js';
 import {
   PTNET_IO_CSB_GH_BAH,
   PTNET_IO_CSB_GH_BAL,
@@ -55,6 +56,8 @@ export interface DriverOptions {
 
 /** Pages of guest RAM that a driver takes: two for the CSB (atok, ktoa), one for its krings. */
 const PAGES_PER_DEVICE = 3;
+/** How long (ms) the host may take to see what was published before its loop is stopped; usually it takes microseconds. */
+const SETTLE_LIMIT = 20;
 
 /** One ptnet interface of a guest: `ptnet0`, `ptnet1`, … in the order in which the bus shows them. */
 export class PtnetDriver {
@@ -191,7 +194,6 @@ export class PtnetDriver {
         this.#negotiate(before);
         throw error;
       }
-      if (this.#hdrLen !== before) this.#discard();
     }
     this.#users++;
     return this.#krings as { tx: GuestKring[]; rx: GuestKring[] };
@@ -201,8 +203,23 @@ export class PtnetDriver {
   release(): void {
     this.#users--;
     if (this.#users !== 0 || !this.#attached || this.machine.gone) return;
+    this.#settle();
     this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
     this.#krings = undefined;
+  }
+
+  /**
+   * Waits until the host has seen what was published: what a stopped loop has not, would be lost (sent slots), or come
+   * again (released ones). DIFF: the drivers do not wait.
+   */
+  #settle(): void {
+    const { i32 } = this.machine.views;
+    const isPending = ({ atok, ktoa }: GuestKring): boolean =>
+      Atomics.load(i32, (atok + CSB_ATOK_HEAD) >>> 2) !== Atomics.load(i32, (ktoa + CSB_KTOA_HWCUR) >>> 2);
+    const pending = [...(this.#krings?.tx ?? []), ...(this.#krings?.rx ?? [])].filter(isPending);
+    for (const kring of pending) this.kick(kring);
+    const limit = performance.now() + SETTLE_LIMIT;
+    while (pending.some(isPending) && performance.now() < limit);
   }
 
   /** Rings the doorbell of a ring. */
@@ -226,18 +243,9 @@ export class PtnetDriver {
     this.#hdrLen = this.#read(PTNET_IO_VNET_HDR_LEN);
   }
 
-  /** Forgets what has come while nobody was there: it has headers of another length. */
-  #discard(): void {
-    for (const kring of this.#krings?.rx ?? []) {
-      kring.ring.head = kring.ring.tail;
-      kring.ring.cur = kring.ring.tail;
-      if (this.machine.wasm.ptnetRxsync(kring.ptr, 0) !== 0) this.kick(kring);
-    }
-  }
-
   #start(): void {
-    const tx = this.#makeKrings(0, this.txRings, 0);
-    const rx = this.#makeKrings(this.txRings, this.rxRings, this.#nifp.hostTxRings);
+    const tx = this.#makeKrings(0, this.txRings, this.txSlots, 0);
+    const rx = this.#makeKrings(this.txRings, this.rxRings, this.rxSlots, this.#nifp.hostTxRings);
     const { i32 } = this.machine.views;
     for (const [i, kring] of [...tx, ...rx].entries()) {
       Atomics.store(i32, (kring.ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2, 1);
@@ -255,17 +263,23 @@ export class PtnetDriver {
     this.#krings = { tx, rx };
   }
 
-  /** Krings of one direction. `hostBefore`: host rings in the directory before them. An entry of 0 is no ring. */
-  #makeKrings(first: number, count: number, hostBefore: number): GuestKring[] {
+  /** Krings of one direction. What the ring's header says may be a peer's scribble: it is checked, and kept.  `hostBefore`: host rings in the directory before them. An entry of 0 is no ring. */
+  #makeKrings(first: number, count: number, slots: number, hostBefore: number): GuestKring[] {
     const { views, ram } = this.machine;
     const csb = ram.base + this.#csb;
+    const end = this.#memory.base + this.#memory.size;
     return Array.from({ length: count }, (_, k) => {
       const i = first + k;
       const ofs = this.#nifp.ringOfs(i + hostBefore);
       const at = this.#nifp.ptr + ofs;
-      const inside = at >= this.#memory.base && at + NETMAP_PAGE_SIZE <= this.#memory.base + this.#memory.size;
+      const inside = at >= this.#memory.base && at + NETMAP_RING_SLOT <= end;
       if (ofs === 0 || !inside) throw this.#error('ENXIO', `ring ${i} has directory entry ${ofs}`);
       const ring = new NetmapRing(views, at, this.#numBufs);
+      const bufEnd = ring.bufBase + this.#numBufs * ring.bufSize;
+      const fits = ring.bufSize > 0 && ring.bufBase >= this.#memory.base && bufEnd <= end;
+      if (!fits || ring.numSlots !== slots || ring.slotBase * 4 + slots * NETMAP_SLOT_SIZE > end) {
+        throw this.#error('ENXIO', `ring ${i} has ${ring.numSlots} slots and buffers of ${ring.bufSize} bytes`);
+      }
       const ptr = csb + 2 * NETMAP_PAGE_SIZE + i * GKRING_SIZE;
       const atok = csb + i * CSB_ENTRY_SIZE;
       const ktoa = csb + NETMAP_PAGE_SIZE + i * CSB_ENTRY_SIZE;

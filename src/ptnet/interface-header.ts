@@ -1,8 +1,9 @@
 // What a stack gives and gets: frames, and the virtio-net header (virtio 1.2, 5.1.6) between their metadata and the
 // first bytes of a packet.
 
-import { VLAN_TAG_LEN } from '../../assembly/abi/ether.js';
+import { ETHER_HDR_LEN, VLAN_TAG_LEN } from '../../assembly/abi/ether.js';
 import {
+  VIRTIO_NET_HDR_CSUM_START,
   VIRTIO_NET_HDR_F_MASK,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HDR_GSO_ECN,
@@ -61,6 +62,8 @@ export function checkMetadata(metadata: PacketMetadata, length: number): void {
   }
   if (flags & ~VIRTIO_NET_HDR_F_MASK) throw invalid(`flags ${flags}`);
   if (!GSO_TYPES.includes(gsoType & ~VIRTIO_NET_HDR_GSO_ECN) || gsoType > 0xff) throw invalid(`gsoType ${gsoType}`);
+  if (gsoType === VIRTIO_NET_HDR_GSO_ECN || gsoType === (VIRTIO_NET_HDR_GSO_ECN | VIRTIO_NET_HDR_GSO_UDP))
+    throw invalid('ECN is a bit of TCP types');
   if (gsoType !== 0 && gsoSize === 0) throw invalid('gsoType without gsoSize');
   if (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && csumStart + csumOffset + 2 > length)
     throw invalid('the checksum lies outside the frame');
@@ -122,6 +125,10 @@ export const toFrame: MakeReceived<RxFrame> = (u8, at, length, headerLength) => 
 /** The same; the outer VLAN tag moves from the frame to the metadata. */
 export const toUntaggedFrame: MakeReceived<RxFrame> = (u8, at, length, headerLength) => {
   const frame = at + headerLength;
+  // A checksum that begins within the Ethernet header or the tag has no place without the tag.
+  const start = u8[at + VIRTIO_NET_HDR_CSUM_START] | (u8[at + VIRTIO_NET_HDR_CSUM_START + 1] << 8);
+  const keepsTag = (u8[at] & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0 && start < ETHER_HDR_LEN + VLAN_TAG_LEN;
+  if (keepsTag) return toFrame(u8, at, length, headerLength);
   const vlan = takeTag(u8, frame, length - headerLength);
   if (vlan === undefined) return toFrame(u8, at, length, headerLength);
   const { flags = 0, hdrLen = 0, csumStart = 0, ...rest } = readHeader(u8, at, headerLength);

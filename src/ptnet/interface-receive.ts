@@ -31,7 +31,7 @@ import { LONGEST_PACKET, type MakeReceived } from './interface-header.js';
 export type ReceiveDrop =
   /** Shorter than its headers. */
   | 'short'
-  /** Longer than the longest packet (64 KiB). */
+  /** Longer than the longest packet (64 KiB), or than the ring. */
   | 'long'
   /** A slot with an impossible buffer index or length. */
   | 'slot'

@@ -57,53 +57,60 @@ export class RxQueue {
   #collect(limit: number): number {
     const { ring } = this.#kring;
     const batch = this.#batch;
+    // A peer can write the indices: read once. Those that are none are put right by the next sync.
+    let head = ring.head >>> 0;
+    const tail = ring.tail >>> 0;
+    if (head >= ring.numSlots || tail >= ring.numSlots) return 0;
     let moved = 0;
-    for (; moved < limit && ring.head !== ring.tail; moved++) {
-      const end = this.#packetEnd();
+    for (; moved < limit && head !== tail; moved++) {
+      const end = this.#packetEnd(head, tail);
       if (end < 0) break; // the rest of it is still to come
       const at = batch.reserve();
       if (at < 0) break;
-      const copied = this.#copy(end, at);
+      const copied = this.#copy(head, end, at);
       if (typeof copied === 'number') {
         batch.add(copied);
         this.counters.packets++;
         this.counters.bytes += Math.max(copied - batch.headerLength, 0);
-        if (batch.u8[at + batch.headerLength] & 1) this.counters.multicasts++;
+        if (copied > batch.headerLength && batch.u8[at + batch.headerLength] & 1) this.counters.multicasts++;
       } else {
         this.#drop(copied);
       }
+      head = end;
       ring.head = end;
       ring.cur = end;
     }
     return moved;
   }
 
-  /** Slot after the packet at head, or -1 when its end has not arrived. */
-  #packetEnd(): number {
+  /** Slot after the packet that begins at `head`, or -1 when its end has not arrived. */
+  #packetEnd(head: number, tail: number): number {
     const { ring } = this.#kring;
-    const { tail } = ring;
-    for (let i = ring.head; i !== tail; ) {
+    for (let i = head; i !== tail; ) {
       const more = (ring.i32[ring.slotBase + (i << 2) + 1] >>> 16) & NS_MOREFRAG;
       i = ring.next(i);
       if (more === 0) return i;
     }
-    return -1;
+    return ring.next(tail) === head ? tail : -1; // a full ring: more of it cannot come
   }
 
   /** Copies the packet from head to `end`: its length with the header, or why it is dropped. */
-  #copy(end: number, to: number): number | ReceiveDrop {
+  #copy(head: number, end: number, to: number): number | ReceiveDrop {
     const { ring } = this.#kring;
     const { i32, u8, bufBase, bufSize, numBufs, slotBase } = ring;
     let length = 0;
-    for (let i = ring.head; i !== end; i = ring.next(i)) {
+    let more = 0;
+    for (let i = head; i !== end; i = ring.next(i)) {
       const idx = i32[slotBase + (i << 2)] >>> 0;
-      const len = i32[slotBase + (i << 2) + 1] & 0xffff;
+      const lenFlags = i32[slotBase + (i << 2) + 1];
+      const len = lenFlags & 0xffff;
+      more = (lenFlags >>> 16) & NS_MOREFRAG;
       if (idx < 2 || idx >= numBufs || len > bufSize) return 'slot';
       if (length + len > LONGEST_PACKET) return 'long';
       const at = bufBase + idx * bufSize;
       this.#batch.u8.set(u8.subarray(at, at + len), to + length);
       length += len;
     }
-    return length;
+    return more === 0 ? length : 'long';
   }
 }

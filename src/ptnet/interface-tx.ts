@@ -13,6 +13,8 @@ const QUEUE_LIMIT = 4096;
 /** Frames that one activation handles (PTNET_TX_BUDGET), and after how many it publishes. */
 const BUDGET = 512;
 const TX_BATCH = 64;
+/** Bytes of a slot that its 16 bits of length can say, a multiple of 8. */
+const SLOT_LIMIT = 0xfff8;
 /** Bytes from which on an aligned copy pays for an extra one: 65 KB take 18 µs byte by byte, and 4 µs word by word. */
 const STAGE_MIN = 512;
 
@@ -21,6 +23,7 @@ export class TxQueue {
   readonly #driver: PtnetDriver;
   readonly #kring: GuestKring;
   readonly #headerLength: number;
+  readonly #slotSize: number;
   readonly #minSpace: number;
   #staging: Uint8Array | undefined;
   #waiting: TxFrame[] = [];
@@ -35,7 +38,8 @@ export class TxQueue {
     this.#driver = driver;
     this.#kring = kring;
     this.#headerLength = headerLength;
-    this.#minSpace = Math.min(Math.ceil(MAX_PACKET / kring.ring.bufSize) + 2, kring.ring.numSlots - 1);
+    this.#slotSize = Math.min(kring.ring.bufSize, SLOT_LIMIT);
+    this.#minSpace = Math.min(Math.ceil(MAX_PACKET / this.#slotSize) + 2, kring.ring.numSlots - 1);
   }
 
   /** Frames that wait for room. */
@@ -45,8 +49,7 @@ export class TxQueue {
 
   /** Whether a packet of `length` bytes, header included, fits the ring at all. */
   holds(length: number): boolean {
-    const { bufSize, numSlots } = this.#kring.ring;
-    return Math.ceil(length / bufSize) < numSlots;
+    return Math.ceil(length / this.#slotSize) < this.#kring.ring.numSlots;
   }
 
   /** Takes a frame; false when the queue is full. The frame's bytes are copied later and must not change. */
@@ -139,7 +142,7 @@ export class TxQueue {
 
   #putFrame(frame: TxFrame): void {
     const { data, metadata } = taggedFrame(frame);
-    const { u8, head } = this.#kring.ring;
+    const { u8 } = this.#kring.ring;
     const headerLength = this.#headerLength;
     if (headerLength !== 0 && this.#isSlow(data, headerLength)) {
       const packet = this.#stage(data, headerLength);
@@ -147,7 +150,8 @@ export class TxQueue {
       this.#put(packet, 0, headerLength);
       return;
     }
-    if (headerLength !== 0) writeHeader(u8, this.#kring.ring.bufAddress(head), headerLength, metadata);
+    const buffer = headerLength === 0 ? 0 : this.#bufferOf(this.#head());
+    if (buffer !== 0) writeHeader(u8, buffer, headerLength, metadata);
     this.#put(data, headerLength, 0);
   }
 
@@ -163,15 +167,38 @@ export class TxQueue {
     return this.#staging.subarray(0, at + data.length);
   }
 
+  /** The slot where the next packet begins. An index that is none (a peer can write it) is put right by a sync. */
+  #head(): number {
+    const { ring } = this.#kring;
+    const head = ring.head >>> 0;
+    if (head < ring.numSlots) return head;
+    this.#publish();
+    const reset = ring.head >>> 0;
+    return reset < ring.numSlots ? reset : 0;
+  }
+
+  /** Address of slot i's buffer; 0 if it names none, as a peer may have written. */
+  #bufferOf(i: number): number {
+    const { i32, slotBase, numBufs, bufBase, bufSize } = this.#kring.ring;
+    const idx = i32[slotBase + (i << 2)] >>> 0;
+    return idx < 2 || idx >= numBufs ? 0 : bufBase + idx * bufSize;
+  }
+
   /** Copies `data` into slots, after `used` bytes that are in the first buffer; its frame begins at `start`. */
   #put(data: Uint8Array, used: number, start: number): void {
     if (this.#isSlow(data, used)) data = this.#stage(data, used & 7).subarray(used & 7);
     const { ring } = this.#kring;
-    const { u8, bufSize } = ring;
-    let i = ring.head;
+    const { u8 } = ring;
+    const head = this.#head();
+    let i = head;
     for (let from = 0; ; ) {
-      const n = Math.min(bufSize - used, data.length - from);
-      u8.set(n === data.length ? data : data.subarray(from, from + n), ring.bufAddress(i) + used);
+      const buffer = this.#bufferOf(i);
+      if (buffer === 0) {
+        this.#spoil(head, i);
+        return;
+      }
+      const n = Math.min(this.#slotSize - used, data.length - from);
+      u8.set(n === data.length ? data : data.subarray(from, from + n), buffer + used);
       from += n;
       const last = from === data.length;
       ring.setSlot(i, used + n, last ? 0 : NS_MOREFRAG);
@@ -184,5 +211,15 @@ export class TxQueue {
     this.counters.packets++;
     this.counters.bytes += data.length - start;
     if (data[start] & 1) this.counters.multicasts++;
+  }
+
+  /** Drops a packet because of slot `bad`: the host gets the slots from `head` to it empty, counts it, and goes on. */
+  #spoil(head: number, bad: number): void {
+    const { ring } = this.#kring;
+    const end = ring.next(bad);
+    for (let i = head; i !== end; i = ring.next(i)) ring.setSlot(i, 0);
+    ring.head = end;
+    ring.cur = end;
+    this.counters.errors++;
   }
 }

@@ -46,6 +46,7 @@ export class PtnetInterface {
   readonly #capabilityListeners = new Set<(enabled: ReadonlySet<Capability>) => void>();
   #headerLength: number;
   #working = false;
+  #askedAgain = false;
   #mtu = 1500;
   #tx: TxQueue[] = [];
   #rx: RxQueue[] = [];
@@ -137,9 +138,12 @@ export class PtnetInterface {
     return this.isUp && !this.driver.netmapMode && !this.driver.machine.gone;
   }
 
-  /** Who takes received frames. They are valid until the handler returns. */
+  /**
+   * Who takes received frames. They are valid until the handler returns. What a handler of an interface throws is reported
+   * as an uncaught exception, and the interface goes on.
+   */
   onReceive(handler: (frames: RxFrame[]) => void): void {
-    this.#handler = handler;
+    this.#handler = shielded(handler);
   }
 
   /**
@@ -147,12 +151,12 @@ export class PtnetInterface {
    * one, from the Ethernet header on), valid until the handler returns. Undefined takes that back.
    */
   onPackets(handler: ((packets: Uint8Array[]) => void) | undefined): void {
-    this.#packetHandler = handler;
+    this.#packetHandler = handler && shielded(handler);
   }
 
   /** Whom to tell that there is room again for packets that `offer` has refused with -EAGAIN. */
   onRoom(handler: () => void): void {
-    this.#roomHandler = handler;
+    this.#roomHandler = shielded(handler);
   }
 
   /** Leaves received frames in the ring (true), or takes them again: back-pressure of a stack. */
@@ -208,15 +212,15 @@ export class PtnetInterface {
    * Sends a frame: bytes from the Ethernet header on, without the FCS. They are copied at once if there is room, else
    * when there is, and must not change until then.
    * @param metadata what the host or the receiver shall do, as far as the capabilities are switched on
-   * @param flow picks the queue; frames of one flow keep their order
+   * @param flow an integer, picks the queue; frames of one flow keep their order
    * @returns 0, -ENETDOWN, -ENOBUFS when the queue is full, or -EMSGSIZE for a frame that the ring cannot hold
    * @throws NetmapError EINVAL (frame or metadata), EOPNOTSUPP (a capability that is off, or that needs a header)
    */
   transmit(data: Uint8Array, metadata?: PacketMetadata, flow = 0): number {
     this.#check(data, metadata);
     if (!this.isRunning) return -ENETDOWN;
-    const queue = this.#tx[flow % this.#tx.length];
-    if (!queue.holds(data.length + this.#headerLength)) return -EMSGSIZE;
+    const queue = this.#queueOf(flow);
+    if (!queue.holds(this.#packetLength(data, metadata))) return -EMSGSIZE;
     if (!queue.enqueue({ data, metadata })) return -ENOBUFS;
     queue.drain();
     return 0;
@@ -226,10 +230,10 @@ export class PtnetInterface {
   transmitBatch(frames: readonly TxFrame[], flow = 0): number {
     for (const { data, metadata } of frames) this.#check(data, metadata);
     if (!this.isRunning) return 0;
-    const queue = this.#tx[flow % this.#tx.length];
+    const queue = this.#queueOf(flow);
     let taken = 0;
     for (const frame of frames) {
-      if (!queue.holds(frame.data.length + this.#headerLength) || !queue.enqueue(frame)) break;
+      if (!queue.holds(this.#packetLength(frame.data, frame.metadata)) || !queue.enqueue(frame)) break;
       taken++;
     }
     while (queue.drain());
@@ -246,7 +250,7 @@ export class PtnetInterface {
     if (!this.isRunning) return -ENETDOWN;
     const { length } = packet;
     if (length < this.#headerLength + ETHER_HDR_LEN || length > this.#headerLength + MAX_PACKET) return -EINVAL;
-    const queue = this.#tx[flow % this.#tx.length];
+    const queue = this.#queueOf(flow);
     if (!queue.holds(packet.length)) return -EMSGSIZE;
     return queue.offer(packet) ? 0 : -EAGAIN;
   }
@@ -258,7 +262,7 @@ export class PtnetInterface {
 
   /** Whether a packet that `offer` has refused with -EAGAIN would be refused again. */
   get awaitsRoom(): boolean {
-    return this.isUp && this.#tx.some((queue) => queue.stalled);
+    return this.isRunning && this.#tx.some((queue) => queue.stalled);
   }
 
   /** Drops all frames that wait for room (if_qflush). */
@@ -291,6 +295,15 @@ export class PtnetInterface {
     };
   }
 
+  #queueOf(flow: number): TxQueue {
+    return this.#tx[(flow >>> 0) % this.#tx.length];
+  }
+
+  /** Bytes in the ring: header, frame, and a tag that is in the metadata. */
+  #packetLength(data: Uint8Array, metadata?: PacketMetadata): number {
+    return this.#headerLength + data.length + (metadata?.vlan === undefined ? 0 : VLAN_TAG_LEN);
+  }
+
   #check(data: Uint8Array, metadata?: PacketMetadata): void {
     const tag = metadata?.vlan === undefined ? 0 : VLAN_TAG_LEN;
     if (data.length < ETHER_HDR_LEN || data.length + tag > MAX_PACKET) {
@@ -303,12 +316,17 @@ export class PtnetInterface {
 
   /** One activation of each queue. True when some queue has used up its budget. */
   #work(): boolean {
-    if (this.#working) return false; // a handler has asked for more, which comes when it has returned
+    if (this.#working) {
+      this.#askedAgain = true; // by a handler, which gets it when it has returned
+      return false;
+    }
     this.#working = true;
+    this.#askedAgain = false;
     try {
       return this.#activate();
     } finally {
       this.#working = false;
+      if (this.#askedAgain) setTimeout(() => this.#resume(), 0);
     }
   }
 
@@ -353,7 +371,21 @@ export class PtnetInterface {
         return; // taken down
       }
     }
+    if (!signal.aborted) this.#roomHandler(); // the machine is gone: what waits is refused with -ENETDOWN
   }
+}
+
+/** A stack's errors are not the interface's, which would stop serving its rings. */
+function shielded<T extends unknown[]>(handler: (...args: T) => void): (...args: T) => void {
+  return (...args) => {
+    try {
+      handler(...args);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
 }
 
 function addDrops(sum: Map<string, number>, part: ReadonlyMap<string, number>): void {

@@ -25,6 +25,9 @@ export interface WasmApi {
   fdbPurge(fdb: number, size: number, port: number): void;
   leaseLock(kring: number, self: number): number;
   leaseUnlock(kring: number): void;
+  leasePublish(kring: number, self: number): void;
+  leaseIsOpen(kring: number): number;
+  leaseDiscard(kring: number): void;
   leaseRecover(kring: number, tid: number, self: number): void;
   valeGather(kring: number, scratch: number, head: number): number;
   valeClassify(kring: number, port: number, scratch: number, count: number, ring: number, self: number): void;

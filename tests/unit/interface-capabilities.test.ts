@@ -257,6 +257,27 @@ describe('transmit', () => {
 });
 
 describe('receive', () => {
+  test('a checksum that begins in the tag keeps the tag in the frame, and never lies outside', TIMEOUT, async () => {
+    const [a, b] = await pair();
+    const frame = tcp(100, { vlans: [0x8100] });
+    for (const start of [2, 17, 18]) {
+      const packet = new Uint8Array(12 + frame.length);
+      packet.set(frame, 12);
+      packet.set([CSUM, 0, 0, 0, 0, 0, start, 0, frame.length - 2 - start, 0]);
+      assert.equal(a.netif.offer(packet), 0);
+    }
+    a.netif.push();
+    await until(() => b.received.length === 3);
+    assert.deepEqual(
+      b.received.map(({ data, metadata }) => [data.length - frame.length, metadata.csumStart, 'vlan' in metadata]),
+      [
+        [0, 2, false],
+        [0, 17, false],
+        [-4, 14, true],
+      ],
+    );
+  });
+
   test(
     'frames that say nothing are validated: right ones say so, wrong ones and others say nothing',
     TIMEOUT,
@@ -428,3 +449,46 @@ test('frames from before an interface was up have no header, and are not taken f
   netif.up();
   assert.equal(driver.vnetHdrLen, 12);
 });
+
+for (const threads of [0, 1]) {
+  test(`what has come with another header is dropped and counted, with ${threads} loop workers`, TIMEOUT, async () => {
+    const host = await Netmap.create({ memorySize: 512 << 20, threads });
+    const sender = await host.open('vale0:a');
+    const guest = await host.createGuest();
+    await guest.passthrough('vale0:b', { rxRings: 2 });
+    const [driver] = PtnetDriver.probe(await guest.machine());
+    const netif = new PtnetInterface(driver);
+    const received: RxFrame[] = [];
+    netif.onReceive((frames) =>
+      received.push(...frames.map(({ data, metadata }) => ({ data: data.slice(), metadata }))),
+    );
+    const frame = tcp(1000);
+    const headers = async (): Promise<number> =>
+      (await host.inspect()).ports.find(({ name }) => name === 'vale0:b')?.counters.drops.header ?? 0;
+    for (let round = 1; round <= 3; round++) {
+      for (let i = 0; i < 4; i++) assert.ok(sender.trySend(frame));
+      sender.txsync();
+      netif.up();
+      assert.equal(await headers(), round * 8 - 4);
+      await sender.send(frame);
+      await until(() => received.length === round);
+      assert.deepEqual(received[round - 1].data, frame);
+      netif.down();
+      for (let i = 0; i < 4; i++) assert.ok(sender.trySend(frame));
+      sender.txsync();
+      const port = driver.open(); // without headers
+      assert.equal(await headers(), round * 8);
+      await sender.send(frame);
+      let frames: Uint8Array[] = [];
+      await until(() => {
+        port.rxsync();
+        if (frames.length === 0) frames = port.recv();
+        return frames.length > 0;
+      });
+      assert.deepEqual(frames, [frame]);
+      await port.close();
+    }
+    assert.deepEqual(netif.counters().drops, {});
+    await host.close();
+  });
+}

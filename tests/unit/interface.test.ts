@@ -1,8 +1,8 @@
 // A ptnet device as a network interface: frames go in and out whole, the header carries the metadata, and netmap
 // applications take the rings over without anything being lost.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { EMSGSIZE, ENETDOWN, ENOBUFS, POLLIN } from '../../src/abi.js';
+import { describe, test } from 'node:test';
+import { EMSGSIZE, ENETDOWN, ENOBUFS, NS_MOREFRAG, POLLIN } from '../../src/abi.js';
 import { Netmap } from '../../src/control/netmap.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
 import { PtnetInterface } from '../../src/ptnet/interface.js';
@@ -89,6 +89,8 @@ test(
       { flags: 4 },
       { gsoType: 2, gsoSize: 100 },
       { gsoType: 1 },
+      { gsoType: 0x80, gsoSize: 100 },
+      { gsoType: 0x83, gsoSize: 100 },
       { flags: 1, csumStart: 59, csumOffset: 0 },
       { hdrLen: 61 },
       { gsoSize: 65536 },
@@ -178,6 +180,244 @@ test('a frame that the ring cannot hold is refused with -EMSGSIZE, and the ring 
   assert.equal(a.nif.transmit(frame(most, 2)), 0);
   await until(() => b.received.length === 1);
   assert.deepEqual(b.received[0].data, frame(most, 2));
+  await netmap.close();
+  const tagging = await pair(true, ['vale0:a', 'vale0:b'], { txSlots: 16, rxSlots: 16 });
+  const [{ nif }] = tagging.ends;
+  assert.equal(nif.transmit(frame(most - 12, 1), { vlan: 1 }), -EMSGSIZE, 'the tag takes room, too');
+  assert.equal(nif.transmitBatch([{ data: frame(most - 12, 1), metadata: { vlan: 1 } }]), 0);
+  assert.equal(nif.transmit(frame(most - 16, 1), { vlan: 1 }), 0);
+  await until(() => tagging.ends[1].received.length === 1);
+  await tagging.netmap.close();
+});
+
+test('buffers of 64 KiB: a slot never has more bytes than its length can say', TIMEOUT, async () => {
+  const netmap = await Netmap.create({
+    memorySize: 1 << 30,
+    privatePools: { priv_buf_size: 65536, priv_buf_num: 400 },
+  });
+  const nifs: PtnetInterface[] = [];
+  const received: Uint8Array[] = [];
+  for (const name of ['vale0:a', 'vale0:b']) {
+    const guest = await netmap.createGuest();
+    await guest.passthrough(name, { txSlots: 64, rxSlots: 64 });
+    const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr: false });
+    const nif = new PtnetInterface(driver);
+    nif.onReceive((frames) => received.push(...frames.map(({ data }) => data.slice())));
+    nif.up();
+    nifs.push(nif);
+  }
+  const sizes = [65536, 65535, 65528, 65529];
+  for (const size of sizes) assert.equal(nifs[0].transmit(frame(size, 1)), 0);
+  await until(() => received.length === sizes.length);
+  assert.deepEqual(
+    received.map(({ length }) => length),
+    sizes,
+  );
+  assert.deepEqual(received[0], frame(65536, 1));
+  await netmap.close();
+});
+
+describe('a pipe peer that writes to the rings', () => {
+  const names = ['netmap:p{1', 'netmap:p}1'];
+
+  test('spoils transmit slots: frames are dropped and counted, nothing throws, the rest passes', TIMEOUT, async () => {
+    const { netmap, ends } = await pair(false, names, { txSlots: 64, rxSlots: 64 });
+    const [a, b] = ends;
+    const [{ ring }] = a.driver.acquire(false).tx;
+    ring.setBufIdx(1, 0x7fffffff);
+    ring.setBufIdx(4, 1);
+    assert.equal(a.nif.transmit(frame(60, 1)), 0);
+    assert.equal(a.nif.transmit(frame(60, 2)), 0);
+    assert.equal(a.nif.transmit(frame(6000, 3)), 0); // slots 2 to 4
+    assert.equal(a.nif.offer(frame(60, 4)), 0);
+    a.nif.push();
+    await until(() => b.received.length === 2);
+    assert.deepEqual(
+      b.received.map(({ data }) => data),
+      [frame(60, 1), frame(60, 4)],
+    );
+    const { opackets, oerrors } = a.nif.counters();
+    assert.deepEqual({ opackets, oerrors }, { opackets: 2, oerrors: 2 });
+    assert.deepEqual(b.nif.counters().drops, { short: 4 });
+    a.driver.release();
+    await netmap.close();
+  });
+
+  test('spoils indices: nothing is written or read outside the ring, and it goes on', TIMEOUT, async () => {
+    const { netmap, ends } = await pair(false, names, { txSlots: 64, rxSlots: 64 });
+    const [a, b] = ends;
+    const { tx, rx } = a.driver.acquire(false);
+    const [{ ring }] = tx;
+    for (const head of [64, 70, 0x7fffffff, -1]) {
+      const outside = ring.i32.slice(ring.slotBase + 4 * 64, ring.slotBase + 4 * 80);
+      ring.head = head;
+      assert.equal(a.nif.transmit(frame(60, 1)), 0);
+      assert.deepEqual(ring.i32.slice(ring.slotBase + 4 * 64, ring.slotBase + 4 * 80), outside);
+      assert.ok(ring.head < 64);
+    }
+    await until(() => b.received.length === 4);
+    const [{ ring: input }] = rx;
+    for (const [field, value] of [
+      ['head', 70],
+      ['head', -1],
+      ['tail', 1000],
+    ] as const) {
+      for (let i = 0; i < 64; i++) input.setSlot(i, 60, NS_MOREFRAG); // a packet without an end
+      if (field === 'head') input.head = value;
+      else input.i32[(input.ptr + 28) >>> 2] = value;
+      b.nif.transmit(frame(60, 2));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.ok(input.head < 64);
+    }
+    b.nif.transmit(frame(61, 3));
+    await until(() => a.received.at(-1)?.data.length === 61);
+    a.driver.release();
+    await netmap.close();
+  });
+
+  test('never ends a packet: the full ring is dropped, and the next packets pass', TIMEOUT, async () => {
+    const { netmap, ends } = await pair(false, names, { txSlots: 16, rxSlots: 16 });
+    const [a, b] = ends;
+    const port = b.driver.open(); // the interface waits
+    const sender = a.driver.open();
+    for (let i = 0; i < 15; i++) assert.ok(sender.trySend(frame(60, i)));
+    sender.txsync();
+    await sender.close();
+    const [ring] = port.rxRings;
+    port.rxsync();
+    for (let i = 0; i < 16; i++) ring.setSlot(i, 60, NS_MOREFRAG);
+    await port.close();
+    await until(() => b.nif.counters().drops.long === 1);
+    a.nif.transmit(frame(61, 1));
+    await until(() => b.received.at(-1)?.data.length === 61);
+    await netmap.close();
+  });
+
+  test('lies about the geometry: the interface does not come up', TIMEOUT, async () => {
+    const { netmap, ends } = await pair(false, names, { txSlots: 64, rxSlots: 64 });
+    const [{ driver, nif }] = ends;
+    const [{ ring }] = driver.acquire(false).tx;
+    driver.release();
+    nif.down();
+    const i32 = ring.i32;
+    for (const [offset, value] of [
+      [0, 0x7fffff00], // buf_ofs
+      [8, 1 << 20], // num_slots
+      [12, 1 << 24], // nr_buf_size
+      [12, 0],
+    ]) {
+      const at = (ring.ptr + offset) >>> 2;
+      const before = i32[at];
+      i32[at] = value;
+      assert.throws(() => nif.up(), { code: 'ENXIO' });
+      i32[at] = before;
+    }
+    nif.up();
+    await netmap.close();
+  });
+});
+
+test('what was transmitted before down arrives, and what was received does not come again', TIMEOUT, async () => {
+  const netmap = await Netmap.create({ memorySize: 512 << 20, threads: 2 });
+  const nifs: PtnetInterface[] = [];
+  const received: number[] = [];
+  for (const name of ['vale0:a', 'vale0:b']) {
+    const guest = await netmap.createGuest();
+    await guest.passthrough(name);
+    const [driver] = PtnetDriver.probe(await guest.machine());
+    nifs.push(new PtnetInterface(driver));
+  }
+  const [a, b] = nifs;
+  b.onReceive((frames) => {
+    received.push(...frames.map(({ data }) => data[11]));
+    b.down();
+    setTimeout(() => b.up(), 1);
+  });
+  b.up();
+  for (let round = 0; round < 20; round++) {
+    a.up();
+    for (let i = 0; i < 10; i++) assert.equal(a.transmit(frame(60, 10 * round + i)), 0);
+    a.down();
+    await until(() => received.length >= 10 * round + 10);
+  }
+  assert.deepEqual(
+    received,
+    Array.from({ length: 200 }, (_, i) => i),
+  );
+  b.down();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  b.down();
+  await netmap.close();
+});
+
+test('a handler that takes the interface down and up gets what is left afterwards', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['vale0:a', 'vale0:b'], { txRings: 2, rxRings: 2 });
+  const [a, b] = ends;
+  let got = 0;
+  b.nif.onReceive((frames) => {
+    if (got === 0) {
+      b.nif.down();
+      b.nif.up();
+    }
+    got += frames.length;
+  });
+  for (let i = 0; i < 1000; i++) assert.equal(a.nif.transmit(frame(60, i & 255), undefined, i), 0);
+  await until(() => got === 1000);
+  assert.equal(b.nif.counters().ipackets, 1000);
+  await netmap.close();
+});
+
+test('a handler that throws is told of, and gets the next frames', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false);
+  const [a, b] = ends;
+  let got = 0;
+  const thrown: string[] = [];
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => thrown.push(error.message));
+  try {
+    b.nif.onReceive((frames) => {
+      got += frames.length;
+      if (got === 1) throw new Error('no memory');
+    });
+    a.nif.transmit(frame(60, 1));
+    await until(() => thrown.length === 1);
+    a.nif.transmit(frame(60, 2));
+    await until(() => got === 2);
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+  }
+  assert.deepEqual(thrown, ['no memory']);
+  await netmap.close();
+});
+
+test('who waits for room is told when the machine has gone', TIMEOUT, async () => {
+  const netmap = await Netmap.create({ memorySize: 512 << 20 });
+  await netmap.open('netmap:p{1'); // takes nothing
+  const guest = await netmap.createGuest();
+  await guest.passthrough('netmap:p}1');
+  const [driver] = PtnetDriver.probe(await guest.machine());
+  const nif = new PtnetInterface(driver);
+  nif.up();
+  while (nif.offer(frame(60, 1)) === 0);
+  assert.ok(nif.awaitsRoom);
+  let told = 0;
+  nif.onRoom(() => told++);
+  await guest.close();
+  await until(() => told === 1);
+  assert.equal(nif.awaitsRoom, false);
+  assert.equal(nif.offer(frame(60, 1)), -ENETDOWN);
+  nif.down();
+  await netmap.close();
+});
+
+test('any number picks a queue', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['vale0:a', 'vale0:b'], { txRings: 3 });
+  const [a, b] = ends;
+  const flows = [-1, 1.5, Number.NaN, 2 ** 40];
+  for (const flow of flows) assert.equal(a.nif.transmit(frame(60, 1), undefined, flow), 0);
+  await until(() => b.received.length === flows.length);
   await netmap.close();
 });
 
