@@ -46,7 +46,7 @@ export interface Joint {
   counters(): JointCounters;
   /**
    * Resolves when no packets come from the stack any more, because it has ended or the joint was closed. Rejects with
-   * NetmapError EIO when the stack has failed; nobody has to listen.
+   * NetmapError EIO when the stack has failed, or its adapter has thrown; nobody has to listen.
    */
   readonly ended: Promise<void>;
   /** Takes the two apart, and closes the adapter. The interface stays as it is. */
@@ -57,9 +57,13 @@ export interface Joint {
 const TURN_PACKETS = 128;
 const TURN_BYTES = 1 << 18;
 
+/** Interfaces that have a joint: a second one would take the first one's packets. */
+const joined = new WeakSet<PtnetInterface>();
+
 /**
  * Lets packets pass between an interface and a stack until one of them ends. The interface may be up or down.
- * @throws NetmapError EINVAL when they differ in the length of the virtio-net header
+ * @throws NetmapError EINVAL when they differ in the length of the virtio-net header, EBUSY when the interface is joined
+ * already, and what the stack's `setCapabilities` throws
  */
 export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joint {
   const { headerLength } = adapter;
@@ -68,19 +72,41 @@ export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joi
     const message = `a stack with a header of ${headerLength} bytes on an interface with ${netif.headerLength}`;
     throw netmapError('EINVAL', message, context);
   }
+  if (joined.has(netif)) throw netmapError('EBUSY', 'the interface is joined to a stack', context);
   const counters = { drops: 0, stalls: 0 };
   let open = true;
+  let broken = false;
   let wakeForRoom: (() => void) | undefined;
 
   adapter.setCapabilities?.(netif.enabledCapabilities);
+  joined.add(netif);
   const stopListening = netif.onCapabilities((enabled) => adapter.setCapabilities?.(enabled));
   netif.onRoom(() => wakeForRoom?.());
+  let fail: (error: unknown) => void = () => {};
+  const failing = new Promise<never>((_, reject) => {
+    fail = (error) => {
+      broken = true;
+      wakeForRoom?.();
+      reject(error);
+    };
+  });
+  const release = (): void => {
+    if (open) netif.holdReceive(false); // afterwards it is another joint's to hold
+  };
   netif.onPackets((packets) => {
-    let room = true;
-    for (const packet of packets) room = adapter.write(packet) && room;
-    if (room || !adapter.whenRoom) return;
-    netif.holdReceive(true);
-    void adapter.whenRoom().then(() => netif.holdReceive(false));
+    if (broken) return;
+    try {
+      let room = true;
+      for (const packet of packets) room = adapter.write(packet) && room;
+      if (room || !adapter.whenRoom) return;
+      netif.holdReceive(true);
+      adapter.whenRoom().then(release, (error) => {
+        release();
+        fail(error);
+      });
+    } catch (error) {
+      fail(error);
+    }
   });
 
   /** Sends until a turn is over, the stack has no more packets, or there is no room for the next one. */
@@ -99,7 +125,7 @@ export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joi
   };
 
   const pump = async (): Promise<void> => {
-    while (open && !adapter.ended) {
+    while (open && !broken && !adapter.ended) {
       const outcome = turn();
       netif.push();
       if (outcome === 'more') {
@@ -117,10 +143,16 @@ export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joi
       }
     }
   };
-  const ended = pump().then(() => {
-    const { failure } = adapter;
-    if (open && failure !== undefined) throw netmapError('EIO', `the stack has failed: ${String(failure)}`, context);
-  });
+  const failed = (why: unknown): Error => netmapError('EIO', `the stack has failed: ${String(why)}`, context);
+  const ended = Promise.race([pump(), failing]).then(
+    () => {
+      if (open && adapter.failure !== undefined) throw failed(adapter.failure);
+    },
+    (error) => {
+      broken = true;
+      throw failed(error);
+    },
+  );
   ended.catch(() => {});
 
   return {
@@ -129,6 +161,7 @@ export function joinInterface(netif: PtnetInterface, adapter: StackAdapter): Joi
     close: async () => {
       if (!open) return;
       open = false;
+      joined.delete(netif);
       stopListening();
       netif.onRoom(() => {});
       netif.onPackets(undefined);

@@ -68,7 +68,7 @@ class StreamAdapter implements StackAdapter {
 
   async close(): Promise<void> {
     this.#end();
-    await this.#reader.cancel().catch(() => {});
+    this.#reader.cancel().catch(() => {}); // a stack that does not answer holds nobody up
     this.#reader.releaseLock();
     this.#writer.close().catch(() => {}); // what is queued is the stack's to take, or to leave
     this.#writer.releaseLock();

@@ -151,6 +151,69 @@ test('a joint tells when its stack has ended, and why', async () => {
   await confused.close();
 });
 
+test('an interface has one joint at a time; the next one may come when it is closed', async () => {
+  const [a, b] = await makePair('vale', false, 0);
+  const second = new Stack(0);
+  assert.throws(() => joinInterface(b.netif, second.adapter), { code: 'EBUSY', op: 'join' });
+  await a.stack.send(frame(60, 1));
+  assert.equal(numberOf(await b.stack.next()), 1);
+  await b.joint.close();
+  const joint = joinInterface(b.netif, second.adapter);
+  await b.joint.close();
+  await a.stack.send(frame(60, 2));
+  assert.equal(numberOf(await second.next()), 2);
+  await joint.close();
+  await a.joint.close();
+});
+
+test('an adapter that throws ends its joint, and nothing else', async () => {
+  const quiet: StackAdapter = {
+    headerLength: 0,
+    peek: () => undefined,
+    shift: () => {},
+    idle: () => new Promise(() => {}),
+    write: () => true,
+    ended: false,
+    close: async () => {},
+  };
+  const no = (): never => {
+    throw new Error('no power');
+  };
+  const [a, b] = await Promise.all(['vale0:a', 'vale0:b'].map((name) => makeInterface(name, false)));
+  a.up();
+  b.up();
+  const bad: Partial<StackAdapter>[] = [
+    { peek: no },
+    { write: no },
+    { write: () => false, whenRoom: async () => no() },
+    { write: () => false, whenRoom: no },
+  ];
+  for (const part of bad) {
+    const joint = joinInterface(b, { ...quiet, ...part });
+    a.transmit(frame(60, 1));
+    await assert.rejects(joint.ended, { code: 'EIO' });
+    await joint.close();
+  }
+  const received: number[] = [];
+  b.onReceive((frames) => received.push(...frames.map(({ data }) => data.length)));
+  a.transmit(frame(61, 2));
+  while (!received.includes(61)) await sleep(1);
+});
+
+test('a joint closes although its stack does not answer', async () => {
+  const netif = await makeInterface('vale0:a', false);
+  const readable = new ReadableStream<Uint8Array>({ cancel: () => new Promise(() => {}) });
+  const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
+  const joint = joinInterface(netif, streamAdapter({ readable, writable }));
+  const other = await makeInterface('vale0:b', false);
+  netif.up();
+  other.up();
+  other.transmit(frame(60, 1));
+  await sleep(5);
+  await joint.close();
+  await joint.ended;
+});
+
 test('a stack is told of the capabilities when it is joined, and when they are switched', async () => {
   const netif = await makeInterface('vale0:a', true);
   const told: boolean[] = [];
