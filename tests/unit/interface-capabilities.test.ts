@@ -229,6 +229,17 @@ describe('transmit', () => {
     });
   }
 
+  test('a tag in the metadata is a tag, and without a header nothing may be said', TIMEOUT, async () => {
+    const [a] = await pair();
+    const { data, metadata } = partial(tcp(100));
+    a.netif.setCapabilities({ vlanhwcsum: false });
+    assert.throws(() => a.netif.transmit(data, { ...metadata, vlan: 1 }), { message: /vlanhwcsum is off/ });
+    assert.equal(a.netif.transmit(data, { vlan: 1 }), 0);
+    const bare = (await makeEnd('vale0:c', { vnetHdr: false })).netif;
+    assert.throws(() => bare.transmit(data, { flags: VALID }), { code: 'EOPNOTSUPP' });
+    assert.equal(bare.transmit(data, {}), 0);
+  });
+
   test(
     'a tag travels in the metadata, with places that move; without vlanhwtag it stays in the frame',
     TIMEOUT,
