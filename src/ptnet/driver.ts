@@ -139,6 +139,11 @@ export class PtnetDriver {
     return this.#offersHeader;
   }
 
+  /** Whether the device is this driver's: until `detach`. */
+  get isAttached(): boolean {
+    return this.#attached;
+  }
+
   get nifp(): NetmapIf {
     return this.#nifp;
   }
@@ -169,7 +174,7 @@ export class PtnetDriver {
     return this.#netmapPorts !== 0;
   }
 
-  /** Calls back when netmap mode begins and when it ends; the returned function takes that back. */
+  /** Calls back when netmap mode begins and when it ends, and at `detach`; the returned function takes that back. */
   onModeChange(listener: () => void): () => void {
     this.#modeListeners.add(listener);
     return () => this.#modeListeners.delete(listener);
@@ -235,6 +240,7 @@ export class PtnetDriver {
     this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
     this.#programCsb(false);
     this.#device.setInterruptHandler(undefined);
+    this.#tellMode();
   }
 
   /** Settles the header's length; the device keeps what its port cannot change. */

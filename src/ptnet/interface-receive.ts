@@ -48,6 +48,8 @@ export const BATCH_PACKETS = LRO_MAX_FRAMES;
 const BATCH_BYTES = 4 * LONGEST_PACKET;
 /** Pieces that a packet may be cut into: a hostile segment size must not make a batch endless. */
 const MAX_SEGMENTS = 512;
+/** The same of all packets of a batch: more than those with any real segment size are cut into. */
+const BATCH_SEGMENTS = 8192;
 const PAGE = 65536;
 
 const align8 = (n: number): number => (n + 7) & ~7;
@@ -74,6 +76,7 @@ export class ReceiveBatch {
   readonly #i32: Int32Array;
   readonly #wasm: WasmApi | undefined;
   #count = 0;
+  #segments = 0;
   #used = 0;
 
   /** @param headerLength bytes of virtio-net header in front of each frame: 0 (then nothing is looked at), 10 or 12 */
@@ -88,6 +91,7 @@ export class ReceiveBatch {
 
   begin(): void {
     this.#count = 0;
+    this.#segments = 0;
     this.#used = IN;
   }
 
@@ -152,7 +156,8 @@ export class ReceiveBatch {
     const frame = at + headerLength;
     this.#i32.set([frame, length - headerLength], PAIR >>> 2);
     const count = wasm.segmentPrepare(PAIR, 1, at, LRO_MAX_LIMIT, SEGMENTER);
-    if (count <= 0 || count > MAX_SEGMENTS) return false;
+    if (count <= 0 || count > MAX_SEGMENTS || this.#segments + count > BATCH_SEGMENTS) return false;
+    this.#segments += count;
     const isV6 = etherTypeOf(this.u8, frame, length - headerLength).type === ETHERTYPE_IPV6;
     const flags = caps & (isV6 ? RX_CSUM6 : RX_CSUM) ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
     const room = align8(headerLength + this.#i32[(SEGMENTER + SEG_MAX_LEN) >>> 2]);

@@ -32,6 +32,8 @@ export class TxQueue {
   #unpublished = 0;
   /** Whether an offered packet has found no room, and none has come since. */
   #stalled = false;
+  /** The same of a frame that waits in the queue. */
+  #starved = false;
 
   /** @param headerLength bytes of virtio-net header in front of each frame */
   constructor(driver: PtnetDriver, kring: GuestKring, headerLength: number) {
@@ -69,6 +71,7 @@ export class TxQueue {
   offer(packet: Uint8Array): boolean {
     const { ring } = this.#kring;
     if (this.length !== 0 || (ring.space < this.#minSpace && !this.#reclaim())) {
+      if (!this.#stalled) this.counters.stalls++;
       this.#stalled = true;
       return false;
     }
@@ -101,7 +104,12 @@ export class TxQueue {
     const { ring } = this.#kring;
     let sent = 0;
     while (this.length !== 0 && sent < BUDGET) {
-      if (ring.space < this.#minSpace && !this.#reclaim()) break;
+      if (ring.space < this.#minSpace && !this.#reclaim()) {
+        if (!this.#starved) this.counters.stalls++;
+        this.#starved = true;
+        break;
+      }
+      this.#starved = false;
       this.#putFrame(this.#waiting[this.#next++]);
       if (++sent % TX_BATCH === 0) this.#publish();
     }
@@ -136,7 +144,6 @@ export class TxQueue {
     this.#publish();
     const enough = ring.space >= this.#minSpace;
     if (enough) ring.cur = ring.head;
-    else this.counters.stalls++;
     return enough;
   }
 

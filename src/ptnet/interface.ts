@@ -37,6 +37,9 @@ export interface PtnetInterfaceOptions {
 const MTU_MIN = 46;
 const MTU_MAX = 65536;
 
+/** Drivers whose rings an interface serves: two would take each other's packets. */
+const served = new WeakSet<PtnetDriver>();
+
 /** A guest's ptnet device as a network interface (if_ptnet.c without netmap mode). */
 export class PtnetInterface {
   readonly driver: PtnetDriver;
@@ -90,9 +93,9 @@ export class PtnetInterface {
     return this.#stop !== undefined;
   }
 
-  /** Whether the device is there: the link of a ptnet interface is always up. */
+  /** Whether the device and its driver are there: the link of a ptnet interface is always up. */
   get linkUp(): boolean {
-    return !this.driver.machine.gone;
+    return this.driver.isAttached && !this.driver.machine.gone;
   }
 
   /** Bytes of virtio-net header in front of every packet: 0, 10 or 12. Settled at `up`; before, what is expected. */
@@ -135,7 +138,7 @@ export class PtnetInterface {
 
   /** Whether frames pass: up, and no netmap application has the rings. */
   get isRunning(): boolean {
-    return this.isUp && !this.driver.netmapMode && !this.driver.machine.gone;
+    return this.isUp && !this.driver.netmapMode && this.linkUp;
   }
 
   /**
@@ -167,12 +170,13 @@ export class PtnetInterface {
 
   /**
    * Brings the interface up; an interface that is up keeps the process alive.
-   * @throws NetmapError EBUSY when a netmap application has the port without the header that the interface needs; else
-   * as PtnetDriver.open
+   * @throws NetmapError EBUSY when a netmap application has the port without the header that the interface needs, or
+   * another interface of the driver is up; else as PtnetDriver.open
    */
   up(): void {
     if (this.isUp) return;
     const { driver } = this;
+    if (served.has(driver)) throw netmapError('EBUSY', 'another interface has it', { op: 'up', port: this.name });
     const { tx, rx } = driver.acquire(true);
     if (driver.offersHeader && driver.vnetHdrLen === 0) {
       driver.release();
@@ -182,9 +186,11 @@ export class PtnetInterface {
     const batch = new ReceiveBatch(this.#headerLength);
     this.#tx = tx.map((kring) => new TxQueue(driver, kring, this.#headerLength));
     this.#rx = rx.map((kring) => new RxQueue(driver, kring, batch));
+    served.add(driver);
     this.#stop = new AbortController();
     this.#unlisten = this.driver.onModeChange(() => {
       this.#resume();
+      if (!this.linkUp) this.#roomHandler(); // what waits is refused with -ENETDOWN
     });
     void this.#serve(this.#stop.signal);
     this.#roomHandler();
@@ -196,6 +202,7 @@ export class PtnetInterface {
     this.flush();
     this.#stop.abort();
     this.#stop = undefined;
+    served.delete(this.driver);
     this.#unlisten();
     for (const queue of this.#tx) addCounters(this.#past.tx, queue.counters);
     for (const queue of this.#rx) {

@@ -177,6 +177,13 @@ test('a packet is cut into 512 pieces at the most', () => {
   assert.deepEqual(drops, ['gso']);
 });
 
+test('a batch is cut into 8192 pieces at the most', () => {
+  const packets = Array.from({ length: 100 }, () => partial(segment(0, 500), 1));
+  const { frames, drops } = receive(RX_ALL & ~RX_LRO, packets);
+  assert.equal(frames.length, 16 * 500);
+  assert.deepEqual(drops, Array(84).fill('gso'));
+});
+
 test('a batch has room for a longest packet, or none', () => {
   const batch = new ReceiveBatch(MRG);
   batch.begin();

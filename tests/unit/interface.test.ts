@@ -412,6 +412,50 @@ test('who waits for room is told when the machine has gone', TIMEOUT, async () =
   await netmap.close();
 });
 
+test('two interfaces of a driver are not up at the same time', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(true);
+  const [{ driver, nif }] = ends;
+  const other = new PtnetInterface(driver);
+  assert.throws(() => other.up(), { code: 'EBUSY', op: 'up' });
+  nif.down();
+  other.up();
+  assert.throws(() => nif.up(), { code: 'EBUSY' });
+  other.down();
+  nif.up();
+  await netmap.close();
+});
+
+test('when the driver has detached, nothing is taken any more, and who waits for room is told', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['netmap:p{1', 'netmap:p}1']);
+  const [a, b] = ends;
+  b.nif.down();
+  while (a.nif.offer(frame(60, 1)) === 0);
+  let told = 0;
+  a.nif.onRoom(() => told++);
+  a.driver.detach();
+  assert.equal(told, 1);
+  assert.deepEqual([a.nif.linkUp, a.nif.isRunning, a.nif.transmit(frame(60, 1))], [false, false, -ENETDOWN]);
+  a.nif.down();
+  assert.throws(() => a.nif.up(), { code: 'ENXIO' });
+  await netmap.close();
+});
+
+test('a stall is counted once, however often it is looked whether it is over', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['netmap:p{1', 'netmap:p}1'], { txSlots: 64, rxSlots: 64 });
+  const [a, b] = ends;
+  b.nif.holdReceive(true);
+  while (a.nif.offer(frame(60, 1)) === 0);
+  for (let i = 1; i <= 20; i++) {
+    b.nif.transmit(frame(60, i));
+    await until(() => a.received.length === i);
+    assert.ok(a.nif.awaitsRoom);
+  }
+  assert.equal(a.nif.counters().stalls, 1);
+  b.nif.holdReceive(false);
+  await until(() => !a.nif.awaitsRoom);
+  await netmap.close();
+});
+
 test('any number picks a queue', TIMEOUT, async () => {
   const { netmap, ends } = await pair(false, ['vale0:a', 'vale0:b'], { txRings: 3 });
   const [a, b] = ends;
