@@ -63,11 +63,15 @@ const NEEDS: Partial<Record<Capability, readonly Capability[]>> = {
   vlanhwtso: ['tso4', 'tso6'],
 };
 
+/** Is told of what is switched on. What it throws takes the change back. */
+export type CapabilityListener = (enabled: ReadonlySet<Capability>) => void;
+
 /** A set of capabilities with its rules. */
 export class Capabilities {
   readonly available: ReadonlySet<Capability>;
   #enabled: ReadonlySet<Capability>;
   readonly #name: string;
+  readonly #listeners = new Set<CapabilityListener>();
 
   /**
    * All that there are, switched on as the drivers do.
@@ -90,12 +94,12 @@ export class Capabilities {
   }
 
   /**
-   * Switches capabilities. What depends on one that is switched off goes off with it, unless it is asked for by name.
-   * @returns what takes the change back
-   * @throws NetmapError EINVAL (no such capability, fixed, or its condition is off), EOPNOTSUPP (needs a header); then
-   * nothing has changed
+   * Switches capabilities, and tells the listeners. What depends on one that is switched off goes off with it, unless it is
+   * asked for by name.
+   * @throws NetmapError EINVAL (no such capability, fixed, or its condition is off), EOPNOTSUPP (needs a header), and what a
+   * listener throws; then nothing has changed
    */
-  set(changes: Partial<Record<Capability, boolean>>): () => void {
+  set(changes: Partial<Record<Capability, boolean>>): void {
     const wanted = new Set(this.#enabled);
     for (const [name, on] of Object.entries(changes) as [Capability, boolean][]) {
       this.#check(name, on);
@@ -108,10 +112,24 @@ export class Capabilities {
       wanted.delete(name);
     }
     const before = this.#enabled;
+    const told: CapabilityListener[] = [];
     this.#enabled = wanted;
-    return () => {
+    try {
+      for (const listener of this.#listeners) {
+        told.push(listener);
+        listener(wanted);
+      }
+    } catch (error) {
       this.#enabled = before;
-    };
+      for (const listener of told.slice(0, -1)) listener(before);
+      throw error;
+    }
+  }
+
+  /** Calls back when capabilities have been switched; the returned function takes that back. */
+  listen(listener: CapabilityListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   #check(name: Capability, on: boolean): void {

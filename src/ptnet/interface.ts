@@ -6,8 +6,8 @@ import { ETHER_HDR_LEN, VLAN_TAG_LEN } from '../../assembly/abi/ether.js';
 import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { netmapError } from '../errors.js';
 import type { PtnetDriver } from './driver.js';
-import { Capabilities, type Capability } from './interface-capabilities.js';
-import { addCounters, type InterfaceCounters, newCounters } from './interface-counters.js';
+import { Capabilities, type Capability, type CapabilityListener } from './interface-capabilities.js';
+import { type InterfaceCounters, Tally } from './interface-counters.js';
 import {
   checkMetadata,
   MAX_PACKET,
@@ -20,6 +20,7 @@ import {
 } from './interface-header.js';
 import { ReceiveBatch } from './interface-receive.js';
 import { RxQueue } from './interface-rx.js';
+import { InterfaceService, shielded } from './interface-service.js';
 import { TxQueue } from './interface-tx.js';
 
 export interface PtnetInterfaceOptions {
@@ -43,13 +44,11 @@ const served = new WeakSet<PtnetDriver>();
 /** A guest's ptnet device as a network interface (if_ptnet.c without netmap mode). */
 export class PtnetInterface {
   readonly driver: PtnetDriver;
-  readonly #past = { rx: newCounters(), tx: newCounters(), drops: new Map<string, number>() };
+  readonly #tally = new Tally();
   readonly #carriesHeader: boolean;
   readonly #capabilities: Capabilities;
-  readonly #capabilityListeners = new Set<(enabled: ReadonlySet<Capability>) => void>();
   #headerLength: number;
-  #working = false;
-  #askedAgain = false;
+  readonly #service: InterfaceService;
   #mtu = 1500;
   #tx: TxQueue[] = [];
   #rx: RxQueue[] = [];
@@ -66,6 +65,11 @@ export class PtnetInterface {
     this.#headerLength = driver.offersHeader || this.#carriesHeader ? VIRTIO_NET_HDR_MRG_LEN : 0;
     const gso = options.gso ?? driver.machine.tunables?.['ptnet_gso'] !== 0;
     this.#capabilities = new Capabilities(driver.name, this.#headerLength !== 0, gso);
+    this.#service = new InterfaceService(
+      driver.machine,
+      () => this.isRunning,
+      () => this.#activate(),
+    );
   }
 
   /** ptnet0, ptnet1, … */
@@ -121,19 +125,12 @@ export class PtnetInterface {
    * header, which the port does not have), and what a joined stack's device answers; then nothing has changed
    */
   setCapabilities(changes: Partial<Record<Capability, boolean>>): void {
-    const undo = this.#capabilities.set(changes);
-    try {
-      for (const listener of this.#capabilityListeners) listener(this.enabledCapabilities);
-    } catch (error) {
-      undo();
-      throw error;
-    }
+    this.#capabilities.set(changes);
   }
 
   /** Calls back when capabilities have been switched; the returned function takes that back. */
-  onCapabilities(listener: (enabled: ReadonlySet<Capability>) => void): () => void {
-    this.#capabilityListeners.add(listener);
-    return () => this.#capabilityListeners.delete(listener);
+  onCapabilities(listener: CapabilityListener): () => void {
+    return this.#capabilities.listen(listener);
   }
 
   /** Whether frames pass: up, and no netmap application has the rings. */
@@ -165,7 +162,7 @@ export class PtnetInterface {
   /** Leaves received frames in the ring (true), or takes them again: back-pressure of a stack. */
   holdReceive(held: boolean): void {
     this.#held = held;
-    if (!held) this.#resume();
+    if (!held) this.#service.resume();
   }
 
   /**
@@ -189,10 +186,12 @@ export class PtnetInterface {
     served.add(driver);
     this.#stop = new AbortController();
     this.#unlisten = this.driver.onModeChange(() => {
-      this.#resume();
+      this.#service.resume();
       if (!this.linkUp) this.#roomHandler(); // what waits is refused with -ENETDOWN
     });
-    void this.#serve(this.#stop.signal);
+    void this.#service.serve(this.#stop.signal).then((gone) => {
+      if (gone) this.#roomHandler(); // what waits is refused with -ENETDOWN
+    });
     this.#roomHandler();
   }
 
@@ -204,11 +203,7 @@ export class PtnetInterface {
     this.#stop = undefined;
     served.delete(this.driver);
     this.#unlisten();
-    for (const queue of this.#tx) addCounters(this.#past.tx, queue.counters);
-    for (const queue of this.#rx) {
-      addCounters(this.#past.rx, queue.counters);
-      addDrops(this.#past.drops, queue.drops);
-    }
+    this.#tally.add(this.#tx, this.#rx);
     this.#tx = [];
     this.#rx = [];
     this.driver.release();
@@ -278,28 +273,7 @@ export class PtnetInterface {
   }
 
   counters(): InterfaceCounters {
-    const rx = { ...this.#past.rx };
-    const tx = { ...this.#past.tx };
-    const drops = new Map(this.#past.drops);
-    for (const queue of this.#rx) {
-      addCounters(rx, queue.counters);
-      addDrops(drops, queue.drops);
-    }
-    for (const queue of this.#tx) addCounters(tx, queue.counters);
-    return {
-      ipackets: rx.packets,
-      ibytes: rx.bytes,
-      imcasts: rx.multicasts,
-      iqdrops: rx.drops,
-      ierrors: rx.errors,
-      opackets: tx.packets,
-      obytes: tx.bytes,
-      omcasts: tx.multicasts,
-      oqdrops: tx.drops,
-      oerrors: tx.errors,
-      stalls: tx.stalls,
-      drops: Object.fromEntries(drops),
-    };
+    return this.#tally.with(this.#tx, this.#rx);
   }
 
   #queueOf(flow: number): TxQueue {
@@ -322,21 +296,6 @@ export class PtnetInterface {
   }
 
   /** One activation of each queue. True when some queue has used up its budget. */
-  #work(): boolean {
-    if (this.#working) {
-      this.#askedAgain = true; // by a handler, which gets it when it has returned
-      return false;
-    }
-    this.#working = true;
-    this.#askedAgain = false;
-    try {
-      return this.#activate();
-    } finally {
-      this.#working = false;
-      if (this.#askedAgain) setTimeout(() => this.#resume(), 0);
-    }
-  }
-
   #activate(): boolean {
     let more = false;
     for (const queue of this.#tx) if (queue.length !== 0 && queue.drain()) more = true;
@@ -349,11 +308,6 @@ export class PtnetInterface {
     return more;
   }
 
-  /** Works on what has come meanwhile, and goes on with it as a timer's business. */
-  #resume(): void {
-    if (this.isRunning && this.#work()) setTimeout(() => this.#resume(), 0);
-  }
-
   /** The packets or frames of one activation of a queue, to whoever takes them. */
   #receive(queue: RxQueue): boolean {
     const active = (): boolean => this.isRunning && !this.#held && this.#rx.includes(queue);
@@ -363,38 +317,4 @@ export class PtnetInterface {
     const make = this.#capabilities.has('vlanhwtag') ? toUntaggedFrame : toFrame;
     return queue.receive(caps, make, this.#handler, active);
   }
-
-  /** Works when the host interrupts; between activations the thread's other events have their turn. */
-  async #serve(signal: AbortSignal): Promise<void> {
-    const { machine } = this.driver;
-    const { waiting } = machine;
-    while (!signal.aborted && !machine.gone) {
-      const seen = waiting.seq();
-      waiting.service();
-      const more = this.isRunning && this.#work();
-      try {
-        await waiting.sleepAsync(seen, more ? 0 : Infinity, signal);
-      } catch {
-        return; // taken down
-      }
-    }
-    if (!signal.aborted) this.#roomHandler(); // the machine is gone: what waits is refused with -ENETDOWN
-  }
-}
-
-/** A stack's errors are not the interface's, which would stop serving its rings. */
-function shielded<T extends unknown[]>(handler: (...args: T) => void): (...args: T) => void {
-  return (...args) => {
-    try {
-      handler(...args);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
-}
-
-function addDrops(sum: Map<string, number>, part: ReadonlyMap<string, number>): void {
-  for (const [reason, count] of part) sum.set(reason, (sum.get(reason) ?? 0) + count);
 }
