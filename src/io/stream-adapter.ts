@@ -19,7 +19,9 @@ class StreamAdapter implements StackAdapter {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #frames: Uint8Array[] = [];
+  /** No frame comes from the stack any more. It may go on taking some. */
   #ended = false;
+  #takesFrames = true;
   #failure: unknown;
   #wakeReader: () => void = () => {};
   #wakeIdle: () => void = () => {};
@@ -28,7 +30,10 @@ class StreamAdapter implements StackAdapter {
     this.headerLength = headerLength;
     this.#reader = readable.getReader();
     this.#writer = writable.getWriter();
-    this.#writer.closed.catch((error) => this.#end(error));
+    this.#writer.closed.then(
+      () => this.#stopWriting(),
+      (error) => this.#stopWriting(error),
+    );
     void this.#read();
   }
 
@@ -57,8 +62,8 @@ class StreamAdapter implements StackAdapter {
   }
 
   write(packet: Uint8Array): boolean {
-    if (this.#ended) return true;
-    this.#writer.write(packet.slice()).catch((error) => this.#end(error));
+    if (!this.#takesFrames) return true;
+    this.#writer.write(packet.slice()).catch((error) => this.#stopWriting(error));
     return (this.#writer.desiredSize ?? 1) > 0;
   }
 
@@ -67,11 +72,17 @@ class StreamAdapter implements StackAdapter {
   }
 
   async close(): Promise<void> {
-    this.#end();
+    this.#stopWriting();
     this.#reader.cancel().catch(() => {}); // a stack that does not answer holds nobody up
     this.#reader.releaseLock();
     this.#writer.close().catch(() => {}); // what is queued is the stack's to take, or to leave
     this.#writer.releaseLock();
+  }
+
+  /** A stack that takes nothing any more is one to send nothing for. */
+  #stopWriting(failure?: unknown): void {
+    this.#takesFrames = false;
+    this.#end(failure);
   }
 
   #end(failure?: unknown): void {

@@ -98,8 +98,13 @@ export class RxQueue {
   #copy(head: number, end: number, to: number): number | ReceiveDrop {
     const { ring } = this.#kring;
     const { i32, u8, bufBase, bufSize, numBufs, slotBase } = ring;
+    const batch = this.#batch.u8;
     let length = 0;
     let more = 0;
+    // Slots that follow each other mostly name buffers that do, too: one copy for all of them.
+    let run = 0; // address
+    let runEnd = 0;
+    let runTo = to;
     for (let i = head; i !== end; i = ring.next(i)) {
       const idx = i32[slotBase + (i << 2)] >>> 0;
       const lenFlags = i32[slotBase + (i << 2) + 1];
@@ -108,9 +113,15 @@ export class RxQueue {
       if (idx < 2 || idx >= numBufs || len > bufSize) return 'slot';
       if (length + len > LONGEST_PACKET) return 'long';
       const at = bufBase + idx * bufSize;
-      this.#batch.u8.set(u8.subarray(at, at + len), to + length);
+      if (at !== runEnd) {
+        if (runEnd !== run) batch.set(u8.subarray(run, runEnd), runTo);
+        run = at;
+        runTo = to + length;
+      }
+      runEnd = at + len;
       length += len;
     }
+    if (runEnd !== run) batch.set(u8.subarray(run, runEnd), runTo);
     return more === 0 ? length : 'long';
   }
 }

@@ -198,6 +198,10 @@ export class TxQueue {
     const { u8 } = ring;
     const head = this.#head();
     let i = head;
+    // Slots that follow each other mostly name buffers that do, too: one copy for all of them.
+    let run = 0; // address
+    let runEnd = 0;
+    let runFrom = 0;
     for (let from = 0; ; ) {
       const buffer = this.#bufferOf(i);
       if (buffer === 0) {
@@ -205,7 +209,12 @@ export class TxQueue {
         return;
       }
       const n = Math.min(this.#slotSize - used, data.length - from);
-      u8.set(n === data.length ? data : data.subarray(from, from + n), buffer + used);
+      if (buffer + used !== runEnd) {
+        if (from !== 0) u8.set(data.subarray(runFrom, from), run);
+        run = buffer + used;
+        runFrom = from;
+      }
+      runEnd = buffer + used + n;
       from += n;
       const last = from === data.length;
       ring.setSlot(i, used + n, last ? 0 : NS_MOREFRAG);
@@ -213,6 +222,7 @@ export class TxQueue {
       if (last) break;
       used = 0;
     }
+    u8.set(runFrom === 0 ? data : data.subarray(runFrom), run);
     ring.head = i;
     ring.cur = i;
     this.counters.packets++;

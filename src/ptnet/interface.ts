@@ -228,7 +228,11 @@ export class PtnetInterface {
     return 0;
   }
 
-  /** The same for many frames, which the host is told of together. @returns how many were taken */
+  /**
+   * The same for many frames, which the host is told of together.
+   * @returns how many were taken: fewer when the queue is full, or at a frame that `transmit` would refuse with -EMSGSIZE
+   * @throws NetmapError as `transmit`, and then none was taken
+   */
   transmitBatch(frames: readonly TxFrame[], flow = 0): number {
     for (const { data, metadata } of frames) this.#check(data, metadata);
     if (!this.isRunning) return 0;

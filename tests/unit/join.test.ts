@@ -214,6 +214,21 @@ test('a joint closes although its stack does not answer', async () => {
   await joint.ended;
 });
 
+test('a stack that sends no more still gets what comes for it', async () => {
+  const [netif, other] = [await makeInterface('vale0:a', false), await makeInterface('vale0:b', false)];
+  netif.up();
+  other.up();
+  const got: Uint8Array[] = [];
+  const writable = new WritableStream<Uint8Array>({ write: (packet) => void got.push(packet) });
+  const readable = new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+  const joint = joinInterface(netif, streamAdapter({ readable, writable }));
+  await joint.ended;
+  assert.equal(other.transmit(frame(60, 7)), 0);
+  while (got.length === 0) await sleep(1);
+  assert.equal(numberOf(got[0]), 7);
+  await joint.close();
+});
+
 test('a stack is told of the capabilities when it is joined, and when they are switched', async () => {
   const netif = await makeInterface('vale0:a', true);
   const told: boolean[] = [];
