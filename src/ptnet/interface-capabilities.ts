@@ -149,7 +149,7 @@ export class Capabilities {
 
   /**
    * Whether a frame may ask for what its metadata says.
-   * @throws NetmapError EOPNOTSUPP
+   * @throws NetmapError EOPNOTSUPP, or EINVAL for segmentation of another IP version than the frame's
    */
   checkTransmit(frame: Uint8Array, metadata: PacketMetadata): void {
     const { flags = 0, gsoType = 0, vlan } = metadata;
@@ -164,11 +164,16 @@ export class Capabilities {
     if (type === ETHERTYPE_IPV4) this.#need('txcsum');
     else if (type === ETHERTYPE_IPV6) this.#need('txcsum6');
     else if (!this.has('txcsum') && !this.has('txcsum6')) this.#need('txcsum');
-    if (gso === VIRTIO_NET_HDR_GSO_TCPV4) this.#need('tso4');
-    if (gso === VIRTIO_NET_HDR_GSO_TCPV6) this.#need('tso6');
+    if (gso === VIRTIO_NET_HDR_GSO_TCPV4) this.#needSegmentation('tso4', type === ETHERTYPE_IPV4);
+    if (gso === VIRTIO_NET_HDR_GSO_TCPV6) this.#needSegmentation('tso6', type === ETHERTYPE_IPV6);
     if (tags === 0 && vlan === undefined) return;
     this.#need('vlanhwcsum');
     if (gso !== VIRTIO_NET_HDR_GSO_NONE) this.#need('vlanhwtso');
+  }
+
+  #needSegmentation(capability: Capability, fits: boolean): void {
+    if (!fits) throw this.#error('EINVAL', `${capability} of a frame of another type`);
+    this.#need(capability);
   }
 
   #need(capability: Capability): void {

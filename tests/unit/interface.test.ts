@@ -81,7 +81,9 @@ test(
     const { netmap, ends } = await pair(true);
     const [a, b] = ends;
     const metadata = { flags: 1, gsoType: 0x81, hdrLen: 66, gsoSize: 1448, csumStart: 34, csumOffset: 16 };
-    a.nif.transmit(frame(4000, 1), metadata);
+    const ipv4 = frame(4000, 1);
+    ipv4.set([0x08, 0x00], 12);
+    a.nif.transmit(ipv4, metadata);
     await until(() => b.received.length === 1);
     assert.deepEqual(b.received[0].metadata, metadata);
     const wrong: PacketMetadata[] = [
