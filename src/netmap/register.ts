@@ -20,6 +20,7 @@ import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
+import type { ConfCounts } from './port-options.js';
 import type { PortConfig, Registry } from './registry.js';
 
 /** What opening a port may ask for beside its name (nmreq_register). */
@@ -101,6 +102,22 @@ export class PortTable {
    */
   async open(spec: string, options: OpenOptions, owner: number, guest = 0): Promise<OpenPort> {
     const parsed = parsePortSpec(spec);
+    return this.#open({ ...parsed, ...this.#shared(parsed, spec) }, spec, withConf(options, parsed.conf), owner, guest);
+  }
+
+  /** `@share`: the mem id of another port. */
+  #shared({ share, name }: PortSpec, spec: string): { memId?: number } {
+    if (share === undefined) return {};
+    const named = /^(netmap|vale\w*):/.test(share) ? parsePortSpec(share).name : share;
+    const adapter = this.registry.adapters.get(named);
+    if (adapter) return { memId: adapter.region.memId };
+    throw netmapError('ENXIO', `there is no port '${share}' whose region '${name}' could share`, {
+      op: 'open',
+      port: spec,
+    });
+  }
+
+  async #open(parsed: PortSpec, spec: string, options: OpenOptions, owner: number, guest: number): Promise<OpenPort> {
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
     if (flags & MONITOR_FLAGS && mode !== NR_REG_NULL) {
@@ -233,6 +250,14 @@ export class PortTable {
       undo.push(() => peer.freeRing(other, []));
     }
   }
+}
+
+/** The options of an open; where they say nothing, what the name says (`@conf`). */
+function withConf(options: OpenOptions, conf: ConfCounts = {}): OpenOptions {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined && value !== null),
+  );
+  return { ...conf, ...given };
 }
 
 /** Gives the rings of an adapter back. A pipe's pair is freed with the master's side of each. */
