@@ -144,6 +144,9 @@ export class PortTable {
       this.#checkFree(adapter, flags, spec);
       const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, 'tx', mode, ringId, spec);
       const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, 'rx', mode, ringId, spec);
+      if (guest !== 0 && [...tx, ...rx].some(({ ringId, index }) => ringId !== index)) {
+        throw netmapError('EINVAL', 'a ptnet device has no host rings', { op: 'open', port: spec });
+      }
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
       if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
