@@ -1,116 +1,25 @@
 // The oracle's host: which ports, regions and bridges exist, and what opening and closing does to them. See oracle.ts.
 
 import type { ErrnoCode } from '../../src/errors.js';
-import { type Dir, Kring, legal, type PortSync, pairBufs, pipeSync, Region, ringSync } from './oracle.js';
-import { monitorSync, unwatch, watch, watchedSync } from './oracle-monitor.js';
-import { forwardDown, forwardUp, linkSync, nicSync } from './oracle-nic.js';
+import { type Dir, Kring, type PortSync, pipeSync, Region } from './oracle.js';
+import { monitorSync } from './oracle-monitor.js';
+import { forwardUp, linkSync, nicSync } from './oracle-nic.js';
+import { freeRing, makeRings, ringsOf, unwatchRings, watchRings } from './oracle-rings.js';
+import {
+  type Adapter,
+  counted,
+  type Geometry,
+  GLOBAL,
+  GLOBAL_POOLS,
+  type OpenPort,
+  type OpenRequest,
+  OracleError,
+  privateRegion,
+} from './oracle-types.js';
 import { Bridge, type BridgePort, valeRxsync, valeSync } from './oracle-vale.js';
 
-export interface Geometry {
-  txRings: number;
-  rxRings: number;
-  txSlots: number;
-  rxSlots: number;
-}
-
-/** An open of a port by its name, as the harness composes a specification from it. */
-export interface OpenRequest {
-  readonly name: string;
-  readonly config: Partial<Geometry>;
-  readonly dirs: 'both' | Dir;
-  readonly exclusive: boolean;
-  readonly ring: number | undefined;
-  /** Suffix of the host rings: `^`, or `*` for NIC and host rings. */
-  readonly host?: '^' | '*';
-  /** Letters of a monitor: t, r, rt, or z. */
-  readonly monitor?: string;
-  /** Name of a port whose region is to be used, or `GLOBAL`. */
-  readonly sameRegionAs: string | undefined;
-}
-
-/** Private pools' minimum parameters, as given to the host under test. */
-export const POOLS = {
-  priv_if_size: 128,
-  priv_if_num: 1,
-  priv_ring_size: 512,
-  priv_ring_num: 2,
-  priv_buf_size: 128,
-  priv_buf_num: 4,
-};
-
-/** The global region's parameters: buffers of another size, and not many of anything. */
-export const GLOBAL_POOLS = { if_size: 128, if_num: 32, ring_size: 512, ring_num: 16, buf_size: 64, buf_num: 128 };
-export const GLOBAL = 'the global region';
-
-export class OracleError extends Error {
-  readonly code: ErrnoCode;
-
-  constructor(code: ErrnoCode) {
-    super(code);
-    this.code = code;
-  }
-}
-
-export interface Adapter extends Geometry {
-  readonly name: string;
-  readonly region: Region;
-  readonly tx: Kring[];
-  readonly rx: Kring[];
-  readonly hostTx: Kring[];
-  readonly hostRx: Kring[];
-  readonly sync: PortSync;
-  users: number;
-  /** Monitors: whom they watch. */
-  watched: Adapter | undefined;
-  /** NICs. */
-  nic: Nic | undefined;
-  bridge: Bridge | undefined;
-  bridgeIndex: number;
-  peer: Adapter | undefined;
-  parent: Adapter | undefined;
-}
-
-/** An open port: what the harness drives beside the real one. */
-export interface OpenPort {
-  readonly adapter: Adapter;
-  readonly tx: Kring[];
-  readonly rx: Kring[];
-}
-
-const up = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
-
-/** Objects in a pool: whole clusters, the smallest number that fills pages. */
-function poolSize(num: number, size: number): number {
-  let cluster = 1;
-  while ((cluster * size) % 4096 !== 0) cluster++;
-  return up(num, cluster);
-}
-
-/** The ends of a NIC that its owner has, and its bridge. */
-export interface Nic {
-  readonly wire: Adapter;
-  readonly stack: Adapter;
-  bridge: Bridge | undefined;
-  ports: BridgePort[];
-}
-
-/** A private region: room for these rings, a pair of host rings, and pipes (two for VALE ports and NICs). */
-function privateRegion({ txRings, rxRings, txSlots, rxSlots }: Geometry, pipes = 2): Region {
-  const [t, r] = [txRings + 1, rxRings + 1];
-  const ifBytes = up(Math.max(POOLS.priv_if_size, 56 + 8 * (t + r)), 64);
-  const ringBytes = up(Math.max(POOLS.priv_ring_size, 256 + 16 * Math.max(txSlots, rxSlots)), 64);
-  const bufs = (4 * pipes + r) * rxSlots + (4 * pipes + t) * txSlots + 2;
-  return new Region(
-    poolSize(Math.max(bufs, POOLS.priv_buf_num), POOLS.priv_buf_size),
-    POOLS.priv_buf_size,
-    poolSize(2 + 4 * pipes, ifBytes),
-    poolSize(t + r + 8 * pipes, ringBytes),
-    ringBytes,
-  );
-}
-
-const counted = (wanted: number | undefined, fallback: number, most: number): number =>
-  wanted === undefined || wanted === 0 ? fallback : Math.min(wanted, most);
+export { rxsync, txsync } from './oracle-rings.js';
+export * from './oracle-types.js';
 
 export class Host {
   readonly adapters = new Map<string, Adapter>();
@@ -446,76 +355,4 @@ export class Host {
       this.#release(above);
     }
   }
-}
-
-const ringsOf = (adapter: Adapter): Kring[] => [...adapter.tx, ...adapter.hostTx, ...adapter.rx, ...adapter.hostRx];
-
-/** Ring i of a monitor watches the rings i of its parent. */
-function watchRings(monitor: Adapter, parent: Adapter, { rx }: OpenPort, letters: string): void {
-  for (const ring of rx) {
-    const isHost = monitor.hostRx.includes(ring);
-    const sent = (isHost ? parent.hostTx : parent.tx)[ring.index];
-    const received = (isHost ? parent.hostRx : parent.rx)[ring.index];
-    if (sent && /[tz]/.test(letters)) watch(sent, ring, letters === 'z');
-    if (received && /[rz]/.test(letters)) watch(received, ring, letters === 'z');
-  }
-}
-
-function unwatchRings(monitor: Adapter, parent: Adapter): void {
-  for (const ring of [...monitor.rx, ...monitor.hostRx]) for (const kr of ringsOf(parent)) unwatch(kr, ring);
-}
-
-/** A ring with buffers; for a pipe, also the peer's ring, with the same buffers. */
-function makeRings(kr: Kring, made: Kring[]): void {
-  const { region, n } = kr;
-  const needed = kr.peer ? 2 : 1;
-  const fits = 256 + 16 * n <= region.ringBytes && region.freeRings >= needed && region.freeBufs >= n;
-  if (!fits) throw new OracleError('ENOMEM');
-  const bufs = Array.from({ length: n }, () => region.take());
-  for (const one of kr.peer ? [kr, kr.peer] : [kr]) {
-    one.makeRing(bufs);
-    region.freeRings--;
-  }
-  made.push(kr);
-}
-
-function freeRing(kr: Kring): void {
-  if (!kr.ring) return;
-  const tx = kr.dir === 'tx' ? kr : kr.peer;
-  const bufs = kr.peer ? pairBufs(tx as Kring) : kr.ring.slots.map(({ bufIdx }) => bufIdx);
-  for (const i of bufs) kr.region.give(i);
-  for (const one of kr.peer ? [kr, kr.peer] : [kr]) {
-    one.ring = undefined;
-    kr.region.freeRings++;
-  }
-}
-
-const EIO = 5;
-
-function syncAll(krings: readonly Kring[], before: (kr: Kring) => void = () => {}): number {
-  let result = 0;
-  for (const kr of krings) {
-    if (kr.stopped) {
-      result = -EIO;
-      continue;
-    }
-    before(kr);
-    ringSync(kr, watchedSync);
-  }
-  return result;
-}
-
-/** Returns 0, or -EIO when a ring is stopped. */
-export function txsync({ tx }: OpenPort): number {
-  return syncAll(tx);
-}
-
-/** The same; a port with all NIC tx rings forwards from the first host rx ring. */
-export function rxsync({ adapter, tx, rx }: OpenPort): number {
-  const forwards = adapter.nic !== undefined && adapter.tx.every((kr) => tx.includes(kr));
-  return syncAll(rx, (kr) => {
-    if (!forwards || kr !== adapter.hostRx[0]) return;
-    const { head } = kr.shown;
-    if (legal(kr, head, head, kr.hwcur, kr.hwtail)) forwardDown(kr, adapter.tx, head, kr.region);
-  });
 }
