@@ -171,6 +171,8 @@ export class Host {
 
   /** The error of VALE_ATTACH, if it is one. */
   attach(bridgeName: string, name: string, withHost: boolean): ErrnoCode | undefined {
+    const taken = [...(this.bridges.get(bridgeName)?.ports.values() ?? [])];
+    if (taken.some((port) => port.name === `${bridgeName}:${name}`)) return 'EBUSY';
     const nic = this.adapters.get(name);
     if (!nic?.nic) return 'EINVAL';
     if (nic.nic.bridge || this.isOpen(nic)) return 'EBUSY';
