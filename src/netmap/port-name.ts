@@ -18,9 +18,10 @@ import {
   NR_ZCOPY_MON,
 } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
+import { type PortOptions, parsePortOptions } from './port-options.js';
 
 /** The fields of a REGISTER request that a port specification sets. */
-export interface PortSpec {
+export interface PortSpec extends PortOptions {
   /** `nr_name`: without the prefix `netmap:`, but with the whole prefix of a VALE port. */
   readonly name: string;
   /** `nr_mode`, one of `NR_REG_*`. */
@@ -70,7 +71,7 @@ const FLAGS: Readonly<Record<string, number>> = {
  * Parses a port specification, such as `vale0:1`, `netmap:eth0-2/x` or `netmap:pipe{1@5`:
  *
  * ```text
- * spec   = ( "netmap:" name | "vale" [id] ":" name ) [ rings ] { "/" flags | "@" mem-id }
+ * spec   = ( "netmap:" name | "vale" [id] ":" name ) [ rings ] { "/" flags | "@" mem-id } { "@" option }
  * rings  = "^" (all host rings) | "^" n (host ring n) | "*" (NIC and host rings) | "-" n (NIC ring n)
  * flags  = one or more of x (exclusive) z (zero-copy monitor) t, r (monitor tx, rx) R, T (rx, tx rings only)
  * ```
@@ -78,8 +79,10 @@ const FLAGS: Readonly<Record<string, number>> = {
  * The grammar is libnetmap's, with its habits: the name ends at any of `-*^/@` and is not checked but for its length
  * (1 to 63 bytes) and its pipe part; after the flags only `@` may follow; a memory id is cut to 16 bits.
  *
- * @throws NetmapError EINVAL if the specification is malformed (the message says which part is wrong), EOPNOTSUPP if it
- *   has options (`@conf:…` and the like), which are not supported yet
+ * Options are `@conf:` with counts and `@share=` with a port whose region to use (port-options.ts).
+ *
+ * @throws NetmapError EINVAL if the specification is malformed (the message says which part is wrong), EOPNOTSUPP for the
+ *   options `@offset` and `@extmem`
  */
 export function parsePortSpec(spec: string): PortSpec {
   const nameEnd = findNameEnd(spec);
@@ -154,11 +157,18 @@ function parseRingId(spec: string, start: number): { ringId: number; end: number
   return { ringId, end };
 }
 
-function parseFlagsAndMemId(spec: string, start: number): { flags: number; memId: number } {
+function parseFlagsAndMemId(spec: string, start: number): { flags: number; memId: number } & PortOptions {
   let flags = 0;
   let memId = 0;
   let mayHaveFlags = true;
   for (let at = start; at < spec.length; ) {
+    if (spec[at] === '@' && at + 1 < spec.length && !isDigit(spec[at + 1])) {
+      const refuse = (code: 'EINVAL' | 'EOPNOTSUPP', what: string): Error =>
+        netmapError(code, what, { op: PARSE_SPEC, port: spec });
+      const options = parsePortOptions(spec.slice(at), refuse);
+      if (options.share !== undefined && memId !== 0) throw bad(spec, `'@share' beside memory id ${memId}`);
+      return { flags, memId, ...options };
+    }
     if (spec[at] === '@') {
       const parsed = parseMemId(spec, at + 1, memId);
       memId = parsed.memId;
@@ -180,11 +190,6 @@ function parseFlagsAndMemId(spec: string, start: number): { flags: number; memId
 
 function parseMemId(spec: string, start: number, previous: number): { memId: number; end: number } {
   if (start === spec.length) throw bad(spec, "no memory id after '@'");
-  if (!isDigit(spec[start])) {
-    const option = spec.slice(start - 1);
-    const message = `options ('${option}') are not supported yet`;
-    throw netmapError('EOPNOTSUPP', message, { op: PARSE_SPEC, port: spec });
-  }
   const end = indexOfAny(spec, /\D/g, start);
   const digits = spec.slice(start, end);
   if (/^0+$/.test(digits)) throw bad(spec, 'memory id 0 is not valid');

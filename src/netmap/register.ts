@@ -3,12 +3,7 @@
 import {
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
-  NR_REG_ALL_NIC,
-  NR_REG_NIC_SW,
   NR_REG_NULL,
-  NR_REG_ONE_NIC,
-  NR_REG_ONE_SW,
-  NR_REG_SW,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
   PORT_KIND_NIC,
@@ -20,7 +15,9 @@ import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
+import type { ConfCounts } from './port-options.js';
 import type { PortConfig, Registry } from './registry.js';
+import { checkExclusive, selectRings } from './select.js';
 
 /** What opening a port may ask for beside its name (nmreq_register). */
 export interface OpenOptions extends PortConfig {
@@ -101,6 +98,22 @@ export class PortTable {
    */
   async open(spec: string, options: OpenOptions, owner: number, guest = 0): Promise<OpenPort> {
     const parsed = parsePortSpec(spec);
+    return this.#open({ ...parsed, ...this.#shared(parsed, spec) }, spec, withConf(options, parsed.conf), owner, guest);
+  }
+
+  /** `@share`: the mem id of another port. */
+  #shared({ share, name }: PortSpec, spec: string): { memId?: number } {
+    if (share === undefined) return {};
+    const named = /^(netmap|vale\w*):/.test(share) ? parsePortSpec(share).name : share;
+    const adapter = this.registry.adapters.get(named);
+    if (adapter) return { memId: adapter.region.memId };
+    throw netmapError('ENXIO', `there is no port '${share}' whose region '${name}' could share`, {
+      op: 'open',
+      port: spec,
+    });
+  }
+
+  async #open(parsed: PortSpec, spec: string, options: OpenOptions, owner: number, guest: number): Promise<OpenPort> {
     const flags = parsed.flags | (options.flags ?? 0);
     const mode = options.mode ?? parsed.mode;
     if (flags & MONITOR_FLAGS && mode !== NR_REG_NULL) {
@@ -127,6 +140,9 @@ export class PortTable {
       this.#checkFree(adapter, flags, spec);
       const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, 'tx', mode, ringId, spec);
       const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, 'rx', mode, ringId, spec);
+      if (guest !== 0 && [...tx, ...rx].some(({ ringId, index }) => ringId !== index)) {
+        throw netmapError('EINVAL', 'a ptnet device has no host rings', { op: 'open', port: spec });
+      }
       checkExclusive([...tx, ...rx], (flags & NR_EXCLUSIVE) !== 0, spec);
       if (!options.shareRegion) this.#checkSharing(adapter, guest, spec);
       this.#makeRings(adapter, [...rx, ...tx], undo);
@@ -235,6 +251,14 @@ export class PortTable {
   }
 }
 
+/** The options of an open; where they say nothing, what the name says (`@conf`). */
+function withConf(options: OpenOptions, conf: ConfCounts = {}): OpenOptions {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined && value !== null),
+  );
+  return { ...conf, ...given };
+}
+
 /** Gives the rings of an adapter back. A pipe's pair is freed with the master's side of each. */
 export function freeRings(adapter: Adapter): void {
   if (adapter.kind !== PORT_KIND_PIPE) {
@@ -247,43 +271,6 @@ export function freeRings(adapter: Adapter): void {
     adapter.freeRing(kring, bufs);
     adapter.freeRing(kring.peer, []);
   }
-}
-
-/** The rings of a direction that a request binds (netmap_interp_ringid). */
-function selectRings(adapter: Adapter, dir: 'tx' | 'rx', mode: number, ringId: number, port: string): Kring[] {
-  const nic = adapter[dir];
-  const host = dir === 'tx' ? adapter.hostTx : adapter.hostRx;
-  switch (mode) {
-    case NR_REG_ALL_NIC:
-    case NR_REG_NULL:
-      return nic;
-    case NR_REG_ONE_NIC:
-      return oneRing(nic, ringId, Math.max(adapter.tx.length, adapter.rx.length), 'ring', port);
-    case NR_REG_SW:
-    case NR_REG_NIC_SW:
-    case NR_REG_ONE_SW:
-      break;
-    default:
-      throw netmapError('EINVAL', `there is no mode ${mode} for this port`, { op: 'open', port });
-  }
-  if (adapter.hostPtr === 0) {
-    throw netmapError('EINVAL', `mode ${mode} wants host rings, and this port has none`, { op: 'open', port });
-  }
-  if (mode === NR_REG_SW) return host;
-  if (mode === NR_REG_NIC_SW) return [...nic, ...host];
-  return oneRing(host, ringId, Math.max(adapter.hostTx.length, adapter.hostRx.length), 'host ring', port);
-}
-
-/** One ring; a direction that has fewer falls back to its first. */
-function oneRing(rings: Kring[], ringId: number, most: number, what: string, port: string): Kring[] {
-  if (ringId >= most) throw netmapError('EINVAL', `there is no ${what} ${ringId}`, { op: 'open', port });
-  return rings.length === 0 ? [] : [rings[ringId] ?? rings[0]];
-}
-
-function checkExclusive(krings: readonly Kring[], wanted: boolean, spec: string): void {
-  const held = krings.some((kring) => kring.users !== 0 && (kring.exclusive || wanted));
-  if (held)
-    throw netmapError('EBUSY', wanted ? 'a ring is in use' : 'a ring is used exclusively', { op: 'open', port: spec });
 }
 
 function portInfo(

@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { NS_BUF_CHANGED, NS_INDIRECT, NS_MOREFRAG } from './oracle.js';
 import { type Geometry, GLOBAL, type OpenRequest } from './oracle-host.js';
+import { NS_FORWARD } from './oracle-nic.js';
 import { BROADCAST, bucketOf } from './oracle-vale.js';
 
 /** Which slot: a ring of an endpoint, and a distance from the ring's head. */
@@ -46,7 +47,11 @@ export type Command =
   | { readonly op: 'receive'; readonly endpoint: number; readonly most: number }
   | { readonly op: 'drain' }
   | { readonly op: 'txsync' | 'rxsync'; readonly endpoint: number }
-  | { readonly op: 'restart'; readonly endpoint: number };
+  | { readonly op: 'restart'; readonly endpoint: number }
+  | { readonly op: 'plug'; readonly name: string; readonly geometry: Geometry }
+  | { readonly op: 'unplug' | 'detach'; readonly name: string }
+  | { readonly op: 'attach'; readonly bridge: string; readonly name: string; readonly withHost: boolean }
+  | { readonly op: 'forward'; readonly at: Place; readonly on: boolean };
 
 const OFTEN = ['vale0:a', 'vale0:b', 'vale0:c', 'p{1', 'p}1'];
 const NAMES = [...OFTEN, ...OFTEN, 'vale1:a', 'p{2', 'p}2', 'p', 'vale0:a{1', 'vale0:a}1'];
@@ -82,7 +87,7 @@ const len = fc.oneof(
 const flag = (value: number, weight: number): fc.Arbitrary<number> =>
   fc.oneof({ weight: 10, arbitrary: fc.constant(0) }, { weight, arbitrary: fc.constant(value) });
 const flags = fc
-  .tuple(flag(NS_MOREFRAG, 6), flag(NS_BUF_CHANGED, 3), flag(NS_INDIRECT, 1), flag(0x8000, 1))
+  .tuple(flag(NS_MOREFRAG, 6), flag(NS_BUF_CHANGED, 3), flag(NS_INDIRECT, 1), flag(NS_FORWARD, 2), flag(0x8000, 1))
   .map((bits) => bits.reduce((a, b) => a | b, 0));
 /** Buffer indices that no slot may have, the last good one, and some that are somebody's. */
 const bufIdx = fc.oneof(fc.constantFrom(0, 1, -1, -2, 0x7fffffff, 0xffffffff), fc.integer({ min: 2, max: 40 }));
@@ -147,4 +152,64 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ op: 'drain' as const }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constantFrom('txsync' as const, 'rxsync' as const), endpoint }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('restart' as const), endpoint }) },
+);
+
+const INTERFACES = ['eth0', 'eth1'];
+const interfaceName = fc.constantFrom(...INTERFACES);
+
+/** Opens of interfaces and of what hangs on them, and monitors of all kinds of ports. */
+const openOfInterface: fc.Arbitrary<Command> = fc
+  .tuple(
+    openCommand,
+    fc.constantFrom('eth0', 'eth0', 'eth1', 'eth0{1', 'eth0}1', 'vale0:eth0'),
+    rarely(fc.constantFrom('^', '*')),
+  )
+  .map(([open, name, host]) => ({ ...open, name, ...optional('host', host) }) as Command);
+const openOfMonitor: fc.Arbitrary<Command> = fc
+  .tuple(
+    openCommand,
+    fc.constantFrom('eth0', 'eth0', 'eth1', 'vale0:a', 'vale0:a', 'vale0:b', 'p{1', 'p}1'),
+    fc.constantFrom('t', 'r', 'rt', 'z', 'z'),
+    rarely(fc.constantFrom('^', '*')),
+  )
+  .map(([open, name, monitor, host]) => ({ ...open, name, monitor, ...optional('host', host) }) as Command);
+
+const plug = fc.record({
+  op: fc.constant('plug' as const),
+  name: interfaceName,
+  geometry: fc.record({
+    txRings: fc.constantFrom(1, 2),
+    rxRings: fc.constantFrom(1, 2),
+    txSlots: fc.constantFrom(2, 5, 8),
+    rxSlots: fc.constantFrom(2, 5, 8),
+  }),
+});
+
+/** A world with interfaces from the start. */
+export const portsStart: fc.Arbitrary<Command[]> = fc
+  .tuple(plug, plug, fc.array(fc.oneof(openCommand, openOfInterface), { minLength: 3, maxLength: 6 }))
+  .map(([a, b, opens]) => [{ ...a, name: 'eth0' }, { ...b, name: 'eth1' }, ...opens]);
+
+export const portsCommand: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 24, arbitrary: command },
+  { weight: 3, arbitrary: openOfInterface },
+  { weight: 4, arbitrary: openOfMonitor },
+  { weight: 1, arbitrary: plug },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constantFrom('unplug' as const, 'detach' as const), name: interfaceName }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('attach' as const),
+      bridge: fc.constantFrom('vale0', 'vale0', 'vale1'),
+      name: fc.constantFrom('eth0', 'eth1', 'none'),
+      withHost: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ op: fc.constant('forward' as const), at: place(fc.constant('rx')), on: fc.boolean() }),
+  },
 );

@@ -52,7 +52,7 @@ function compareRing(name: string, real: NetmapRing, kr: Kring): void {
 
 /** Every byte of every buffer: frames are copied exactly, and nothing else is touched. */
 function compareBuffers(region: Region, memory: Memory | undefined): void {
-  if (!memory) return;
+  if (!memory || memory.bufBase === 0) return; // no port has told yet where it is
   const { high, bufSize, data } = region;
   const bytes = memory.u8.subarray(memory.bufBase, memory.bufBase + high * bufSize);
   if (Buffer.compare(bytes, data.subarray(0, bytes.length)) === 0) return;
@@ -91,13 +91,13 @@ function countersOf({ adapter, tx, rx }: OpenPort): Record<string, unknown> {
   // What a pipe's end receives is what the other has sent.
   const senders = rx.flatMap(({ peer }) => peer ?? []);
   const isPipe = adapter.peer !== undefined;
-  const reasons = Object.keys(adapter.tx[0].drops) as Drop[];
+  const reasons = Object.keys([...tx, ...rx][0].drops) as Drop[];
   return {
     txPackets: sum(tx, (kr) => kr.packets),
     txBytes: sum(tx, (kr) => kr.bytes),
     rxPackets: isPipe ? sum(senders, (kr) => kr.packets) : sum(rx, (kr) => kr.delivered),
     rxBytes: isPipe ? sum(senders, (kr) => kr.bytes) : sum(rx, (kr) => kr.deliveredBytes),
-    drops: Object.fromEntries(reasons.map((reason) => [reason, sum(tx, (kr) => kr.drops[reason])])),
+    drops: Object.fromEntries(reasons.map((reason) => [reason, sum(all, (kr) => kr.drops[reason])])),
     badSlots: sum(all, (kr) => kr.badSlots),
     reinits: sum(all, (kr) => kr.reinits),
     kicks: sum(all, (kr) => kr.kicks),

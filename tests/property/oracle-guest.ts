@@ -3,6 +3,7 @@
 
 import { type Kring, legal } from './oracle.js';
 import type { OpenPort } from './oracle-host.js';
+import { watchedSync } from './oracle-monitor.js';
 
 /** One ring as its driver and the loop see it: the driver's own copies, and the words of the CSB. */
 interface GuestRing {
@@ -112,7 +113,7 @@ export class GuestPort {
       if (!legal(kr, csb.head, csb.cur, lo, hi)) throw new Error('the driver published indices that are not legal');
       kr.rhead = csb.head;
       kr.rcur = csb.cur;
-      this.port.adapter.sync(kr);
+      watchedSync(kr);
       csb.hwcur = kr.hwcur;
       csb.hwtail = kr.hwtail;
       if (kr.rtail !== kr.hwtail && csb.wantsIrq) kr.interrupts++;

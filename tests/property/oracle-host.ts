@@ -1,104 +1,36 @@
 // The oracle's host: which ports, regions and bridges exist, and what opening and closing does to them. See oracle.ts.
 
 import type { ErrnoCode } from '../../src/errors.js';
-import { type Dir, Kring, type PortSync, pairBufs, pipeSync, Region, ringSync } from './oracle.js';
-import { Bridge, valeSync } from './oracle-vale.js';
+import { type Dir, Kring, type PortSync, pipeSync, Region } from './oracle.js';
+import { monitorSync } from './oracle-monitor.js';
+import { forwardUp, linkSync, nicSync } from './oracle-nic.js';
+import { freeRing, makeRings, ringsOf, unwatchRings, watchRings } from './oracle-rings.js';
+import {
+  type Adapter,
+  counted,
+  type Geometry,
+  GLOBAL,
+  GLOBAL_POOLS,
+  type OpenPort,
+  type OpenRequest,
+  OracleError,
+  privateRegion,
+} from './oracle-types.js';
+import { Bridge, type BridgePort, valeRxsync, valeSync } from './oracle-vale.js';
 
-export interface Geometry {
-  txRings: number;
-  rxRings: number;
-  txSlots: number;
-  rxSlots: number;
-}
-
-/** An open of a port by its name, as the harness composes a specification from it. */
-export interface OpenRequest {
-  readonly name: string;
-  readonly config: Partial<Geometry>;
-  readonly dirs: 'both' | Dir;
-  readonly exclusive: boolean;
-  readonly ring: number | undefined;
-  /** Name of a port whose region is to be used, or `GLOBAL`. */
-  readonly sameRegionAs: string | undefined;
-}
-
-/** Private pools' minimum parameters, as given to the host under test. */
-export const POOLS = {
-  priv_if_size: 128,
-  priv_if_num: 1,
-  priv_ring_size: 512,
-  priv_ring_num: 2,
-  priv_buf_size: 128,
-  priv_buf_num: 4,
-};
-
-/** The global region's parameters: buffers of another size, and not many of anything. */
-export const GLOBAL_POOLS = { if_size: 128, if_num: 32, ring_size: 512, ring_num: 16, buf_size: 64, buf_num: 128 };
-export const GLOBAL = 'the global region';
-
-export class OracleError extends Error {
-  readonly code: ErrnoCode;
-
-  constructor(code: ErrnoCode) {
-    super(code);
-    this.code = code;
-  }
-}
-
-export interface Adapter extends Geometry {
-  readonly name: string;
-  readonly region: Region;
-  readonly tx: Kring[];
-  readonly rx: Kring[];
-  readonly sync: PortSync;
-  users: number;
-  bridge: Bridge | undefined;
-  bridgeIndex: number;
-  peer: Adapter | undefined;
-  parent: Adapter | undefined;
-}
-
-/** An open port: what the harness drives beside the real one. */
-export interface OpenPort {
-  readonly adapter: Adapter;
-  readonly tx: Kring[];
-  readonly rx: Kring[];
-}
-
-const up = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
-
-/** Objects in a pool: whole clusters, the smallest number that fills pages. */
-function poolSize(num: number, size: number): number {
-  let cluster = 1;
-  while ((cluster * size) % 4096 !== 0) cluster++;
-  return up(num, cluster);
-}
-
-/** A private region for a VALE port: room for its rings, a pair of host rings, and two pipes. */
-function privateRegion({ txRings, rxRings, txSlots, rxSlots }: Geometry): Region {
-  const [t, r] = [txRings + 1, rxRings + 1];
-  const ifBytes = up(Math.max(POOLS.priv_if_size, 56 + 8 * (t + r)), 64);
-  const ringBytes = up(Math.max(POOLS.priv_ring_size, 256 + 16 * Math.max(txSlots, rxSlots)), 64);
-  const bufs = (8 + r) * rxSlots + (8 + t) * txSlots + 2;
-  return new Region(
-    poolSize(Math.max(bufs, POOLS.priv_buf_num), POOLS.priv_buf_size),
-    POOLS.priv_buf_size,
-    poolSize(10, ifBytes),
-    poolSize(t + r + 16, ringBytes),
-    ringBytes,
-  );
-}
-
-const counted = (wanted: number | undefined, fallback: number, most: number): number =>
-  wanted === undefined || wanted === 0 ? fallback : Math.min(wanted, most);
+export { rxsync, txsync } from './oracle-rings.js';
+export * from './oracle-types.js';
 
 export class Host {
   readonly adapters = new Map<string, Adapter>();
+  /** Those without a name that can be opened: monitors, wires and stacks. */
+  readonly unnamed = new Set<Adapter>();
+  readonly opens = new Set<OpenPort>();
   #global: Region | undefined;
   readonly bridges = new Map<string, Bridge>();
 
   get regions(): Region[] {
-    return [...new Set([...this.adapters.values()].map(({ region }) => region))];
+    return [...new Set([...this.adapters.values(), ...this.unnamed].map(({ region }) => region))];
   }
 
   /** The region that a request names; the global one exists while somebody uses it. */
@@ -113,10 +45,13 @@ export class Host {
   }
 
   open(request: OpenRequest): OpenPort {
-    const adapter = this.#lookup(request);
+    const adapter = request.monitor === undefined ? this.#lookup(request) : this.#makeMonitor(request);
+    if (adapter.nic?.bridge) throw new OracleError('EBUSY');
     adapter.users++;
     try {
-      return this.#bind(adapter, request);
+      const open = this.#bind(adapter, request);
+      if (adapter.watched) watchRings(adapter, adapter.watched, open, request.monitor as string);
+      return open;
     } catch (error) {
       adapter.users--;
       this.#release(adapter);
@@ -124,7 +59,11 @@ export class Host {
     }
   }
 
-  close({ adapter, tx, rx }: OpenPort): void {
+  close(open: OpenPort): void {
+    const { adapter, tx, rx } = open;
+    this.opens.delete(open);
+    if (adapter.watched) unwatchRings(adapter, adapter.watched);
+    if (!this.isOpen(adapter)) this.#stopMonitors(adapter);
     for (const kr of [...tx, ...rx]) {
       kr.users--;
       if (kr.users > 0) continue;
@@ -137,12 +76,142 @@ export class Host {
     this.#release(adapter);
   }
 
+  isOpen(adapter: Adapter): boolean {
+    return [...this.opens].some((open) => open.adapter === adapter);
+  }
+
+  #stopMonitors(parent: Adapter): void {
+    for (const monitor of this.unnamed) {
+      if (monitor.watched !== parent) continue;
+      unwatchRings(monitor, parent);
+      for (const kr of ringsOf(monitor)) kr.stopped = true;
+    }
+  }
+
+  /** Its names are those of its parent's counter, which the harness takes from the host. */
+  #makeMonitor({ name, config, monitor = '' }: OpenRequest): Adapter {
+    const parent = this.adapters.get(name);
+    if (!parent && !/[{}]|^vale/.test(name)) throw new OracleError('ENXIO');
+    if (!parent || !this.isOpen(parent)) throw new OracleError('EINVAL');
+    const geometry = {
+      txRings: 1,
+      rxRings: Math.max(parent.txRings, parent.rxRings),
+      txSlots: counted(config.txSlots, parent.txSlots, 4096),
+      rxSlots: counted(config.rxSlots, parent.rxSlots, 4096),
+    };
+    const hostRx = Math.max(parent.hostTx.length, parent.hostRx.length);
+    const hostTx = Math.min(hostRx, 1);
+    const all = { ...geometry, txRings: 1 + hostTx, rxRings: geometry.rxRings + hostRx };
+    const region = monitor === 'z' ? parent.region : privateRegion(all, 0);
+    const adapter = this.makeAdapter(undefined, region, geometry, monitorSync, hostTx, hostRx);
+    for (const kr of ringsOf(adapter)) kr.isMonitor = true;
+    adapter.watched = parent;
+    parent.users++;
+    return adapter;
+  }
+
+  /** A network interface, with both of its ends open. */
+  plug(name: string, geometry: Geometry): { nic: Adapter; ends: OpenPort[] } {
+    const { txRings, rxRings, txSlots, rxSlots } = geometry;
+    const other = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
+    const region = privateRegion({ ...geometry, txRings: txRings + 1, rxRings: rxRings + 1 });
+    const shared = privateRegion({ ...other, txRings: rxRings + 1, rxRings: txRings + 1 }, 0);
+    const ends: { wire?: Adapter; stack?: Adapter } = {};
+    const wireRx: Kring[] = [];
+    const isLive = (kr: Kring): boolean => kr.users > 0;
+    const nic = this.makeAdapter(name, region, geometry, nicSync(wireRx), 1, 1);
+    const wire = this.makeAdapter(
+      undefined,
+      shared,
+      other,
+      linkSync((kr) => (isLive(nic.rx[kr.index]) ? nic.rx[kr.index] : ends.stack?.rx[0])),
+    );
+    wireRx.push(...wire.rx);
+    const one = { ...other, txRings: 1, rxRings: 1 };
+    const stack = this.makeAdapter(
+      undefined,
+      shared,
+      one,
+      linkSync(() => (isLive(nic.tx[0]) ? nic.hostRx[0] : nic.nic?.bridge ? undefined : wire.rx[0])),
+    );
+    Object.assign(ends, { wire, stack });
+    nic.nic = { wire, stack, bridge: undefined, ports: [] };
+    nic.users++;
+    for (const kr of nic.hostTx) kr.sync = linkSync(() => stack.rx[0]);
+    for (const kr of nic.hostRx) kr.sync = valeRxsync;
+    for (const kr of nic.rx) kr.beforeRx = (ring) => forwardUp(ring, stack.rx[0]);
+    const whole = {
+      name,
+      config: {},
+      dirs: 'both',
+      exclusive: false,
+      ring: undefined,
+      sameRegionAs: undefined,
+    } as const;
+    return {
+      nic,
+      ends: [wire, stack].map((end) => {
+        end.users++;
+        return this.#bind(end, whole);
+      }),
+    };
+  }
+
+  unplug(name: string, ends: readonly OpenPort[]): void {
+    const nic = this.adapters.get(name) as Adapter;
+    this.detach(nic);
+    this.adapters.delete(name);
+    this.unnamed.add(nic);
+    this.#stopMonitors(nic);
+    for (const kr of ringsOf(nic)) kr.stopped = true;
+    nic.users--;
+    this.#release(nic);
+    for (const end of ends) this.close(end);
+  }
+
+  /** The error of VALE_ATTACH, if it is one. */
+  attach(bridgeName: string, name: string, withHost: boolean): ErrnoCode | undefined {
+    const taken = [...(this.bridges.get(bridgeName)?.ports.values() ?? [])];
+    if (taken.some((port) => port.name === `${bridgeName}:${name}`)) return 'EBUSY';
+    const nic = this.adapters.get(name);
+    if (!nic?.nic) return 'EINVAL';
+    if (nic.nic.bridge || this.isOpen(nic)) return 'EBUSY';
+    const bridge = this.bridges.get(bridgeName) ?? new Bridge(bridgeName);
+    this.bridges.set(bridgeName, bridge);
+    const { wire, stack } = nic.nic;
+    nic.nic.bridge = bridge;
+    for (const [end, title] of withHost
+      ? ([
+          [wire, ''],
+          [stack, '^'],
+        ] as const)
+      : ([[wire, '']] as const)) {
+      const port: BridgePort = { name: `${bridgeName}:${name}${title}`, rx: end.rx, bridgeIndex: 0 };
+      bridge.attach(port);
+      nic.nic.ports.push(port);
+      for (const kr of end.tx) kr.sync = (ring) => bridge.txsync(ring, port.bridgeIndex);
+    }
+    return undefined;
+  }
+
+  /** False when it is on no bridge. */
+  detach({ nic }: Adapter): boolean {
+    if (!nic?.bridge) return false;
+    for (const port of nic.ports.splice(0)) nic.bridge.detach(port);
+    if (nic.bridge.ports.size === 0) this.bridges.delete(nic.bridge.name);
+    nic.bridge = undefined;
+    for (const end of [nic.wire, nic.stack]) for (const kr of end.tx) kr.sync = end.sync;
+    return true;
+  }
+
   #lookup({ name, config, sameRegionAs }: OpenRequest): Adapter {
     const region = this.regionOf(sameRegionAs);
     const existing = this.adapters.get(name);
     if (existing) return existing;
     const brace = name.search(/[{}]/);
     if (brace >= 0) return this.#makePipe(name.slice(0, brace), name[brace], name.slice(brace + 1), config, region);
+    if (name.startsWith('vale') && this.adapters.get(name.slice(name.indexOf(':') + 1)))
+      throw new OracleError('EINVAL');
     if (name.startsWith('vale')) return this.#makeVale(name, config, region);
     throw new OracleError('ENXIO');
   }
@@ -154,7 +223,7 @@ export class Host {
       txSlots: counted(config.txSlots, 1024, 4096),
       rxSlots: counted(config.rxSlots, 1024, 4096),
     };
-    const adapter = this.#makeAdapter(name, region ?? privateRegion(geometry), geometry, (kr) =>
+    const adapter = this.makeAdapter(name, region ?? privateRegion(geometry), geometry, (kr) =>
       valeSync(adapter.bridge, adapter.bridgeIndex)(kr),
     );
     if (!name.startsWith('vale')) return adapter;
@@ -175,18 +244,19 @@ export class Host {
     region: Region | undefined,
   ): Adapter {
     const parent = this.adapters.get(parentName) ?? this.#makeVale(parentName, {}, region);
+    if (parent.nic?.bridge) throw new OracleError('EBUSY');
     const txRings = counted(config.txRings, 1, 256);
     const rxRings = counted(config.rxRings, 1, 256);
     const txSlots = counted(config.txSlots, parent.txSlots, 4096);
     const rxSlots = counted(config.rxSlots, parent.rxSlots, 4096);
-    const master = this.#makeAdapter(
+    const master = this.makeAdapter(
       `${parentName}{${id}`,
       parent.region,
       { txRings, rxRings, txSlots, rxSlots },
       pipeSync,
     );
     const swapped = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
-    const slave = this.#makeAdapter(`${parentName}}${id}`, parent.region, swapped, pipeSync);
+    const slave = this.makeAdapter(`${parentName}}${id}`, parent.region, swapped, pipeSync);
     for (const [a, b] of [
       [master, slave],
       [slave, master],
@@ -200,31 +270,50 @@ export class Host {
     return end === '{' ? master : slave;
   }
 
-  #makeAdapter(name: string, region: Region, geometry: Geometry, sync: PortSync): Adapter {
+  makeAdapter(
+    name: string | undefined,
+    region: Region,
+    geometry: Geometry,
+    sync: PortSync,
+    hostTx = 0,
+    hostRx = 0,
+  ): Adapter {
     const { txRings, rxRings, txSlots, rxSlots } = geometry;
     const krings = (dir: Dir, rings: number, slots: number): Kring[] =>
-      Array.from({ length: rings }, (_, i) => new Kring(region, dir, i, slots));
+      Array.from({ length: rings }, (_, i) => {
+        const kr = new Kring(region, dir, i, slots);
+        kr.sync = sync;
+        return kr;
+      });
     const adapter: Adapter = {
       ...geometry,
-      name,
+      name: name ?? '',
       region,
       tx: krings('tx', txRings, txSlots),
       rx: krings('rx', rxRings, rxSlots),
+      hostTx: krings('tx', hostTx, txSlots),
+      hostRx: krings('rx', hostRx, rxSlots),
       sync,
       users: 0,
+      watched: undefined,
+      nic: undefined,
       bridge: undefined,
       bridgeIndex: 0,
       peer: undefined,
       parent: undefined,
     };
     region.users++;
-    this.adapters.set(name, adapter);
+    if (name === undefined) this.unnamed.add(adapter);
+    else this.adapters.set(name, adapter);
     return adapter;
   }
 
-  #bind(adapter: Adapter, { ring, dirs, exclusive }: OpenRequest): OpenPort {
+  #bind(adapter: Adapter, { ring, dirs, exclusive, host }: OpenRequest): OpenPort {
     const select = (dir: Dir): Kring[] => {
       if (dirs !== 'both' && dirs !== dir) return [];
+      if (host && adapter.hostRx.length === 0) throw new OracleError('EINVAL');
+      const hostRings = dir === 'tx' ? adapter.hostTx : adapter.hostRx;
+      if (host) return host === '*' ? [...adapter[dir], ...hostRings] : hostRings;
       if (ring === undefined) return adapter[dir];
       if (ring >= adapter.tx.length && ring >= adapter.rx.length) throw new OracleError('EINVAL');
       return [adapter[dir][ring] ?? adapter[dir][0]];
@@ -246,7 +335,9 @@ export class Host {
       kr.users++;
       kr.exclusive = exclusive;
     }
-    return { adapter, tx, rx };
+    const open = { adapter, tx, rx };
+    this.opens.add(open);
+    return open;
   }
 
   /** What nobody uses any more goes: a pipe with both of its ends, and then the parent that it hung on. */
@@ -254,47 +345,16 @@ export class Host {
     const { peer, parent, bridge } = adapter;
     if (adapter.users > 0 || (peer && peer.users > 0)) return;
     for (const one of peer ? [adapter, peer] : [adapter]) {
-      for (const kr of [...one.tx, ...one.rx]) freeRing(kr);
-      this.adapters.delete(one.name);
+      for (const kr of ringsOf(one)) freeRing(kr);
+      if (!this.unnamed.delete(one)) this.adapters.delete(one.name);
       one.region.users--;
     }
     bridge?.detach(adapter);
     if (bridge && bridge.ports.size === 0) this.bridges.delete(bridge.name);
-    if (!parent) return;
-    parent.users--;
-    this.#release(parent);
+    for (const above of [parent, adapter.watched]) {
+      if (!above) continue;
+      above.users--;
+      this.#release(above);
+    }
   }
-}
-
-/** A ring with buffers; for a pipe, also the peer's ring, with the same buffers. */
-function makeRings(kr: Kring, made: Kring[]): void {
-  const { region, n } = kr;
-  const needed = kr.peer ? 2 : 1;
-  const fits = 256 + 16 * n <= region.ringBytes && region.freeRings >= needed && region.freeBufs >= n;
-  if (!fits) throw new OracleError('ENOMEM');
-  const bufs = Array.from({ length: n }, () => region.take());
-  for (const one of kr.peer ? [kr, kr.peer] : [kr]) {
-    one.makeRing(bufs);
-    region.freeRings--;
-  }
-  made.push(kr);
-}
-
-function freeRing(kr: Kring): void {
-  if (!kr.ring) return;
-  const tx = kr.dir === 'tx' ? kr : kr.peer;
-  const bufs = kr.peer ? pairBufs(tx as Kring) : kr.ring.slots.map(({ bufIdx }) => bufIdx);
-  for (const i of bufs) kr.region.give(i);
-  for (const one of kr.peer ? [kr, kr.peer] : [kr]) {
-    one.ring = undefined;
-    kr.region.freeRings++;
-  }
-}
-
-export function txsync({ adapter, tx }: OpenPort): void {
-  for (const kr of tx) ringSync(kr, adapter.sync);
-}
-
-export function rxsync({ adapter, rx }: OpenPort): void {
-  for (const kr of rx) ringSync(kr, adapter.sync);
 }

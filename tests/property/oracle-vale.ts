@@ -21,7 +21,7 @@ interface Fragment {
 }
 
 /** A packet in the order in which it was sent, and where it goes. */
-interface Packet {
+export interface Packet {
   readonly at: number;
   readonly fragments: readonly Fragment[];
   dest: 'broadcast' | 'nobody' | number;
@@ -167,18 +167,18 @@ export class Bridge {
 }
 
 /** Reads the slots, and makes batches of sound packets: a batch ends with the packet that fills it. */
-function gather(kr: Kring): Packet[][] {
+export function gather(kr: Kring, stop = kr.rhead): Packet[][] {
   const batches: Packet[][] = [];
   let batch: Packet[] = [];
   let slotsInBatch = 0;
   let fragments: Fragment[] = [];
-  for (const k of kr.range(kr.hwcur, kr.rhead)) {
+  for (const k of kr.range(kr.hwcur, stop)) {
     const slot = kr.shown.slots[k];
     slot.flags &= ~NS_BUF_CHANGED;
     const sound = kr.region.sound(slot) && !(slot.flags & NS_INDIRECT); // DIFF: no user pointers
     fragments.push({ sound, bytes: sound ? kr.region.bytes(slot.bufIdx) : new Uint8Array(0), len: slot.len });
     if (sound && fragments.length <= MAX_FRAGS) kr.bytes += slot.len;
-    if (slot.flags & NS_MOREFRAG && kr.next(k) !== kr.rhead) continue;
+    if (slot.flags & NS_MOREFRAG && kr.next(k) !== stop) continue;
     kr.packets++;
     const bad = fragments.filter((fragment) => !fragment.sound).length;
     kr.badSlots += bad;
@@ -194,12 +194,12 @@ function gather(kr: Kring): Packet[][] {
     batch = [];
     slotsInBatch = 0;
   }
-  kr.hwcur = kr.rhead;
+  kr.hwcur = stop;
   return [...batches, batch];
 }
 
 /** Copies packets into an rx ring: exactly their bytes. The first that finds no room is lost with all after it. */
-function deliver(kr: Kring, rx: Kring | undefined, packets: readonly Packet[]): void {
+export function deliver(kr: Kring, rx: Kring | undefined, packets: readonly Packet[]): void {
   if (!rx || rx.users === 0 || !rx.ring) {
     kr.drops.noPort += packets.length;
     return;
@@ -244,7 +244,7 @@ function copy(kr: Kring, rx: Kring, fragments: readonly Fragment[]): void {
   rx.deliveredBytes += fragments.reduce((sum, { len }) => sum + len, 0);
 }
 
-function valeRxsync(kr: Kring): void {
+export function valeRxsync(kr: Kring): void {
   kr.hwtail = kr.mailTail;
   for (const k of kr.range(kr.hwcur, kr.rhead)) {
     const slot = kr.shown.slots[k];

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Netmap } from '../../src/index.js';
-import { type Command, command, openCommand } from './commands.js';
+import { type Command, command, openCommand, portsCommand, portsStart } from './commands.js';
 import type { OpenRequest } from './oracle-host.js';
 import { makeHost, World } from './world.js';
 
@@ -52,9 +52,18 @@ class Hosts {
   }
 }
 
-function check(hosts: Hosts, guests: fc.Arbitrary<OpenRequest[]>, share: number): Promise<void> {
+const portsSequence = fc
+  .tuple(portsStart, fc.array(portsCommand, { maxLength: 50, size: 'max' }))
+  .map(([start, commands]) => [...start, ...commands]);
+
+function check(
+  hosts: Hosts,
+  guests: fc.Arbitrary<OpenRequest[]>,
+  share: number,
+  commands: fc.Arbitrary<Command[]> = sequence,
+): Promise<void> {
   return fc.assert(
-    fc.asyncProperty(guests, sequence, (requests, commands) => hosts.run(requests, commands)),
+    fc.asyncProperty(guests, commands, (requests, sent) => hosts.run(requests, sent)),
     {
       numRuns: Math.ceil(RUNS * share),
       includeErrorInReport: true,
@@ -91,6 +100,9 @@ for (const shared of [true, false]) {
     after(() => hosts.close());
 
     test('on ports of the host', () => check(hosts, fc.constant([]), shared ? 0.5 : 0.1));
+    test('on interfaces, their host rings and bridges, and monitors', () =>
+      check(hosts, fc.constant([]), shared ? 0.4 : 0.1, portsSequence));
+    test('on monitors of a guest’s ports', () => check(hosts, GUESTS, 0.1, portsSequence));
     test('on ports of a guest, in direct mode', () => check(hosts, GUESTS, shared ? 0.3 : 0.1));
   });
 }

@@ -1,6 +1,8 @@
 // The oracle: rings, krings and pipes as plain objects, the slow and obvious way. It is written from netmap's documented
 // behaviour and from the DIFF notes in the code, never from the code's own arithmetic. See oracle.test.ts.
 
+import type { Watch } from './oracle-monitor.js';
+
 export interface Slot {
   bufIdx: number;
   len: number;
@@ -34,6 +36,7 @@ export type Drop =
 export const NS_BUF_CHANGED = 1;
 export const NS_INDIRECT = 16;
 export const NS_MOREFRAG = 32;
+export const NS_TXMON = 64;
 
 /** A region: its buffers, and how many objects of its other pools are left. */
 export class Region {
@@ -103,6 +106,19 @@ export class Kring {
   ring: Ring | undefined;
   users = 0;
   exclusive = false;
+  /** Its port, or what that watches, is gone. */
+  stopped = false;
+  /** flags of the netmap_ring. */
+  flags = 0;
+  /** What the ring's kind does between prologue and finalize, and what comes before that when slots are released. */
+  sync: PortSync = () => {};
+  beforeRx: PortSync | undefined;
+  /** Copy monitors, the newest first; the first zero-copy monitor. */
+  watches: Watch[] = [];
+  zmon: Kring | undefined;
+  isMonitor = false;
+  /** Copy monitors: the rx ring that this one watches. */
+  pulls: Kring | undefined;
   /** Pipes: the kring at the other end. */
   peer: Kring | undefined;
   /** What runs this ring for a guest; told of every notification. */
@@ -149,6 +165,8 @@ export class Kring {
     this.ring = { head: 0, cur: 0, tail, slots: bufs.map((bufIdx) => ({ bufIdx, len, flags: 0, ptr: 0 })) };
     this.rhead = this.rcur = this.hwcur = 0;
     this.rtail = this.hwtail = this.mailTail = tail;
+    this.flags = 0;
+    for (const watch of this.watches) watch.seen = tail;
   }
 
   /** The slots from `from` up to, not including, `to`. */

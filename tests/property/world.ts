@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import { NetmapError } from '../../src/errors.js';
 import { type Guest, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
 import { HostPort } from '../../src/netmap/host-port.js';
+import { NetmapInterface } from '../../src/netmap/interface.js';
 import type { Command, Place, Sending } from './commands.js';
 import { compareWorlds, type Memory } from './compare.js';
 import { NS_MOREFRAG, type Region } from './oracle.js';
 import { GuestPort, serviceAll } from './oracle-guest.js';
 import {
+  type Geometry,
   GLOBAL,
   GLOBAL_POOLS,
   Host,
@@ -19,6 +21,7 @@ import {
   rxsync,
   txsync,
 } from './oracle-host.js';
+import { NR_FORWARD } from './oracle-nic.js';
 import { frameBytes, inRing, moveTo, type RingPair, setPayload, setSlot, slotAt } from './ring-pair.js';
 
 /** An open port, as an application has it, and its twin. */
@@ -43,6 +46,7 @@ export class World {
   readonly endpoints: Endpoint[] = [];
   /** Where regions lie, and their mem ids, as the first open of a port told. */
   readonly memory = new Map<Region, Memory>();
+  readonly #interfaces = new Map<string, { real: NetmapInterface; ends: Endpoint[] }>();
   #guest: Guest | undefined;
   #drivers: PtnetDriver[] = [];
   #service = (): void => {};
@@ -96,6 +100,7 @@ export class World {
     for (const driver of this.#drivers) driver.detach();
     await this.#guest?.close();
     for (const { guest, model } of this.endpoints) if (guest) this.host.close(model);
+    for (const name of [...this.#interfaces.keys()].reverse()) await this.#unplug(name);
     for (const { guest, real, model } of this.endpoints.splice(0)) {
       if (guest) continue;
       await real.close();
@@ -125,6 +130,14 @@ export class World {
         return this.#receive(this.#endpoint(command.endpoint), command.most);
       case 'drain':
         return this.#drain();
+      case 'plug':
+        return this.#plug(command.name, command.geometry);
+      case 'unplug':
+        return this.#unplug(command.name);
+      case 'attach':
+        return this.#attach(command.bridge, command.name, command.withHost);
+      case 'detach':
+        return this.#detach(command.name);
       default:
         return this.#scribble(command);
     }
@@ -147,6 +160,9 @@ export class World {
       case 'advance':
         moveTo(at, inRing(at, command.ahead), inRing(at, command.ahead + (command.at.slot % 3)));
         break;
+      case 'forward':
+        at.real.flags = at.model.flags = command.on ? NR_FORWARD : 0;
+        break;
       case 'poke':
         moveTo(at, command.head, command.cur);
         break;
@@ -159,10 +175,11 @@ export class World {
     const { dirs, exclusive, ring, sameRegionAs, config } = request;
     const region = this.host.regionOf(sameRegionAs);
     const memId = sameRegionAs === GLOBAL ? 1 : region && this.memory.get(region)?.memId;
-    const flags = `${exclusive ? 'x' : ''}${dirs === 'tx' ? 'T' : dirs === 'rx' ? 'R' : ''}`;
+    const { host = '', monitor = '' } = request;
+    const flags = `${monitor}${exclusive ? 'x' : ''}${dirs === 'tx' ? 'T' : dirs === 'rx' ? 'R' : ''}`;
     const spec = [
       specOf(request.name),
-      ring === undefined ? '' : `-${ring}`,
+      host || ring === undefined ? host : `-${ring}`,
       flags && `/${flags}`,
       memId === undefined ? '' : `@${memId}`,
     ].join('');
@@ -176,7 +193,7 @@ export class World {
     }
     if (real instanceof HostPort && !(model instanceof OracleError)) {
       const { adapter } = model;
-      this.endpoints.push({ name: adapter.name, real, model });
+      this.endpoints.push({ name: real.name, real, model });
       const rings = [...real.txRings, ...real.rxRings];
       this.memory.set(adapter.region, { memId: real.memId, u8: rings[0].u8, bufBase: rings[0].bufBase });
     } else {
@@ -189,8 +206,63 @@ export class World {
     }
   }
 
+  /** A network interface; its owner's ends are endpoints like others. */
+  async #plug(name: string, geometry: Geometry): Promise<void> {
+    const real = await this.netmap.addInterface(name, geometry).catch((error: unknown) => error);
+    if (this.host.adapters.has(name)) {
+      assert.equal(real instanceof NetmapError ? real.code : real, 'EEXIST');
+      return;
+    }
+    assert.ok(real instanceof NetmapInterface, String(real));
+    const { ends } = this.host.plug(name, geometry);
+    const made = [real.wire, real.stack].map((port, i) => ({ name: port.name, real: port, model: ends[i] }));
+    this.#interfaces.set(name, { real, ends: made });
+    this.endpoints.push(...made);
+    const [ring] = real.wire.txRings;
+    this.memory.set(ends[0].adapter.region, { memId: real.wire.memId, u8: ring.u8, bufBase: ring.bufBase });
+    const { regions } = await this.netmap.inspect();
+    const known = [...this.memory.values()].map(({ memId }) => memId);
+    const fresh = regions.find(({ memId }) => !known.includes(memId) || this.#isGone(memId));
+    assert.ok(fresh, 'the region that applications will share');
+    const { region } = this.host.adapters.get(name) as { region: Region };
+    this.memory.set(region, { memId: fresh.memId, u8: ring.u8, bufBase: 0 });
+  }
+
+  /** Whether the region with this mem id is one of the past. */
+  #isGone(memId: number): boolean {
+    const live = this.host.regions.map((region) => this.memory.get(region)?.memId);
+    return !live.includes(memId);
+  }
+
+  async #unplug(name: string): Promise<void> {
+    const found = this.#interfaces.get(name);
+    if (!found) return;
+    this.#interfaces.delete(name);
+    for (const end of found.ends) this.endpoints.splice(this.endpoints.indexOf(end), 1);
+    await found.real.close();
+    this.host.unplug(
+      name,
+      found.ends.map(({ model }) => model),
+    );
+  }
+
+  async #attach(bridge: string, name: string, withHost: boolean): Promise<void> {
+    const spec = `${bridge}:${name}${withHost ? '*' : ''}`;
+    const real = await this.netmap.valeAttach(spec).catch((error: unknown) => error);
+    const expected = this.host.attach(bridge, name, withHost);
+    assert.equal(real instanceof NetmapError ? real.code : undefined, expected, spec);
+  }
+
+  async #detach(name: string): Promise<void> {
+    const nic = this.host.adapters.get(name);
+    const port = nic?.nic?.ports[0];
+    const real = await this.netmap.valeDetach(port?.name ?? `vale0:${name}`).catch((error: unknown) => error);
+    const done = nic !== undefined && this.host.detach(nic);
+    assert.equal(real instanceof NetmapError ? real.code : undefined, done ? undefined : 'ENXIO', name);
+  }
+
   async #close(n: number): Promise<void> {
-    const host = this.endpoints.filter(({ guest }) => !guest);
+    const host = this.endpoints.filter(({ guest, name }) => !guest && !/\(/.test(name));
     const endpoint = host[n % host.length];
     if (!endpoint) return;
     this.endpoints.splice(this.endpoints.indexOf(endpoint), 1);
@@ -211,9 +283,11 @@ export class World {
 
   #sync(endpoint: Endpoint | undefined, op: 'txsync' | 'rxsync'): void {
     if (!endpoint) return;
-    assert.equal(endpoint.real[op](), 0);
+    const result = endpoint.real[op]();
+    let expected = 0;
     if (endpoint.guest) endpoint.guest.model[op](() => serviceAll(this.#guests));
-    else (op === 'txsync' ? txsync : rxsync)(endpoint.model);
+    else expected = (op === 'txsync' ? txsync : rxsync)(endpoint.model);
+    assert.equal(result, expected, `${op} of ${endpoint.name}`);
   }
 
   #receive(endpoint: Endpoint | undefined, most: number): void {

@@ -56,7 +56,10 @@ describe('a name is refused', () => {
     ['netmap:eth0/q', 'EINVAL'],
     ['netmap:eth0@', 'EINVAL'],
     ['netmap:eth0@0', 'EINVAL'],
-    ['netmap:eth0@conf:rings=2', 'EOPNOTSUPP'],
+    ['netmap:eth0@conf:rings=2', 'ENXIO'],
+    ['vale0:a@conf:foo=2', 'EINVAL'],
+    ['vale0:a@offset=12', 'EOPNOTSUPP'],
+    ['vale0:a@share=vale0:b', 'ENXIO'],
     ['vale0:a/t', 'EINVAL'],
     ['vale0:a/r', 'EINVAL'],
     ['netmap:p{1/z', 'EINVAL'],
@@ -128,6 +131,15 @@ describe('counts that netmap adjusts', () => {
     assert.deepEqual([master.info.txSlots, master.info.rxSlots], [32, 16]);
     for (const port of [slave, master, parent]) await port.close();
   });
+});
+
+test('@conf sets counts where the options say nothing, @share the region', async () => {
+  const a = await netmap.open('vale0:a@conf:rings=2,slots=8', { txSlots: 16 });
+  const { txRings, rxRings, info } = a;
+  assert.deepEqual([txRings.length, rxRings.length, info.txSlots, info.rxSlots], [2, 2, 16, 8]);
+  const b = await netmap.open('vale0:b@share=vale0:a@conf:slots=4');
+  assert.deepEqual([b.memId, b.info.rxSlots], [a.memId, 4]);
+  for (const port of [a, b]) await port.close();
 });
 
 describe('exclusive opens', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EIO, NR_FORWARD, NR_TIMESTAMP, NS_FORWARD, NS_MOREFRAG, POLLERR, POLLIN, POLLOUT } from '../../src/abi.js';
-import { crossWire, type HostPort, loopback, Netmap, type NetmapInterface } from '../../src/index.js';
+import { crossWire, type HostPort, loopback, Netmap, type NetmapInterface, PtnetDriver } from '../../src/index.js';
 
 const small = { txSlots: 8, rxSlots: 8 };
 const privatePools = { priv_buf_size: 128, priv_buf_num: 4, priv_ring_size: 512, priv_ring_num: 2 };
@@ -313,6 +313,28 @@ for (const shared of [true, false]) {
       assert.deepEqual([master.memId, slave.info.txSlots], [port.memId, 8]);
       push(master, 1);
       assert.deepEqual(taken(slave), [1]);
+    });
+
+    test('it is passed through to a guest, without its host rings', async () => {
+      eth0 = await add('eth0', { ...small, txRings: 2, rxRings: 2 });
+      const guest = await netmap.createGuest();
+      for (const spec of ['netmap:eth0*', 'netmap:eth0^'])
+        await assert.rejects(guest.passthrough(spec), { code: 'EINVAL' });
+      await guest.passthrough('netmap:eth0');
+      await assert.rejects(netmap.open('netmap:eth0-0'), { code: 'EBUSY' });
+      const [driver] = PtnetDriver.probe(await guest.machine());
+      const port = driver.open();
+      let sent = 0;
+      for (; (await port.poll(POLLOUT, { timeout: 0 })) === POLLOUT; sent++) assert.ok(port.trySend(frame(sent)));
+      assert.deepEqual([port.txRings.length, sent], [2, 28], 'two rings, and twice as much as one side holds');
+      const numbers = taken(eth0.wire);
+      eth0.wire.rxsync();
+      assert.equal(await port.poll(POLLOUT, { timeout: 1000 }), POLLOUT, 'it is woken when the wire has room');
+      assert.ok(numbers.length > 0);
+      push(eth0.wire, 77);
+      assert.equal(await port.poll(POLLIN, { timeout: 1000 }), POLLIN);
+      assert.deepEqual(firsts(port.recv()), [77]);
+      await guest.close();
     });
 
     test('loopback: what is sent comes back, until the interface is closed', async () => {

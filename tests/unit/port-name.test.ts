@@ -121,10 +121,57 @@ describe('malformed specifications are refused, and the message names the part',
   }
 });
 
-test('options are said to be unsupported rather than wrong', () => {
-  for (const spec of ['netmap:eth0@conf:rings=4', 'netmap:eth0@3@conf:rings=2', 'vale0:1@offset=12', 'vale0:1/x@foo']) {
-    assert.throws(() => parsePortSpec(spec), { name: 'NetmapError', code: 'EOPNOTSUPP', message: /not supported yet/ });
+describe('options set fields of the request', () => {
+  const rows: [string, object][] = [
+    ['rings=4', { txRings: 4, rxRings: 4 }],
+    ['rings=4,tx-rings=2', { txRings: 2, rxRings: 4 }],
+    ['tx-rings=2,rings=4', { txRings: 2, rxRings: 4 }],
+    ['tx_rings=2,rx-slots=128', { txRings: 2, rxSlots: 128 }],
+    ['slots=256,rx-slots=128,host-rings=3', { txSlots: 256, rxSlots: 128, hostTxRings: 3, hostRxRings: 3 }],
+    ['rings=2@conf:slots=64', { txRings: 2, rxRings: 2, txSlots: 64, rxSlots: 64 }],
+    ['rings=2,slots=', { txRings: 2, rxRings: 2 }],
+  ];
+  for (const [text, conf] of rows) {
+    test(text, () => assert.deepEqual(parsePortSpec(`netmap:eth0@conf:${text}`).conf, conf));
   }
+
+  test('none are set by an empty list, and the register part stays', () => {
+    for (const spec of ['netmap:eth0@conf:', 'netmap:eth0@conf:rings='])
+      assert.equal(parsePortSpec(spec).conf, undefined);
+    const { memId, flags, conf } = parsePortSpec('netmap:eth0/x@3@conf:rings=2');
+    assert.deepEqual([memId, flags, conf], [3, EXCLUSIVE, { txRings: 2, rxRings: 2 }]);
+  });
+
+  test('@share names a port', () => {
+    assert.equal(parsePortSpec('vale0:1@share=vale1:a').share, 'vale1:a');
+    assert.equal(parsePortSpec('vale0:1@share:port=netmap:eth0').share, 'netmap:eth0');
+  });
+
+  const bad: [string, RegExp][] = [
+    ['@conf=4', /wants keys/],
+    ['@conf', /no ':' or '='/],
+    ['@conf:rings', /no '=' after 'rings'/],
+    ['@conf:rings=2,rings=3', /'rings' twice/],
+    ['@conf:foo=1', /no key 'foo'/],
+    ['@conf:rings=two', /'two' of 'rings'/],
+    ['@foo', /no option '@foo'/],
+    ['@conf:rings=2@', /no option '@'/],
+    ['@share', /no ':' or '='/],
+    ['@share=', /no value/],
+    ['@share:a', /':port='/],
+    ['@share=a@share=b', /'a' and of 'b'/],
+    ['@5@share=a', /beside memory id 5/],
+  ];
+  for (const [option, message] of bad) {
+    const spec = `netmap:eth0${option}`;
+    test(`${spec} EINVAL`, () => assert.throws(() => parsePortSpec(spec), { ...EINVAL, port: spec, message }));
+  }
+
+  test('@offset and @extmem are not supported', () => {
+    for (const spec of ['vale0:1@offset=12', 'vale0:1@offset:initial=2', 'vale0:1@extmem=file']) {
+      assert.throws(() => parsePortSpec(spec), { name: 'NetmapError', code: 'EOPNOTSUPP', message: /not supported/ });
+    }
+  });
 });
 
 describe('names stand for pipes, VALE ports or interfaces', () => {
