@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as abi from '../../src/abi.js';
+import { NMREQ_LAYOUT } from './nmreq-layout.js';
 
 type Layout = Record<string, Record<string, number>>;
 
@@ -107,6 +108,7 @@ const CONSTANTS: Layout = {
     BUF_POOL_OBJSZ: abi.PTNET_MDEV_IO_BUF_POOL_OBJSZ,
     END: abi.PTNET_MDEV_IO_END,
   },
+  ...NMREQ_LAYOUT,
 };
 
 describe('the constants of assembly/abi are the committed layout', () => {
