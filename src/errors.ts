@@ -39,6 +39,7 @@ const TEXTS: Readonly<Record<ErrnoCode, string>> = {
   EIO: 'input/output error',
   ENXIO: 'no such port or interface',
   E2BIG: 'argument list too long',
+  EBADF: 'no such file descriptor',
   EAGAIN: 'resource temporarily unavailable',
   ENOMEM: 'out of memory',
   EACCES: 'permission denied',

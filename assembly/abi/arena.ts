@@ -238,6 +238,7 @@ export const KLOOP_RX = 48;
 export const KLOOP_IRQS_ON = 52; // 0 = no interrupts wanted (no irqfd)
 export const KLOOP_PASSES = 56;
 export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
+export const KLOOP_STARTS = 68; // how many times it was started
 export const KLOOP_SIZE = 128;
 
 export const KLOOP_IDLE = 0;

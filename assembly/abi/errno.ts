@@ -16,6 +16,8 @@ export const EIO = 5;
 export const ENXIO = 6;
 /** Argument list too long. */
 export const E2BIG = 7;
+/** No such file descriptor. */
+export const EBADF = 9;
 /** Try again: the resource is not ready. */
 export const EAGAIN = 11;
 /** Out of memory, or out of objects in a pool. */

@@ -20,6 +20,7 @@ import {
   THREAD_TOKEN,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
+import { DeviceFiles } from '../ioctl/files.js';
 import { LoopWorkers } from '../kloop/loop-workers.js';
 import { type ArenaOptions, ArenaOwner } from '../memory/arena.js';
 import { readCounters } from '../netmap/host-port.js';
@@ -71,6 +72,7 @@ export class Control {
   readonly registry: Registry;
   readonly ports: PortTable;
   readonly interfaces: Interfaces;
+  readonly files: DeviceFiles;
   readonly workers: LoopWorkers;
   readonly tunables: Tunables;
   readonly guests = new Map<number, GuestRecord>();
@@ -90,6 +92,7 @@ export class Control {
     this.registry = new Registry(this.arena, registryOptions(options, this.tunables));
     this.ports = new PortTable(this.registry);
     this.interfaces = new Interfaces(this.ports);
+    this.files = new DeviceFiles(this.thread, this.ports, this.interfaces);
     this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
     this.giveScratch(this.thread.id);
     this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
@@ -191,6 +194,7 @@ export class Control {
     for (const guest of this.guests.values()) {
       for (const { loop } of guest.devices) loop.recover(tid);
     }
+    this.files.recover(tid);
   }
 
   /** The queued half of a thread's end. */
@@ -203,6 +207,7 @@ export class Control {
       guest.thread = this.thread.ptr;
       if (guest.closing) await this.removeGuest(guest.id);
     }
+    await this.files.endThread(tid);
     for (const open of [...this.ports.opens.values()]) {
       if (open.owner === tid && !this.isPassedThrough(open.fd)) await this.interfaces.close(open.fd);
     }

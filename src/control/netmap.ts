@@ -2,10 +2,12 @@
 // is a window onto it, with the same methods.
 
 import { netmapError } from '../errors.js';
+import { EventFd } from '../ioctl/eventfd.js';
+import { type DeviceOptions, NetmapFile } from '../ioctl/netmap-file.js';
 import { Arena } from '../memory/arena.js';
 import { HostPort } from '../netmap/host-port.js';
 import { NetmapInterface } from '../netmap/interface.js';
-import type { InterfaceInfo, PersistentInfo, PersistentOptions, ValeEntry } from '../netmap/interfaces.js';
+import type { InterfaceInfo, PersistentInfo, PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { PtnetMachine } from '../ptnet/driver-machine.js';
@@ -19,6 +21,7 @@ import {
 } from '../threads/platform.js';
 import { Requester } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
+import type { ValeEntry } from '../vale/list.js';
 import { Control, type Inspection, type NetmapOptions } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import type { PassthroughOptions } from './operations.js';
@@ -59,14 +62,21 @@ interface Backend {
   readonly thread: Thread;
   readonly path: IoPath;
   call(op: string, args: unknown): Promise<unknown>;
+  /** The same, blocking. @throws NetmapError EOPNOTSUPP where the thread may not block */
+  callSync(op: string, args: unknown): unknown;
   close(): Promise<void>;
 }
+
+/** Descriptors of one thread; the thread's id is in the bits above. */
+const FILES_PER_THREAD = 2 ** 24;
 
 /** The host: what netmap's kernel module is. */
 export class Netmap {
   readonly #backend: Backend;
   readonly #control: Control | undefined;
   readonly #ports = new Set<HostPort>();
+  readonly #files = new Set<NetmapFile>();
+  #filesOpened = 0;
   /** Machines of guests in this thread, by the guest's id. */
   readonly #machines = new Map<number, GuestMachine>();
   #closed = false;
@@ -91,6 +101,9 @@ export class Netmap {
       thread: control.thread,
       path,
       call: (op, args) => control.call(control.thread.id, op, args),
+      callSync: (op) => {
+        throw netmapError('EOPNOTSUPP', 'the control thread may not block', { op });
+      },
       close: () => control.close(),
     };
     return new Netmap(backend, control);
@@ -114,6 +127,7 @@ export class Netmap {
       thread,
       path,
       call: (op, args) => requests.request(op, args),
+      callSync: (op, args) => requests.requestSync(op, args),
       close: async () => {
         stopWatching();
         thread.leave();
@@ -213,6 +227,34 @@ export class Netmap {
     return (await this.#call('valeList', { spec })) as ValeEntry[];
   }
 
+  /**
+   * Opens /dev/netmap for a program that makes netmap's requests itself, byte for byte in a memory of its own.
+   * @throws NetmapError EINVAL when the options name no window of a memory
+   */
+  openDevice(options: DeviceOptions = {}): NetmapFile {
+    const path = {
+      thread: this.#backend.thread,
+      call: (op: string, args: unknown) => this.#call(op, args),
+      callSync: (op: string, args: unknown) => {
+        this.#checkOpen(op);
+        return this.#backend.callSync(op, args);
+      },
+      onClose: () => this.#files.delete(file),
+    };
+    const fd = this.threadId * FILES_PER_THREAD + (this.#filesOpened++ % FILES_PER_THREAD);
+    const file: NetmapFile = new NetmapFile(path, fd, options);
+    this.#files.add(file);
+    return file;
+  }
+
+  /**
+   * An event descriptor for SYNC_KLOOP_EVENTFDS, as this thread uses it.
+   * @param words shared memory: two words at `index`, 0 at first, that all threads make their object of
+   */
+  eventfd(words: Int32Array, index = 0): EventFd {
+    return new EventFd(this.#backend.thread, words, index);
+  }
+
   /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */
   async createGuest(options: GuestOptions = {}): Promise<Guest> {
     const { id } = (await this.#call('createGuest', { options })) as GuestInfo;
@@ -278,6 +320,7 @@ export class Netmap {
   /** Closes what this thread has open; in the control thread, the host with everything in it. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    for (const file of [...this.#files]) await file.close();
     for (const port of [...this.#ports]) await port.close();
     this.#closed = true;
     for (const machine of this.#machines.values()) machine.disconnect();
@@ -285,8 +328,12 @@ export class Netmap {
   }
 
   async #call(op: string, args: unknown): Promise<unknown> {
-    if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
+    this.#checkOpen(op);
     return this.#backend.call(op, args);
+  }
+
+  #checkOpen(op: string): void {
+    if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
   }
 
   #requireControl(op: string): Control {

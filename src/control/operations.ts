@@ -2,6 +2,8 @@
 
 import { NR_EXCLUSIVE, NR_NO_TX_POLL } from '../abi.js';
 import { netmapError } from '../errors.js';
+import { handleRequest } from '../ioctl/handlers.js';
+import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import type { LoopMode } from '../kloop/loop.js';
 import type { PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
@@ -73,6 +75,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   valeAttach: (control, { spec }: { spec: string }) => control.interfaces.attach(spec),
   valeDetach: (control, { spec }: { spec: string }) => control.interfaces.detach(spec),
   valeList: (control, { spec }: { spec?: string }) => control.interfaces.list(spec ?? undefined),
+  device: (control, request: DeviceRequest, tid): Promise<DeviceAnswer> => handleRequest(control.files, tid, request),
+  deviceSync: (control, { fd, tx }: { fd: number; tx: boolean }) => control.files.sync(fd, tx),
+  deviceClose: (control, { fd }: { fd: number }) => control.files.close(fd),
+  leaveLoop: (control, { loop }: { loop: number }, tid) => control.files.leaveLoop(loop, tid),
   createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
   closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
   passthrough,
@@ -90,6 +96,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     control.guest(a.id).functionAt(a.index).ioWrite(a.offset, a.size, a.value),
   closeAll: async (control) => {
     for (const id of [...control.guests.keys()]) await control.removeGuest(id);
+    await control.files.closeAll();
     for (const fd of [...control.ports.opens.keys()]) await control.interfaces.close(fd);
     await control.interfaces.closeAll();
   },

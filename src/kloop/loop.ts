@@ -26,6 +26,7 @@ import {
   KLOOP_RUNNING,
   KLOOP_RX,
   KLOOP_SIZE,
+  KLOOP_STARTS,
   KLOOP_STATE,
   KLOOP_THREAD,
   KLOOP_TX,
@@ -85,6 +86,11 @@ export class KernelLoop {
     this.#set(KLOOP_BUDGET, BUDGET);
   }
 
+  /** How many times it was started: tells one run from the next. */
+  get starts(): number {
+    return this.#arena.load(this.ptr + KLOOP_STARTS);
+  }
+
   get running(): boolean {
     return this.#thread !== 0;
   }
@@ -93,9 +99,11 @@ export class KernelLoop {
    * CSB_ENABLE: initialises both arrays from the krings; from now on only the loop syncs the rings.
    * @param atok address of the application's array (64 bytes a ring, tx first), 64-byte aligned
    * @param ktoa address of the kernel's array
-   * @returns 0 or a negative errno: -EBUSY while running, -EINVAL not exclusive or misaligned, -EFAULT outside memory
+   * @param end address behind the memory that the application may name
+   * @returns 0 or a negative errno: -EBUSY while running, -EINVAL not exclusive or misaligned, -EFAULT outside memory or
+   *   in the host's private state
    */
-  enableCsb(atok: number, ktoa: number): number {
+  enableCsb(atok: number, ktoa: number, end: number = this.#arena.u8.length): number {
     const { tx, rx, flags } = this.#open;
     if (this.running) return -EBUSY;
     if (tx.length + rx.length === 0) return 0;
@@ -103,7 +111,9 @@ export class KernelLoop {
     const bytes = CSB_ENTRY_SIZE * (tx.length + rx.length);
     for (const address of [atok, ktoa]) {
       if (address % CSB_ENTRY_SIZE !== 0) return -EINVAL;
-      if (address <= 0 || address + bytes > this.#arena.u8.length) return -EFAULT;
+      if (address <= 0 || address + bytes > Math.min(end, this.#arena.u8.length)) return -EFAULT;
+      const { privates } = this.#arena;
+      if (address < privates.end && address + bytes > privates.start) return -EFAULT;
     }
     this.#arena.u8.fill(0, ktoa, ktoa + bytes);
     this.#set(KLOOP_ATOK, atok);
@@ -116,14 +126,20 @@ export class KernelLoop {
     return 0;
   }
 
+  /** Whether START may come now: 0, -EINVAL without CSB, -EBUSY while running. */
+  startable(): number {
+    if (!this.#csb) return -EINVAL;
+    return this.running ? -EBUSY : 0;
+  }
+
   /**
    * SYNC_KLOOP_START: hands the rings to a thread.
    * @returns 0 or a negative errno: -EINVAL without CSB, -EBUSY while running, -ENXIO when the thread serves too many.
    *   If STOP came first, nothing is started and 0 is returned, as in netmap.
    */
   start({ mode, thread, guest }: StartOptions): number {
-    if (!this.#csb) return -EINVAL;
-    if (this.running) return -EBUSY;
+    const refused = this.startable();
+    if (refused < 0) return refused;
     if (this.#stopPending) {
       this.#stopPending = false;
       return 0;
@@ -139,6 +155,7 @@ export class KernelLoop {
     this.#set(KLOOP_IRQ_PENDING, 0);
     if (mode !== 'busy') this.#subscribe(thread, true);
     this.#set(KLOOP_EVENT, 1); // every ring is looked at once, whatever was kicked before
+    this.#set(KLOOP_STARTS, this.starts + 1);
     this.#set(KLOOP_STATE, KLOOP_RUNNING);
     this.#arena.store(thread + THREAD_LOOPS + 4 * slot, this.ptr);
     this.#arena.store(thread + THREAD_NLOOPS, Math.max(this.#arena.load(thread + THREAD_NLOOPS), slot + 1));
@@ -224,6 +241,7 @@ export class KernelLoop {
       const at = thread + THREAD_LOOPS + 4 * slot;
       if (this.#arena.load(at) === this.ptr) this.#arena.store(at, 0);
     }
+    this.#arena.wasm.threadWake(thread);
   }
 
   /** Port notifications wake the thread that runs the loop. */

@@ -6,13 +6,13 @@ import {
   KRING_RUN,
   KRING_STOP,
   NETMAP_IFNAMSIZ,
-  NM_BDG_NOPORT,
   NR_REG_ALL_NIC,
   NR_REG_NIC_SW,
   PORT_BDG_INDEX,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Bridge, BridgePort } from '../vale/bridge.js';
+import { type ValeEntry, valeFind, valeList } from '../vale/list.js';
 import type { Adapter, Kring } from './adapter.js';
 import { type InterfaceOptions, Nic } from './nic.js';
 import { parseKernelName, parsePortSpec } from './port-name.js';
@@ -40,15 +40,6 @@ export interface PersistentInfo {
   readonly rxRings: number;
   readonly txSlots: number;
   readonly rxSlots: number;
-}
-
-/** A port on a bridge. */
-export interface ValeEntry {
-  /** With the bridge, as `vale0:a`. */
-  readonly name: string;
-  readonly bridgeIndex: number;
-  /** 255 (NM_BDG_NOPORT): not on the bridge. */
-  readonly portIndex: number;
 }
 
 interface Attachment {
@@ -151,9 +142,15 @@ export class Interfaces {
    * @returns its port index
    * @throws NetmapError EINVAL (name, no such interface, mode), EBUSY (on a bridge already, or open), ENOMEM
    */
-  async attach(spec: string): Promise<number> {
-    const where = { op: 'valeAttach', port: spec };
-    const { name, mode, bridge: bridgeName, port } = valeName(spec, 'valeAttach');
+  attach(spec: string): Promise<number> {
+    const { name, mode } = parsePortSpec(spec);
+    return this.attachAs(name, mode);
+  }
+
+  /** The same with the fields of a request: `vale0:eth0`, nr_mode and nr_ringid. */
+  async attachAs(name: string, mode: number, ringId = 0): Promise<number> {
+    const where = { op: 'valeAttach', port: name };
+    const { bridge: bridgeName, port } = valeName(name, 'valeAttach');
     const { registry } = this.#ports;
     if (registry.bridges.get(bridgeName)?.ports.some(({ adapter }) => adapter.name === name)) {
       throw netmapError('EBUSY', 'it is on this bridge already', where);
@@ -164,7 +161,7 @@ export class Interfaces {
     if (this.#ports.isOpen(adapter)) throw netmapError('EBUSY', `'${port}' is open`, where);
     // DIFF: netmap puts a persistent port that is on one bridge on a second one, through a wrapper.
     if (this.#attachments.has(adapter)) throw netmapError('EBUSY', `'${port}' is on another bridge`, where);
-    if (nic && mode !== NR_REG_ALL_NIC && mode !== NR_REG_NIC_SW) {
+    if (nic && (ringId !== 0 || (mode !== NR_REG_ALL_NIC && mode !== NR_REG_NIC_SW))) {
       throw netmapError('EINVAL', 'a NIC is attached with all its rings, or with all and the host rings (*)', where);
     }
     const ports: BridgePort[] = [{ name, ptr: nic ? nic.wire.ptr : adapter.ptr }];
@@ -198,12 +195,17 @@ export class Interfaces {
    * @returns the port index that it had
    * @throws NetmapError EINVAL (name), ENXIO (not on that bridge)
    */
-  async detach(spec: string): Promise<number> {
-    const { name, bridge, port } = valeName(spec, 'valeDetach');
+  detach(spec: string): Promise<number> {
+    return this.detachAs(parsePortSpec(spec).name);
+  }
+
+  /** The same with the name of a request. */
+  async detachAs(name: string): Promise<number> {
+    const { bridge, port } = valeName(name, 'valeDetach');
     const adapter = this.#nics.get(port)?.nic.adapter ?? this.#persistent.get(port);
     const attachment = adapter && this.#attachments.get(adapter);
     if (!adapter || attachment?.bridge.name !== bridge) {
-      throw netmapError('ENXIO', `'${name}' is no attached interface`, { op: 'valeDetach', port: spec });
+      throw netmapError('ENXIO', `'${name}' is no attached interface`, { op: 'valeDetach', port: name });
     }
     return this.#detach(adapter);
   }
@@ -229,14 +231,7 @@ export class Interfaces {
   /** VALE_LIST: all ports of all bridges, or one. @throws NetmapError EINVAL (name), ENOENT (no such bridge) */
   list(spec?: string): ValeEntry[] {
     const { bridges } = this.#ports.registry;
-    const all = [...bridges.values()].flatMap((bridge, bridgeIndex) =>
-      bridge.ports.map(({ index, adapter }): ValeEntry => ({ name: adapter.name, bridgeIndex, portIndex: index })),
-    );
-    if (spec === undefined) return all;
-    const { name, bridge } = valeName(spec, 'valeList');
-    const bridgeIndex = [...bridges.keys()].indexOf(bridge);
-    if (bridgeIndex < 0) throw netmapError('ENOENT', `there is no bridge '${bridge}'`, { op: 'valeList', port: spec });
-    return [all.find((entry) => entry.name === name) ?? { name, bridgeIndex, portIndex: NM_BDG_NOPORT }];
+    return spec === undefined ? valeList(bridges.values()) : [valeFind(bridges, parsePortSpec(spec).name)];
   }
 
   /** Takes the persistent ports away, at the end of the host. */
@@ -283,10 +278,9 @@ export class Interfaces {
   }
 }
 
-/** The parts of a VALE name, such as `vale0:eth0*`. @throws NetmapError EINVAL */
-function valeName(spec: string, op: string): { name: string; mode: number; bridge: string; port: string } {
-  const { name, mode } = parsePortSpec(spec);
+/** The parts of a VALE name, such as `vale0:eth0`. @throws NetmapError EINVAL */
+function valeName(name: string, op: string): { bridge: string; port: string } {
   const parsed = parseKernelName(name);
-  if (parsed.kind === 'vale') return { name, mode, bridge: parsed.bridge, port: parsed.port };
-  throw netmapError('EINVAL', "the name does not start with 'vale'", { op, port: spec });
+  if (parsed.kind === 'vale') return parsed;
+  throw netmapError('EINVAL', "the name does not start with 'vale'", { op, port: name });
 }

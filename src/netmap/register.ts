@@ -4,6 +4,8 @@ import {
   NR_ACCEPT_VNET_HDR,
   NR_EXCLUSIVE,
   NR_REG_NULL,
+  NR_REG_PIPE_MASTER,
+  NR_REG_PIPE_SLAVE,
   NR_RX_RINGS_ONLY,
   NR_TX_RINGS_ONLY,
   PORT_KIND_NIC,
@@ -19,16 +21,19 @@ import type { ConfCounts } from './port-options.js';
 import type { PortConfig, Registry } from './registry.js';
 import { checkExclusive, selectRings } from './select.js';
 
-/** What opening a port may ask for beside its name (nmreq_register). */
-export interface OpenOptions extends PortConfig {
-  /** Further nr_flags (NR_*), beside those of the name. */
-  readonly flags?: number;
-  /** NR_REG_NULL opens a null port; otherwise the name says which rings. */
-  readonly mode?: number;
+/** What a request may ask of the port, beside its name, mode and flags (nmreq_register). */
+export interface PortOptions extends PortConfig {
   /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
   readonly offsets?: OffsetOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
+}
+
+export interface OpenOptions extends PortOptions {
+  /** Further nr_flags (NR_*), beside those of the name. */
+  readonly flags?: number;
+  /** NR_REG_NULL opens a null port; otherwise the name says which rings. */
+  readonly mode?: number;
 }
 
 /** Addresses of a bound ring. */
@@ -98,7 +103,10 @@ export class PortTable {
    */
   async open(spec: string, options: OpenOptions, owner: number, guest = 0): Promise<OpenPort> {
     const parsed = parsePortSpec(spec);
-    return this.#open({ ...parsed, ...this.#shared(parsed, spec) }, spec, withConf(options, parsed.conf), owner, guest);
+    const wanted = withConf(options, parsed.conf);
+    const flags = parsed.flags | (wanted.flags ?? 0);
+    const request = { ...parsed, ...this.#shared(parsed, spec), flags, mode: wanted.mode ?? parsed.mode };
+    return this.register(request, wanted, owner, guest);
   }
 
   /** `@share`: the mem id of another port. */
@@ -113,23 +121,30 @@ export class PortTable {
     });
   }
 
-  async #open(parsed: PortSpec, spec: string, options: OpenOptions, owner: number, guest: number): Promise<OpenPort> {
-    const flags = parsed.flags | (options.flags ?? 0);
-    const mode = options.mode ?? parsed.mode;
+  /** The same with the fields of a request in the place of a specification; `flags` and `mode` of the options do not count. */
+  async register(request: PortSpec, options: PortOptions, owner: number, guest = 0): Promise<OpenPort> {
+    const { name, mode, flags, memId } = request;
+    this.registry.checkMemId(memId, name);
+    if (mode === NR_REG_PIPE_MASTER || mode === NR_REG_PIPE_SLAVE) {
+      throw netmapError('EINVAL', `mode ${mode} is of the legacy API; the name says which end`, {
+        op: 'open',
+        port: name,
+      });
+    }
     if (flags & MONITOR_FLAGS && mode !== NR_REG_NULL) {
-      const open = await this.monitors.open({ ...parsed, flags, mode }, spec, options, owner, guest);
+      const open = await this.monitors.open(request, name, options, owner, guest);
       this.opens.set(open.fd, open);
       return open;
     }
-    const adapter = this.registry.lookup(parsed.name, mode, parsed.memId, options);
-    return this.openAdapter(adapter, { ...parsed, name: spec, flags, mode }, options, owner, guest);
+    const adapter = this.registry.lookup(name, mode, memId, options);
+    return this.openAdapter(adapter, request, options, owner, guest);
   }
 
   /** Opens a port of an adapter. `request.name` is for messages. @throws NetmapError as `open` */
   async openAdapter(
     adapter: Adapter,
     request: PortSpec,
-    options: OpenOptions,
+    options: PortOptions,
     owner: number,
     guest = 0,
   ): Promise<OpenPort> {

@@ -11,6 +11,7 @@ import {
   NM_PIPE_MAXSLOTS,
   NR_REG_ALL_NIC,
   NR_REG_NULL,
+  NR_REG_ONE_NIC,
   PORT_KIND_NIC,
   PORT_KIND_NULL,
   PORT_KIND_PIPE,
@@ -26,6 +27,9 @@ import {
   type PrivatePoolParams,
   type PrivateRegionNeeds,
   privateRegionPools,
+  type RegionLayout,
+  type RegionPools,
+  regionLayout,
 } from '../memory/pools.js';
 import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
 import { Bridge } from '../vale/bridge.js';
@@ -53,6 +57,11 @@ export interface RegistryOptions {
   readonly maxBridges?: number;
   /** Network interfaces forward every released frame between NIC and host rings (`dev.netmap.fwd`). Default: no. */
   readonly fwd?: boolean;
+}
+
+/** A region as a request is told of it, in bytes and objects. */
+export interface MemoryInfo extends RegionLayout, RegionPools {
+  readonly memId: number;
 }
 
 const MAX_MEM_ID = 0xffff;
@@ -132,10 +141,13 @@ export class Registry {
     this.checkMemId(memId, name);
     if (mode === NR_REG_NULL) return this.#makeNull(name, memId, config);
     const existing = this.adapters.get(name);
-    if (existing) return existing;
+    if (existing && existing.kind !== PORT_KIND_PIPE) return existing;
     const parsed = parseKernelName(name);
     if (parsed.kind === 'pipe') {
-      return this.#makePipe(parsed.parent, parsed.id, parsed.role === 'master', memId, config);
+      if (mode !== NR_REG_ALL_NIC && mode !== NR_REG_ONE_NIC) {
+        throw netmapError('EINVAL', `a pipe has no mode ${mode}`, { op: 'open', port: name });
+      }
+      return existing ?? this.#makePipe(parsed.parent, parsed.id, parsed.role === 'master', memId, config);
     }
     if (parsed.kind === 'vale' && this.adapters.has(parsed.port)) {
       throw netmapError('EINVAL', `'${parsed.port}' is an interface: attach it (valeAttach)`, {
@@ -157,6 +169,15 @@ export class Registry {
   regionFor(memId: number, needs: PrivateRegionNeeds): Region {
     if (memId !== 0) return this.#region(memId);
     return this.#addRegion(new Region(this.arena, this.#newMemId(), privateRegionPools(needs, this.#privatePools)));
+  }
+
+  /** Size and pools of a region, also of the global one when nobody uses it yet. @throws NetmapError EINVAL */
+  memoryInfo(memId: number): MemoryInfo {
+    const region = this.#regions.get(memId);
+    if (region) return { memId, ...region.layout, ...region.pools };
+    this.checkMemId(memId, '');
+    const pools = globalRegionPools(this.#pools);
+    return { memId, ...regionLayout(pools.ifPool, pools.ringPool, pools.bufPool), ...pools };
   }
 
   #region(memId: number): Region {
@@ -232,7 +253,9 @@ export class Registry {
     if (this.bridges.size >= this.#maxBridges) {
       throw netmapError('ENOMEM', `${this.#maxBridges} bridges exist already (maxBridges)`, { op: 'open', port: name });
     }
-    const bridge = new Bridge(this.arena, name);
+    const taken = new Set([...this.bridges.values()].map(({ index }) => index));
+    const index = Array.from({ length: this.#maxBridges }, (_, i) => i).find((i) => !taken.has(i));
+    const bridge = new Bridge(this.arena, name, index);
     this.bridges.set(name, bridge);
     return bridge;
   }

@@ -103,6 +103,12 @@ export class Thread {
     this.serveLocalWaits();
   }
 
+  /** The same for any thread of the arena. A number that is nobody's is ignored. */
+  wakeThread(id: number): void {
+    if (id > 0 && id < THREAD_MAX) this.arena.wasm.threadWake(this.arena.threadPtr(id));
+    if (!this.arena.shared) this.serveLocalWaits();
+  }
+
   /** Blocks until an event after `seen`, or for `timeout` ms. False on timeout. Only where `canBlock`. */
   sleep(seen: number, timeout = Infinity): boolean {
     const { i32 } = this.arena;

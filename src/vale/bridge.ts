@@ -34,6 +34,8 @@ export const MAX_PORTS = NM_BDG_MAXPORTS - 2;
 
 export class Bridge {
   readonly name: string;
+  /** Its place in the table of bridges, the same for as long as it exists. */
+  readonly index: number;
   /** Address of `struct bridge`. */
   readonly ptr: number;
   readonly #arena: ArenaOwner;
@@ -43,9 +45,10 @@ export class Bridge {
   readonly #indices = Array.from({ length: NM_BDG_MAXPORTS }, (_, i) => i);
 
   /** @throws NetmapError ENOMEM */
-  constructor(arena: ArenaOwner, name: string) {
+  constructor(arena: ArenaOwner, name: string, index = 0) {
     this.#arena = arena;
     this.name = name;
+    this.index = index;
     this.ptr = arena.alloc(BRIDGE_SIZE, `bridge ${name}`);
     try {
       this.#fdb = arena.alloc(FDB_SIZE, `forwarding table of ${name}`);

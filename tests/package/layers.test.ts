@@ -29,7 +29,7 @@ const constants = ['assembly/abi', 'src/abi', 'src/errors'];
 const base = [...constants, 'src/wasm', 'src/memory', 'src/ring', 'src/threads'];
 const host = [...base, 'src/netmap', 'src/vale', 'src/kloop'];
 const devices = [...host, 'src/tunables', 'src/ptnet/device', 'src/ptnet/driver'];
-const library = [...devices, 'src/cable', 'src/control', 'src/index'];
+const library = [...devices, 'src/cable', 'src/ioctl', 'src/control', 'src/index'];
 
 /** Each layer, and the layers that it may import besides itself. */
 const layers: Record<string, string[]> = {
@@ -70,7 +70,8 @@ const layers: Record<string, string[]> = {
   'src/cable': ['assembly/abi', 'src/errors', 'src/ring', 'src/threads'],
   'src/ptnet/device': host,
   'src/ptnet/driver': [...base, 'src/tunables'],
-  'src/control': devices,
+  'src/ioctl': host,
+  'src/control': [...devices, 'src/ioctl'],
   'src/io': [...library, 'src/hosts', PLATFORM],
   'src/hosts': [...library, 'src/io', PLATFORM],
   'src/index': [...library, 'src/io', 'src/hosts'],

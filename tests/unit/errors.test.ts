@@ -15,6 +15,7 @@ test('the numbers are those of Linux', () => {
       EIO: 5,
       ENXIO: 6,
       E2BIG: 7,
+      EBADF: 9,
       EAGAIN: 11,
       ENOMEM: 12,
       EACCES: 13,

@@ -1,0 +1,299 @@
+// NetmapFile: an open descriptor of /dev/netmap, for programs that make netmap's own requests. The copying is done here, in
+// the program's thread, and the rest in the control thread. One source serves the blocking and the awaiting form: it yields
+// what has to be waited for.
+
+import * as abi from '../abi.js';
+import { NetmapError } from '../errors.js';
+import { HostPort } from '../netmap/host-port.js';
+import type { Thread } from '../threads/thread.js';
+import { BODIES, decode, decodeName, encode, encodeName, OPT_CSB, readU32, readU64 } from './codec.js';
+import { copyIn, copyOut, nameField, type OptionCopy, type RequestCopy } from './copy.js';
+import type { EventDescriptors } from './eventfd.js';
+import { fromLegacy, toLegacy } from './legacy.js';
+import type { CsbOption, DeviceAnswer, DeviceRequest, EventfdsOption } from './messages.js';
+import { type RingEvents, runLoop, type Sleep } from './run-loop.js';
+import { MemoryWindow, type ProgramMemory } from './user-memory.js';
+
+export interface DeviceOptions {
+  /**
+   * The program's memory. Default: the arena's, where kernel loops can reach the program's CSB; in another one they
+   * cannot.
+   */
+  readonly memory?: ProgramMemory;
+  /** The program's part of that memory: its address 0, a multiple of 64, and bytes. Default: all of it. */
+  readonly base?: number;
+  readonly size?: number;
+  /** The program's event descriptors. Default: none, and SYNC_KLOOP_EVENTFDS has the status EOPNOTSUPP. */
+  readonly eventfds?: EventDescriptors;
+  /** `fd` of a NetmapFile, maybe of another thread: this is then the same descriptor, as after dup(2). */
+  readonly fd?: number;
+}
+
+/** How a thread reaches the control thread. */
+export interface DevicePath {
+  readonly thread: Thread;
+  call(op: string, args: unknown): Promise<unknown>;
+  /** The same, blocking. @throws NetmapError EOPNOTSUPP where the thread may not block */
+  callSync(op: string, args: unknown): unknown;
+  /** The descriptor is closed. */
+  onClose(): void;
+}
+
+type Call = { readonly op: string; readonly args: unknown };
+type Steps<T> = Generator<Call | Sleep, T, unknown>;
+
+const NO_EVENTS: RingEvents = { kicks: [], irqs: [] };
+
+export class NetmapFile {
+  /** A number that other threads of the host can open the same descriptor with. */
+  readonly fd: number;
+  readonly #path: DevicePath;
+  readonly #isOwner: boolean;
+  readonly #memory: MemoryWindow;
+  readonly #inArena: boolean;
+  readonly #eventfds: EventDescriptors | undefined;
+  #port: HostPort | undefined;
+  #isOpen = true;
+
+  /**
+   * @param fd the number of a new descriptor
+   * @throws NetmapError EINVAL when the options name no window of a memory
+   */
+  constructor(path: DevicePath, fd: number, options: DeviceOptions = {}) {
+    const { memory = path.thread.arena.memory, base, size } = options;
+    this.#path = path;
+    this.#memory = new MemoryWindow(memory, base, size);
+    this.#inArena = memory === path.thread.arena.memory;
+    this.#eventfds = options.eventfds;
+    this.#isOwner = options.fd === undefined;
+    this.fd = options.fd ?? fd;
+  }
+
+  /** The port that a request of this object has bound: its rings, and poll. Closing it closes the descriptor. */
+  get port(): HostPort | undefined {
+    return this.#port;
+  }
+
+  /**
+   * ioctl(2), blocking: in a worker. In other threads only the syncs of a bound port work.
+   * @param request NIOCCTRL, NIOCTXSYNC, NIOCRXSYNC, NIOCREGIF or NIOCGINFO
+   * @param argument address of the request in the program's memory
+   * @returns 0 or a negative errno, Linux's; never throws. -EOPNOTSUPP: no such ioctl, or the thread may not block
+   */
+  ioctl(request: number, argument = 0): number {
+    return errnoOf(() => this.#runSync(this.#ioctl(request >>> 0, address(argument))));
+  }
+
+  /** The same, awaiting: anywhere. SYNC_KLOOP_START runs the loop in this thread's event loop. */
+  async ioctlAsync(request: number, argument = 0): Promise<number> {
+    try {
+      return await this.#runAsync(this.#ioctl(request >>> 0, address(argument)));
+    } catch (error) {
+      return errnoOf(() => {
+        throw error;
+      });
+    }
+  }
+
+  /** close(2): stops the kernel loop and closes the port. The object of another thread's descriptor is only given up. */
+  async close(): Promise<void> {
+    await this.#runAsync(this.#close());
+  }
+
+  /** The same, blocking: in a worker. @throws NetmapError */
+  closeSync(): void {
+    this.#runSync(this.#close());
+  }
+
+  #runSync<T>(steps: Steps<T>): T {
+    const { thread } = this.#path;
+    let step = steps.next();
+    while (!step.done) {
+      let result: unknown;
+      try {
+        if ('op' in step.value) result = this.#path.callSync(step.value.op, step.value.args);
+        else if (step.value.timeout > 0) thread.sleep(step.value.seen, step.value.timeout);
+      } catch (error) {
+        step = steps.throw(error);
+        continue;
+      }
+      step = steps.next(result);
+    }
+    return step.value;
+  }
+
+  async #runAsync<T>(steps: Steps<T>): Promise<T> {
+    const { thread } = this.#path;
+    let step = steps.next();
+    while (!step.done) {
+      let result: unknown;
+      try {
+        if ('op' in step.value) result = await this.#path.call(step.value.op, step.value.args);
+        else await thread.sleepAsync(step.value.seen, step.value.timeout);
+      } catch (error) {
+        step = steps.throw(error);
+        continue;
+      }
+      step = steps.next(result);
+    }
+    return step.value;
+  }
+
+  *#ioctl(request: number, argument: number): Steps<number> {
+    if (!this.#isOpen) return -abi.EBADF;
+    switch (request) {
+      case abi.NIOCCTRL:
+        return yield* this.#control(argument);
+      case abi.NIOCREGIF:
+      case abi.NIOCGINFO:
+        return yield* this.#legacy(request, argument);
+      case abi.NIOCTXSYNC:
+      case abi.NIOCTXSYNC_BSD:
+        return yield* this.#sync(true);
+      case abi.NIOCRXSYNC:
+      case abi.NIOCRXSYNC_BSD:
+        return yield* this.#sync(false);
+      default:
+        return -abi.EOPNOTSUPP;
+    }
+  }
+
+  *#control(argument: number): Steps<number> {
+    const request = copyIn(this.#memory, argument);
+    if (typeof request === 'number') return request;
+    if (request.errno !== 0) return copyOut(this.#memory, request, request.errno);
+    const { type, header, options } = request;
+    const body = BODIES[type];
+    const events = this.#ringEvents(options);
+    const answer = yield* this.#ask({
+      fd: this.fd,
+      isOwner: this.#isOwner,
+      type,
+      name: decodeName(nameField(header)),
+      body: body ? decode(request.body, body.fields) : {},
+      options: [...new Set(options.map((option) => option.type))],
+      ...this.#knownOptions(options),
+    });
+    if (answer.run) {
+      const sleepUs = readU32(request.body, abi.NMREQ_SYNC_KLOOP_START_SLEEP_US);
+      yield* runLoop(this.#path.thread, answer.run, events, sleepUs);
+      yield* this.#leaveLoop(answer.run.loop);
+    }
+    applyAnswer(request, answer);
+    return copyOut(this.#memory, request, answer.errno);
+  }
+
+  *#legacy(ioctl: number, argument: number): Steps<number> {
+    const bytes = this.#memory.read(argument, abi.NMREQ_SIZE);
+    if (!bytes) return -abi.EFAULT;
+    const request = fromLegacy(ioctl, bytes);
+    if (typeof request === 'number') return request;
+    const answer = yield* this.#ask({ fd: this.fd, isOwner: this.#isOwner, ...request, options: [] });
+    if (answer.errno !== 0) return answer.errno;
+    toLegacy(bytes, request.type, answer);
+    return this.#memory.write(argument, bytes) ? 0 : -abi.EFAULT;
+  }
+
+  *#ask(request: DeviceRequest): Steps<DeviceAnswer> {
+    const answer = (yield { op: 'device', args: request }) as DeviceAnswer;
+    this.#path.thread.wake(); // its waits look again: rings may have been stopped, or busy for a while
+    if (answer.port && this.#isOwner) {
+      this.#port = new HostPort(this.#path.thread, answer.port, () => this.close());
+    }
+    return answer;
+  }
+
+  *#leaveLoop(loop: number): Steps<void> {
+    try {
+      yield { op: 'leaveLoop', args: { loop } };
+    } catch (error) {
+      // A host that has been closed keeps nothing for us.
+      if (!(error instanceof NetmapError) || error.errno !== abi.ENXIO) throw error;
+    }
+  }
+
+  *#sync(tx: boolean): Steps<number> {
+    if (this.#port) return tx ? this.#port.txsync() : this.#port.rxsync();
+    return (yield { op: 'deviceSync', args: { fd: this.fd, tx } }) as number;
+  }
+
+  *#close(): Steps<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    void this.#port?.close(); // what it has to wait for is this close
+    this.#path.onClose();
+    if (this.#isOwner) yield { op: 'deviceClose', args: { fd: this.fd } };
+  }
+
+  #knownOptions(options: readonly OptionCopy[]): Pick<DeviceRequest, 'csb' | 'eventfds' | 'mode'> {
+    const find = (type: number): Uint8Array | undefined => options.find((option) => option.type === type)?.bytes;
+    const csb = find(abi.NETMAP_REQ_OPT_CSB);
+    const mode = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE);
+    const eventfds = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS);
+    return {
+      ...(csb && { csb: this.#csbOption(csb) }),
+      ...(mode && { mode: readU32(mode, abi.NMREQ_OPT_SYNC_KLOOP_MODE_MODE) }),
+      ...(eventfds && { eventfds: this.#eventfdsOption(eventfds) }),
+    };
+  }
+
+  #csbOption(bytes: Uint8Array): CsbOption {
+    const { atok, ktoa } = decode(bytes, OPT_CSB);
+    const { base, end } = this.#memory;
+    // Address 0 is no address, wherever the window begins.
+    const inArena = (at: number): number => (at === 0 ? 0 : base + at);
+    return { atok: inArena(atok), ktoa: inArena(ktoa), end: this.#inArena ? end : 0 };
+  }
+
+  #eventfdsOption(bytes: Uint8Array): EventfdsOption {
+    const table = this.#eventfds;
+    const rings = descriptors(bytes);
+    return {
+      size: readU64(bytes, abi.NMREQ_OPTION_NRO_SIZE),
+      supported: table !== undefined,
+      allKicks: rings.every(([kick]) => kick >= 0),
+      someIrqs: rings.some(([, irq]) => irq >= 0),
+      bad: rings.flat().some((fd) => fd >= 0 && table?.get(fd) === undefined),
+    };
+  }
+
+  #ringEvents(options: readonly OptionCopy[]): RingEvents {
+    const option = options.find(({ type }) => type === abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS);
+    if (!option) return NO_EVENTS;
+    const rings = descriptors(option.bytes);
+    const pick = (which: 0 | 1) => rings.map((pair) => this.#eventfds?.get(pair[which]));
+    return { kicks: pick(0), irqs: pick(1) };
+  }
+}
+
+/** Pairs of ioeventfd and irqfd in the copy of a SYNC_KLOOP_EVENTFDS option. */
+function descriptors(bytes: Uint8Array): [kick: number, irq: number][] {
+  const pairs: [number, number][] = [];
+  const size = abi.NMREQ_OPT_EVENTFDS_ELEMENT;
+  for (let at = abi.NMREQ_OPT_EVENTFDS_ARRAY; at + size <= bytes.length; at += size) {
+    const kick = readU32(bytes, at + abi.NMREQ_OPT_EVENTFDS_IOEVENTFD) | 0;
+    pairs.push([kick, readU32(bytes, at + abi.NMREQ_OPT_EVENTFDS_IRQFD) | 0]);
+  }
+  return pairs;
+}
+
+/** Writes an answer into the copy of a request. */
+function applyAnswer({ type, header, body, options }: RequestCopy, answer: DeviceAnswer): void {
+  for (const option of options) option.status = answer.status[option.type] ?? option.status;
+  if (answer.body) encode(body, BODIES[type].fields, answer.body);
+  if (answer.name !== undefined) encodeName(nameField(header), answer.name);
+}
+
+/** Pointers of 32-bit programs may come as negative numbers. */
+function address(argument: number): number {
+  return argument < 0 ? argument >>> 0 : argument;
+}
+
+function errnoOf(run: () => number): number {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof NetmapError) return -error.errno;
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+// REGISTER, and what can be asked of a port without binding it.
+
+import { EOPNOTSUPP } from '../abi.js';
+import { netmapError } from '../errors.js';
+import { headerLength, memoryInfo, portCounts, portInfo, setHeaderLength } from '../netmap/port-requests.js';
+import type { MemoryInfo } from '../netmap/registry.js';
+import { type Call, nameOf, type Outcome } from './call.js';
+import type { POOLS_INFO, PORT_HDR, PORT_INFO, REGISTER, Values } from './codec.js';
+import { takeCsb } from './kloop-handlers.js';
+
+/** REGISTER: binds a port. A failure leaves the descriptor unbound, and nothing behind. */
+export async function register(call: Call<Values<typeof REGISTER>>): Promise<Outcome> {
+  const { files, file, request, body } = call;
+  if (file.port) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
+  const { mode, ringId, memId } = body;
+  const spec = { name: nameOf(request), mode, ringId, flags: body.flags | 0, memId };
+  const port = await files.ports.register(spec, body, file.owner);
+  file.port = port;
+  try {
+    takeCsb(call);
+    checkOptions(call);
+  } catch (error) {
+    await files.unbind(file);
+    throw error;
+  }
+  const { offset, memsize, extraBufs } = port.info;
+  const counts = portCounts(port.adapter);
+  return { body: { ...counts, offset, memsize, memId: port.info.memId, extraBufs }, port: port.info };
+}
+
+/** Of all requests, REGISTER alone fails for options that nobody has taken. */
+function checkOptions({ request, status }: Call<unknown>): void {
+  const left = request.options.find((type) => (status[type] ?? EOPNOTSUPP) === EOPNOTSUPP);
+  if (left !== undefined) throw netmapError('EOPNOTSUPP', `option ${left}`, { op: 'register' });
+}
+
+export async function portInfoGet({ files, request, body }: Call<Values<typeof PORT_INFO>>): Promise<Outcome> {
+  const { registry } = files.ports;
+  const name = nameOf(request);
+  if (name === '') {
+    const { memsize, memId } = memoryInfo(registry, body.memId);
+    return { body: { memsize, memId } };
+  }
+  const found = await portInfo(registry, name, body.memId, body);
+  const { txRings, rxRings, txSlots, rxSlots, hostTxRings, hostRxRings, memsize, memId } = found;
+  return { body: { txRings, rxRings, txSlots, rxSlots, hostTxRings, hostRxRings, memsize, memId } };
+}
+
+export async function poolsInfoGet({ files, request, body }: Call<Values<typeof POOLS_INFO>>): Promise<Outcome> {
+  return { body: poolsBody(await portInfo(files.ports.registry, nameOf(request), body.memId, {})) };
+}
+
+function poolsBody(info: MemoryInfo): Values<typeof POOLS_INFO> {
+  const { memsize, memId, ifPoolOffset, ringPoolOffset, bufPoolOffset, ifPool, ringPool, bufPool } = info;
+  return {
+    memsize,
+    memId,
+    ifPoolOffset,
+    ifPoolObjtotal: ifPool.objtotal,
+    ifPoolObjsize: ifPool.objsize,
+    ringPoolOffset,
+    ringPoolObjtotal: ringPool.objtotal,
+    ringPoolObjsize: ringPool.objsize,
+    bufPoolOffset,
+    bufPoolObjtotal: bufPool.objtotal,
+    bufPoolObjsize: bufPool.objsize,
+  };
+}
+
+export function portHdrSet({ files, request, body }: Call<Values<typeof PORT_HDR>>): undefined {
+  setHeaderLength(files.ports.registry, nameOf(request), body.length);
+}
+
+export function portHdrGet({ files, request }: Call<unknown>): Outcome {
+  return { body: { length: headerLength(files.ports.registry, nameOf(request)) } };
+}
