@@ -6,10 +6,10 @@ import * as abi from '../abi.js';
 export type Fields = Readonly<Record<string, readonly [offset: number, bytes: 2 | 4 | 8]>>;
 export type Values<F extends Fields> = { readonly [K in keyof F]: number };
 
-/** Numbers carry 53 bits. The high half of a larger value is cut to this, which is still above every limit. */
-const MAX_HIGH = 0x1fffff;
+/** Numbers carry 53 bits. A larger high half is cut to this: still above every limit, and a base can be added to it. */
+const MAX_HIGH = 0xfffff;
 
-/** Reads a 64-bit field; a value beyond 2^53 keeps its low 32 bits, and stays too large for everything. */
+/** Reads a 64-bit field; a value beyond 2^52 keeps its low 32 bits, and stays too large for everything. */
 export function readU64(bytes: Uint8Array, offset: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Math.min(view.getUint32(offset + 4, true), MAX_HIGH) * 2 ** 32 + view.getUint32(offset, true);
