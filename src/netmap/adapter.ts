@@ -269,9 +269,9 @@ export class Adapter {
   }
 
   /** Frees a ring and its buffers (`bufs`: which; the caller knows for pipes). */
-  freeRing(kring: Kring, bufs: readonly number[] = this.#slotBufs(kring)): void {
+  freeRing(kring: Kring, bufs?: readonly number[]): void {
     if (kring.ring === 0) return;
-    for (const index of bufs) this.region.freeBuf(index);
+    for (const index of bufs ?? this.#slotBufs(kring)) this.region.freeBuf(index);
     this.region.freeRing(kring.ring);
     kring.ring = 0;
     this.#arena.store(kring.ptr + KRING_OFS_MAX, 0);

@@ -62,6 +62,11 @@ describe('fails, leaves nothing, and the descriptor can be bound then', () => {
       { name: 'n', body: { mode: abi.NR_REG_NULL, memId: 1, txRings: 200, txSlots: 4 } },
     ],
     [
+      'a null port with rings of 2^32 - 1 slots',
+      'ENOMEM',
+      { name: 'n', body: { mode: abi.NR_REG_NULL, memId: 1, txRings: 1, txSlots: 2 ** 32 - 1 } },
+    ],
+    [
       'a null port with 65535 rings of 2^32 - 1 slots',
       'ENOMEM',
       {
