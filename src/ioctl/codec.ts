@@ -76,7 +76,7 @@ export const REGISTER = {
   ringId: [abi.NMREQ_REGISTER_RINGID, 2],
   mode: [abi.NMREQ_REGISTER_MODE, 4],
   extraBufs: [abi.NMREQ_REGISTER_EXTRA_BUFS, 4],
-  flags: [abi.NMREQ_REGISTER_FLAGS, 8],
+  flags: [abi.NMREQ_REGISTER_FLAGS, 4], // the high half has no flags, and comes back as it was
 } as const satisfies Fields;
 
 export const PORT_INFO = {
@@ -137,6 +137,12 @@ export const KLOOP_START = { sleepUs: [abi.NMREQ_SYNC_KLOOP_START_SLEEP_US, 4] }
 export const OPT_CSB = {
   atok: [abi.NMREQ_OPT_CSB_ATOK, 8],
   ktoa: [abi.NMREQ_OPT_CSB_KTOA, 8],
+} as const satisfies Fields;
+
+export const OPT_OFFSETS = {
+  max: [abi.NMREQ_OPT_OFFSETS_MAX_OFFSET, 8],
+  initial: [abi.NMREQ_OPT_OFFSETS_INITIAL_OFFSET, 8],
+  bits: [abi.NMREQ_OPT_OFFSETS_OFFSET_BITS, 4],
 } as const satisfies Fields;
 
 /** Size and fields of the body of each request type that has one. */

@@ -1,5 +1,6 @@
 // What the thread of a program and the control thread tell each other about a request; plain data.
 
+import type { OffsetOptions } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
 
 /** What the CSB option names, as addresses of the arena. */
@@ -37,6 +38,7 @@ export interface DeviceRequest {
   readonly options: readonly number[];
   readonly csb?: CsbOption;
   readonly eventfds?: EventfdsOption;
+  readonly offsets?: OffsetOptions;
   /** Bits of SYNC_KLOOP_MODE. */
   readonly mode?: number;
 }
@@ -61,6 +63,8 @@ export interface DeviceAnswer {
   readonly name?: string;
   /** REGISTER: the port. */
   readonly port?: PortInfo;
+  /** nro_max_offset, if the OFFSETS option was taken. */
+  readonly maxOffset?: number;
   /** START: the loop, unless a STOP came first. */
   readonly run?: LoopRun;
 }

@@ -6,7 +6,7 @@ import * as abi from '../abi.js';
 import { NetmapError } from '../errors.js';
 import { HostPort } from '../netmap/host-port.js';
 import type { Thread } from '../threads/thread.js';
-import { BODIES, decode, decodeName, encode, encodeName, OPT_CSB, readU32, readU64 } from './codec.js';
+import { BODIES, decode, decodeName, encode, encodeName, OPT_CSB, OPT_OFFSETS, readU32, readU64 } from './codec.js';
 import { copyIn, copyOut, nameField, type OptionCopy, type RequestCopy } from './copy.js';
 import type { EventDescriptors } from './eventfd.js';
 import { fromLegacy, toLegacy } from './legacy.js';
@@ -225,13 +225,15 @@ export class NetmapFile {
     if (this.#isOwner) yield { op: 'deviceClose', args: { fd: this.fd } };
   }
 
-  #knownOptions(options: readonly OptionCopy[]): Pick<DeviceRequest, 'csb' | 'eventfds' | 'mode'> {
+  #knownOptions(options: readonly OptionCopy[]): Pick<DeviceRequest, 'csb' | 'eventfds' | 'mode' | 'offsets'> {
     const find = (type: number): Uint8Array | undefined => options.find((option) => option.type === type)?.bytes;
     const csb = find(abi.NETMAP_REQ_OPT_CSB);
+    const offsets = find(abi.NETMAP_REQ_OPT_OFFSETS);
     const mode = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE);
     const eventfds = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS);
     return {
       ...(csb && { csb: this.#csbOption(csb) }),
+      ...(offsets && { offsets: decode(offsets, OPT_OFFSETS) }),
       ...(mode && { mode: readU32(mode, abi.NMREQ_OPT_SYNC_KLOOP_MODE_MODE) }),
       ...(eventfds && { eventfds: this.#eventfdsOption(eventfds) }),
     };
@@ -279,7 +281,11 @@ function descriptors(bytes: Uint8Array): [kick: number, irq: number][] {
 
 /** Writes an answer into the copy of a request. */
 function applyAnswer({ type, header, body, options }: RequestCopy, answer: DeviceAnswer): void {
-  for (const option of options) option.status = answer.status[option.type] ?? option.status;
+  for (const option of options) {
+    option.status = answer.status[option.type] ?? option.status;
+    const { maxOffset: max } = answer;
+    if (option.type === abi.NETMAP_REQ_OPT_OFFSETS && max !== undefined) encode(option.bytes, OPT_OFFSETS, { max });
+  }
   if (answer.body) encode(body, BODIES[type].fields, answer.body);
   if (answer.name !== undefined) encodeName(nameField(header), answer.name);
 }

@@ -1,8 +1,11 @@
 // REGISTER, and what can be asked of a port without binding it.
 
-import { EOPNOTSUPP } from '../abi.js';
-import { netmapError } from '../errors.js';
+import { EOPNOTSUPP, NETMAP_REQ_OPT_OFFSETS, NR_MONITOR_RX, NR_MONITOR_TX, NR_ZCOPY_MON } from '../abi.js';
+import { NetmapError, netmapError } from '../errors.js';
+import { OFFSETS_OP } from '../netmap/offsets.js';
+import type { PortSpec } from '../netmap/port-name.js';
 import { headerLength, memoryInfo, portCounts, portInfo, setHeaderLength } from '../netmap/port-requests.js';
+import type { OpenPort } from '../netmap/register.js';
 import type { MemoryInfo } from '../netmap/registry.js';
 import { type Call, nameOf, type Outcome } from './call.js';
 import type { POOLS_INFO, PORT_HDR, PORT_INFO, REGISTER, Values } from './codec.js';
@@ -14,7 +17,7 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
   if (file.port) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
   const { mode, ringId, memId } = body;
   const spec = { name: nameOf(request), mode, ringId, flags: body.flags | 0, memId };
-  const port = await files.ports.register(spec, body, file.owner);
+  const port = await openPort(call, spec);
   file.port = port;
   try {
     takeCsb(call);
@@ -25,7 +28,27 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
   }
   const { offset, memsize, extraBufs } = port.info;
   const counts = portCounts(port.adapter);
-  return { body: { ...counts, offset, memsize, memId: port.info.memId, extraBufs }, port: port.info };
+  // A zero-copy monitor is one of both directions, whatever was asked.
+  const flags = body.flags & NR_ZCOPY_MON ? body.flags | NR_MONITOR_TX | NR_MONITOR_RX : body.flags;
+  return {
+    body: { ...counts, offset, memsize, memId: port.info.memId, extraBufs, flags },
+    port: port.info,
+    ...(request.offsets && { maxOffset: port.info.maxOffset }),
+  };
+}
+
+/** Opens the port, and says whether the OFFSETS option was the reason for a failure. */
+async function openPort(call: Call<Values<typeof REGISTER>>, spec: PortSpec): Promise<OpenPort> {
+  const { files, file, body, status } = call;
+  const { offsets } = call.request;
+  try {
+    const port = await files.ports.register(spec, { ...body, ...(offsets && { offsets }) }, file.owner);
+    if (offsets) status[NETMAP_REQ_OPT_OFFSETS] = 0;
+    return port;
+  } catch (error) {
+    if (error instanceof NetmapError && error.op === OFFSETS_OP) status[NETMAP_REQ_OPT_OFFSETS] = error.errno;
+    throw error;
+  }
 }
 
 /** Of all requests, REGISTER alone fails for options that nobody has taken. */

@@ -14,6 +14,9 @@ export interface OffsetOptions {
   readonly bits?: number;
 }
 
+/** `op` of the errors that are the option's. */
+export const OFFSETS_OP = 'offsets';
+
 const ALL = (1n << 64n) - 1n;
 
 /**
@@ -30,7 +33,7 @@ export function setOffsets(
 ): number {
   const { max, initial = 0, bits = 0 } = options;
   const refuse = (code: 'EINVAL' | 'EBUSY' | 'EOPNOTSUPP', what: string): Error =>
-    netmapError(code, what, { op: 'open', port: adapter.name });
+    netmapError(code, what, { op: OFFSETS_OP, port: adapter.name });
   if (flags & NR_ZCOPY_MON) throw refuse('EOPNOTSUPP', 'zero-copy monitors have no offsets of their own');
   for (const [name, value] of Object.entries({ max, initial, bits })) {
     if (!Number.isSafeInteger(value) || value < 0) throw refuse('EINVAL', `offsets.${name} ${value} is not a count`);

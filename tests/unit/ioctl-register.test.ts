@@ -11,8 +11,8 @@ const { NETMAP_REQ_OPT_EXTMEM: EXTMEM } = abi;
 const { NR_RX_RINGS_ONLY, NR_TX_RINGS_ONLY } = abi;
 const ALL = { mode: abi.NR_REG_ALL_NIC, ...SLOTS };
 
-const { EINVAL, EFAULT, EOPNOTSUPP } = abi;
-const ERRNOS: Record<string, number> = { EINVAL, EFAULT, EOPNOTSUPP };
+const { EINVAL, EFAULT, EOPNOTSUPP, EBUSY } = abi;
+const ERRNOS: Record<string, number> = { EINVAL, EFAULT, EOPNOTSUPP, EBUSY };
 
 let world: IoctlWorld;
 beforeEach(async () => {
@@ -226,10 +226,51 @@ describe('options', () => {
     await own.netmap.close();
   });
 
-  test('OFFSETS: EOPNOTSUPP', async () => {
-    const option = world.program.option(OFFSETS, { rest: u64s(64, 0, 0, 0) });
-    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: ALL, options: [option] }), 'EOPNOTSUPP');
-    assert.equal(world.program.status(option), abi.EOPNOTSUPP);
+  const offsets = (max: number | bigint, initial: number | bigint = 0, bits = 0): number =>
+    world.program.option(OFFSETS, { rest: u64s(max, initial, bits, 0) });
+  const refused: [string, string, number | bigint, number | bigint, number][] = [
+    ['more than 64 bits', 'EINVAL', 16, 0, 65],
+    ['more than 64 bits, before an offset beyond the buffers', 'EINVAL', 129, 0, 65],
+    ['an offset beyond the buffers', 'EINVAL', 129, 0, 0],
+    ['an offset beyond 2^63', 'EINVAL', 2n ** 63n, 0, 64],
+    ['an offset that does not fit its bits', 'EINVAL', 16, 0, 4],
+    ['an initial offset beyond the largest', 'EINVAL', 16, 17, 0],
+    ['an initial offset of 2^64 - 1', 'EINVAL', 16, 2n ** 64n - 1n, 0],
+  ];
+  for (const [what, errno, max, initial, bits] of refused) {
+    test(`OFFSETS with ${what}: ${errno}`, async () => {
+      const before = await world.state();
+      const option = offsets(max, initial, bits);
+      assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: ALL, options: [option] }), errno);
+      assert.equal(world.program.status(option), ERRNOS[errno]);
+      assert.deepEqual(await world.state(), before);
+    });
+  }
+
+  test('OFFSETS: rings that have some keep them, and say so', async () => {
+    const first = offsets(64, 8, 8);
+    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: ALL, options: [first] }), '');
+    assert.equal(world.program.status(first), 0);
+    assert.equal(world.file.port?.info.maxOffset, 64);
+    const second = offsets(16, 0, 5);
+    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: ALL, options: [second] }, world.open()), '');
+    assert.equal(world.program.status(second), 0);
+    assert.equal(world.program.view.getBigUint64(second + 24, true), 64n);
+    const larger = offsets(65);
+    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: ALL, options: [larger] }, world.open()), 'EBUSY');
+    assert.equal(world.program.status(larger), abi.EBUSY);
+  });
+
+  test('OFFSETS of a request that fails before it, and of one that fails after it', async () => {
+    const early = offsets(129);
+    assert.equal(await world.ctrl(REGISTER, { name: 'eth0', body: ALL, options: [early] }), 'ENXIO');
+    assert.equal(world.program.status(early), abi.EOPNOTSUPP);
+    const late = [offsets(16), csb(1, 1)];
+    assert.equal(await world.ctrl(REGISTER, { ...exclusive, options: late }), 'EINVAL');
+    assert.deepEqual(
+      late.map((option) => world.program.status(option)),
+      [0, abi.EINVAL],
+    );
   });
 });
 
@@ -320,6 +361,34 @@ describe('success', () => {
       else await file.close();
       assert.equal(await file.ioctlAsync(abi.NIOCTXSYNC), -abi.EBADF);
       assert.equal(file.port?.isOpen, false);
+    }
+    assert.deepEqual(await world.state(), before);
+  });
+});
+
+describe('monitors', () => {
+  test('of a port that is not open: EINVAL; of an interface that there is not: ENXIO', async () => {
+    const body = { ...ALL, flags: abi.NR_MONITOR_RX };
+    const before = await world.state();
+    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body }), 'EINVAL');
+    assert.equal(await world.ctrl(REGISTER, { name: 'eth0', body }), 'ENXIO');
+    assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: { ...body, memId: 9 } }), 'EINVAL');
+    assert.deepEqual(await world.state(), before);
+  });
+
+  test('are bound; a zero-copy one is said to be one of both directions', async () => {
+    const parent = await world.netmap.open('netmap:p{1', SLOTS);
+    const before = await world.state();
+    for (const [flags, expected] of [
+      [abi.NR_MONITOR_TX, abi.NR_MONITOR_TX],
+      [abi.NR_ZCOPY_MON, abi.NR_ZCOPY_MON | abi.NR_MONITOR_TX | abi.NR_MONITOR_RX],
+    ]) {
+      const file = world.open();
+      const { body } = await world.get(REGISTER, { name: 'p{1', body: { ...ALL, flags } }, file);
+      assert.equal(body['flags'], expected);
+      assert.equal(body['memId'] === parent.memId, (flags & abi.NR_ZCOPY_MON) !== 0);
+      assert.equal(body['offset'], file.port?.info.offset);
+      await file.close();
     }
     assert.deepEqual(await world.state(), before);
   });
