@@ -12,7 +12,7 @@ export { type Joint, type JointCounters, joinInterface, type StackAdapter } from
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
 export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
 export { openTap, type Tap, type TapCounters, type TapOptions } from './io/tap.js';
-export { type EventDescriptor, type EventDescriptors, EventFd } from './ioctl/eventfd.js';
+export type { EventDescriptor, EventDescriptors, EventFd } from './ioctl/eventfd.js';
 export type { DeviceOptions, NetmapFile } from './ioctl/netmap-file.js';
 export type { ProgramMemory } from './ioctl/user-memory.js';
 export type { LoopMode } from './kloop/loop.js';

@@ -54,6 +54,8 @@ export class NetmapFile {
   readonly #eventfds: EventDescriptors | undefined;
   #port: HostPort | undefined;
   #isOpen = true;
+  /** Kernel loops that this object runs, 0 or 1, or more for a moment after a STOP. */
+  #runs = 0;
 
   /**
    * @param fd the number of a new descriptor
@@ -176,7 +178,9 @@ export class NetmapFile {
     });
     if (answer.run) {
       const sleepUs = readU32(request.body, abi.NMREQ_SYNC_KLOOP_START_SLEEP_US);
-      yield* runLoop(this.#path.thread, answer.run, events, sleepUs);
+      this.#runs++;
+      yield* runLoop(this.#path.thread, answer.run, events, sleepUs, () => this.#isOpen);
+      this.#runs--;
       yield* this.#leaveLoop(answer.run.loop);
     }
     applyAnswer(request, answer);
@@ -223,6 +227,12 @@ export class NetmapFile {
     void this.#port?.close(); // what it has to wait for is this close
     this.#path.onClose();
     if (this.#isOwner) yield { op: 'deviceClose', args: { fd: this.fd } };
+    else if (this.#runs !== 0) yield { op: 'device', args: this.#stopRequest() };
+  }
+
+  /** The loop of another thread's descriptor ends with the object that runs it. */
+  #stopRequest(): DeviceRequest {
+    return { fd: this.fd, isOwner: false, type: abi.NETMAP_REQ_SYNC_KLOOP_STOP, name: '', body: {}, options: [] };
   }
 
   #knownOptions(options: readonly OptionCopy[]): Pick<DeviceRequest, 'csb' | 'eventfds' | 'mode' | 'offsets'> {
@@ -263,7 +273,7 @@ export class NetmapFile {
     const option = options.find(({ type }) => type === abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS);
     if (!option) return NO_EVENTS;
     const rings = descriptors(option.bytes);
-    const pick = (which: 0 | 1) => rings.map((pair) => this.#eventfds?.get(pair[which]));
+    const pick = (which: 0 | 1) => rings.map(({ [which]: fd }) => (fd < 0 ? undefined : this.#eventfds?.get(fd)));
     return { kicks: pick(0), irqs: pick(1) };
   }
 }

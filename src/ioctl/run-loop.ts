@@ -20,15 +20,24 @@ export interface Sleep {
 /** Safety net of netmap's kernel loop, in ms; nothing relies on it. */
 const SAFETY_TIMEOUT = 3000;
 
-/** Runs the loop; yields when it has to sleep. A loop that has been stopped, or started again, is left. */
-export function* runLoop(thread: Thread, run: LoopRun, events: RingEvents, sleepUs: number): Generator<Sleep, void> {
+/**
+ * Runs the loop; yields when it has to sleep. A loop that has been stopped, or started again, is left.
+ * @param isWanted false once this thread may be gone from the arena; nothing is touched then
+ */
+export function* runLoop(
+  thread: Thread,
+  run: LoopRun,
+  events: RingEvents,
+  sleepUs: number,
+  isWanted: () => boolean,
+): Generator<Sleep, void> {
   const { arena, ptr } = thread;
   const { kloopKick, kloopPass } = arena.wasm;
   const kicks = run.isBusy ? [] : events.kicks;
   for (const kick of kicks) kick?.connect(thread.id);
   const counts = kicks.map((kick) => kick?.count());
   try {
-    for (;;) {
+    while (isWanted()) {
       const seen = thread.seq();
       if (arena.load(run.loop + KLOOP_STATE) !== KLOOP_RUNNING) return;
       if (arena.load(run.loop + KLOOP_STARTS) !== run.starts) return;

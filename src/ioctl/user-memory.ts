@@ -53,7 +53,7 @@ export class MemoryWindow implements UserMemory {
 
   #buffer(): ArrayBuffer | SharedArrayBuffer {
     const memory = this.#memory;
-    return memory instanceof WebAssembly.Memory ? memory.buffer : memory;
+    return 'buffer' in memory ? memory.buffer : memory; // not instanceof: it may come from another realm
   }
 
   #view(address: number, length: number): Uint8Array | undefined {

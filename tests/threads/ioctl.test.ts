@@ -124,6 +124,25 @@ test('a third thread starts the loop of a descriptor, a fourth stops it', { time
   }
 });
 
+test('START of a worker ends when the thread that has the descriptor closes it', { timeout: 60_000 }, async () => {
+  const before = await world.state();
+  const file = world.open();
+  const options = [csb()];
+  assert.equal(await world.ctrl(REGISTER, { name: 'vale0:a', body: EXCLUSIVE, options }, file), '');
+  const { peer } = await thread(file.fd);
+  const run = ctrl(peer, START, { options: [eventfds()] });
+  await running(file.fd);
+  await file.close();
+  assert.equal(await run, '');
+  assert.equal(await ctrl(peer, STOP), 'EBADF');
+  await peers.splice(0)[0].end();
+  await until(
+    PROMPT,
+    'the end',
+    async () => JSON.stringify(await world.state()) === JSON.stringify(before) || undefined,
+  );
+});
+
 test('a busy loop in a worker needs no kicks', { timeout: 60_000 }, async () => {
   await world.netmap.open('netmap:p}1', SLOTS);
   const { peer, fd } = await bound();

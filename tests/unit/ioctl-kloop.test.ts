@@ -252,6 +252,19 @@ describe('the loop', () => {
     await other.close();
   });
 
+  test("of another's descriptor ends with the object that runs it", async () => {
+    await bindCsb();
+    const other = world.open({ fd: world.file.fd, eventfds });
+    const ended = world.ctrl(START, { options: [fds(10, 11, 12, 13)] }, other);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.equal(await world.ctrl(START), 'EBUSY');
+    await other.close();
+    assert.equal(await ended, '');
+    const { ended: again } = await start();
+    await world.ctrl(STOP);
+    assert.equal(await again, '');
+  });
+
   test('ends when the host is closed', async () => {
     await bindCsb();
     const { ended } = await start([fds(10, 11, 12, 13)]);
