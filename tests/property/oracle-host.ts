@@ -204,8 +204,9 @@ export class Host {
     return true;
   }
 
-  #lookup({ name, config, sameRegionAs }: OpenRequest): Adapter {
+  #lookup({ name, config, sameRegionAs, host }: OpenRequest): Adapter {
     const region = this.regionOf(sameRegionAs);
+    if (host && /[{}]/.test(name)) throw new OracleError('EINVAL'); // before the parent is looked for
     const existing = this.adapters.get(name);
     if (existing) return existing;
     const brace = name.search(/[{}]/);
