@@ -7,7 +7,7 @@ export type { Inspection, NetmapOptions } from './control/control.js';
 export type { GuestOptions } from './control/guest-record.js';
 export { type Guest, type GuestHandle, Netmap, type NetmapHandle } from './control/netmap.js';
 export type { PassthroughOptions } from './control/operations.js';
-export type { BridgeInspection } from './control/vale-operations.js';
+export type { BridgeInspection, BridgePortInspection } from './control/vale-operations.js';
 export { errnoName, NetmapError } from './errors.js';
 export { type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';

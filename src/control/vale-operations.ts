@@ -8,11 +8,22 @@ import type { PortCounters } from '../ring/port.js';
 import type { Bridge, FdbEntry } from '../vale/bridge.js';
 import type { Control } from './control.js';
 
+/** A port of a bridge. */
+export interface BridgePortInspection {
+  readonly index: number;
+  readonly name: string;
+  readonly txRings: number;
+  readonly rxRings: number;
+  readonly txSlots: number;
+  readonly rxSlots: number;
+  readonly counters: PortCounters;
+}
+
 /** A bridge, as `Netmap.valeInspect` shows it. */
 export interface BridgeInspection {
   readonly name: string;
   /** In the order of their indices, with the counters of all of their rings. */
-  readonly ports: readonly { readonly index: number; readonly name: string; readonly counters: PortCounters }[];
+  readonly ports: readonly BridgePortInspection[];
   /** Learned addresses. */
   readonly fdb: readonly FdbEntry[];
   /** Addresses that found no room in the table. */
@@ -31,11 +42,13 @@ export function valeInspect(control: Control, name: string): BridgeInspection {
   const { arena, registry } = control;
   const bridge = find(control, name, 'valeInspect');
   const adapters = [...registry.all];
-  const ports = bridge.ports.map(({ index, adapter: { name: port, ptr } }) => {
+  const ports = bridge.ports.flatMap(({ index, adapter: { name: port, ptr } }): BridgePortInspection[] => {
     const adapter = adapters.find((one) => one.ptr === ptr);
-    const krings = (list: readonly { ptr: number }[] = []) => list.map(({ ptr: kring }) => ({ kring, ring: 0 }));
-    const info = { kind: PORT_KIND_VALE, tx: krings(adapter?.tx), rx: krings(adapter?.rx) };
-    return { index, name: port, counters: readCounters(arena, info) };
+    if (!adapter) return [];
+    const krings = (list: readonly { ptr: number }[]) => list.map(({ ptr: kring }) => ({ kring, ring: 0 }));
+    const info = { kind: PORT_KIND_VALE, tx: krings(adapter.tx), rx: krings(adapter.rx) };
+    const { txRings, rxRings, txSlots, rxSlots } = adapter.geometry;
+    return [{ index, name: port, txRings, rxRings, txSlots, rxSlots, counters: readCounters(arena, info) }];
   });
   const lookup = control.lookups[registry.lookupOf(name) - 1]?.name ?? null;
   return { name, ports, fdb: bridge.fdb(), fdbFull: bridge.fdbFull, lookup };

@@ -11,7 +11,10 @@ const CLI = fileURLToPath(new URL('dist/cli.js', ROOT));
 /** What no run here may exceed (ms). */
 const LIMIT = 60_000;
 /** Reasons that a port may drop packets for. */
-const REASONS = ['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header', 'gso'];
+const REASONS = [
+  ...['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header', 'gso'],
+  ...['filtered', 'lookup'],
+];
 
 interface Outcome {
   readonly code: number | null;
@@ -253,7 +256,7 @@ describe('errors', () => {
     [['run', 'pkt-gen -i vale0:b', 'pkt-gen -f tx'], /EINVAL: pkt-gen needs a port: -i PORT, in program 2/],
     [['run', "pkt-gen -i 'vale0:a"], /not closed/],
     [['run', 'guest vale0:a bridge'], /there is no 'netmap:ptnet1'/],
-    [['run', 'pkt-gen -i vale0:a -f ping'], /EOPNOTSUPP: .*not there yet/],
+    [['run', 'pkt-gen -i vale0:a -a 1'], /EOPNOTSUPP: .*cannot be pinned/],
     [['pkt-gen', '-i', 'vale0:a', '-l', '59'], /EINVAL: .*60 to/],
     [['pkt-gen', '-i', 'vale0:a', '-p', '2'], /one thread/],
     [['bridge', '-i', 'vale0:a'], /takes 2 ports/],
