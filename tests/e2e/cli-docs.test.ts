@@ -54,7 +54,8 @@ for (const line of examples) {
       assert.match(out, /^dev\.netmap\.max_bridges: /m);
       return;
     }
-    const programs = line.includes("'") ? [...line.matchAll(/'[^']+'/g)].length : 1;
+    const threads = Number(/ -p (\d+)/.exec(line)?.[1] ?? 1); // each is a program of its own
+    const programs = line.includes("'") ? [...line.matchAll(/'[^']+'/g)].length + threads - 1 : 1;
     if (line.includes('--json')) {
       const found = out.trimEnd().split('\n');
       assert.equal(found.length, programs);
