@@ -9,7 +9,7 @@ import { integer, parsePortConfig } from './values.js';
 
 const ACTIONS = 'actions';
 
-/** A letter that acts; letters act in the order in which they are written. */
+/** DIFF: netmap's does what the last letter says; here letters act in the order in which they are written. */
 function action(letter: string, argument: string, description: string): Option {
   return new Option(`-${letter} ${argument}`, description);
 }

@@ -25,6 +25,8 @@ import { asTableFunction } from './table-function.js';
  * @returns `index | ring << 8` of the destination; NM_BDG_BROADCAST (254) for all ports; NM_BDG_NOPORT (255) drops the
  * frame; LOOKUP_LEARN does what the learning switch would do
  */
+// DIFF: netmap's lookup gets the destination ring as a second result that starts as the source's ring; here the answer
+// says it.
 export type Lookup = (address: number, length: number, headerLength: number, port: number, ring: number) => number;
 
 /** What the module of a lookup gets, once in each thread. */
