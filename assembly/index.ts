@@ -25,6 +25,7 @@ export { leaseLock, leasePublish, leaseRecover, leaseUnlock } from './vale/lease
 export { valeClassify } from './vale/classify';
 export { valeDeliver } from './vale/deliver';
 export { valeGather } from './vale/gather';
+export { valeLookup, valeLookupFailed } from './vale/lookup';
 export { csbInit } from './csb/kernel';
 export { kloopKick, kloopPass } from './kloop/pass';
 export { ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from './ptnet/driver';

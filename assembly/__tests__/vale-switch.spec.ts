@@ -1,10 +1,12 @@
 // assembly/vale, forwarding: who gets which frame, and what is dropped and counted.
 import {
+  BRIDGE_LOOKUP,
   KRING_HWCUR,
   PORT_KIND_VALE,
   STAT_BYTES,
   STAT_DELIVERED,
   STAT_DELIVERED_BYTES,
+  STAT_DROP_LOOKUP,
   STAT_DROP_NO_PORT,
   STAT_DROP_SELF,
   STAT_DROP_SHORT,
@@ -54,6 +56,23 @@ describe('switch, who gets a frame', () => {
     eq(holds(rxKring(c), 0, mac(2), mac(0), 64, 1), 1);
     eq(holds(rxKring(b), 0, mac(1), mac(0), 65, 2), 1);
     eq(stat(tx, STAT_FORWARDED), 4);
+  });
+
+  test('a lookup that the thread has not loaded drops everything, and nothing is learned', () => {
+    threeKnown();
+    const before = stat(tx, STAT_FORWARDED);
+    store<u32>(bridge, 1, BRIDGE_LOOKUP);
+    for (let i = 0; i < 3; i++) send(tx, mac(1), mac(9), 60, i);
+    eq(sync(tx), 0);
+    check(received(b) == 0 && received(c) == 0, 0);
+    eq(stat(tx, STAT_DROP_LOOKUP), 3);
+    eq(stat(tx, STAT_FORWARDED), before);
+    store<u32>(bridge, 0, BRIDGE_LOOKUP);
+    send(txKring(b), mac(9), mac(1), 60, 4);
+    sync(txKring(b));
+    eq(received(a), 1, 'flooded');
+    eq(received(c), 1, 'flooded');
+    expectTable();
   });
 
   test('a multicast source address is not learned', () => {

@@ -24,6 +24,9 @@ export const THREAD_ATTENTION = 84; // set when the thread has interrupts or req
 export const THREAD_SPIN_LIMIT = 88; // polls of a contended lock before giving up
 export const THREAD_NLOOPS = 92; // entries of THREAD_LOOPS in use (holes are 0)
 export const THREAD_PASSES = 96; // odd while the thread is in a pass over its loops
+export const THREAD_LOOKUPS = 100; // lookups of the user's that the thread has: entries 1 and on of its function table
+export const THREAD_LOOKING = 104; // number of the batch that a lookup of the user's decides on, 0 = none
+export const THREAD_LOOKUP_AT = 108; // index of the entry that it decides on
 export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
 export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot
 export const THREAD_REQ_PTR = 136; // where they are: in the slot, or in memory of the control thread's for a long answer
@@ -116,7 +119,10 @@ export const STAT_DROP_GSO = 17; // to be segmented for the destination, and can
 // rx krings of VALE ports, added atomically by all senders
 export const STAT_DELIVERED = 18; // packets put into the ring; of a packet that was segmented, its segments
 export const STAT_DELIVERED_BYTES = 19;
-export const STAT_COUNT = 20;
+// and two more drops, on the tx kring of the source
+export const STAT_DROP_FILTERED = 20; // a lookup of the user's has decided so
+export const STAT_DROP_LOOKUP = 21; // a lookup of the user's has failed
+export const STAT_COUNT = 22;
 
 // entry of the lease array of a VALE rx ring
 export const LEASE_STATE = 0; // LEASE_FREE, LEASE_OPEN, LEASE_DONE
@@ -163,6 +169,7 @@ export const MONITOR_SIZE = 64;
 export const BRIDGE_ACTIVE = 0; // address of the active list: u32 count, u32 port index...
 export const BRIDGE_FDB = 4; // address of the forwarding table
 export const BRIDGE_LOCK = 8; // holder of the learning lock
+export const BRIDGE_LOOKUP = 12; // which lookup decides: 0 = the learning switch, else an entry of the threads' tables
 export const BRIDGE_FDB_FULL = 16; // u64: addresses not learned for want of room
 export const BRIDGE_PORTS = 64; // 254 addresses of struct port, 0 = free
 export const BRIDGE_LIST_A = 1088; // the two active lists that BRIDGE_ACTIVE alternates between
@@ -175,6 +182,10 @@ export const FDB_BUCKETS_LOG2 = 10;
 export const FDB_BUCKETS = 1024;
 export const FDB_WAYS = 8;
 export const FDB_SIZE = 65536;
+
+// what a lookup of the user's returns: port | ring << 8, with NM_BDG_BROADCAST and NM_BDG_NOPORT as ports, or
+export const LOOKUP_LEARN = 0x1000; // what the learning switch would do
+export const LOOKUP_MAX_DEST = 0xfff; // the highest port | ring << 8
 
 // struct scratch: working memory of one thread's switch, between gather, classify and deliver
 export const SCRATCH_ENTRY_SIZE = 16;

@@ -19,6 +19,7 @@ import {
   PORT_KIND_VALE,
   STAT_SYNCS,
   THREAD_ID,
+  THREAD_LOOKING,
 } from '../abi/arena';
 import { EBUSY, EIO } from '../abi/errno';
 import { NETMAP_RING_CUR, NETMAP_RING_HEAD, NR_TX, NS_TXMON } from '../abi/netmap';
@@ -110,6 +111,7 @@ function watchedRxsync(kr: usize, kind: u32, self: usize): void {
  * A failed prologue resets the ring and is counted; a tx ring then sends nothing, an rx ring still receives.
  */
 export function ringSync(kr: usize, self: usize): i32 {
+  if (load<u32>(self, THREAD_LOOKING) != 0) return -EBUSY; // a lookup of the user's syncs: the scratch is in use
   let error = kringAcquire(kr, load<u32>(self, THREAD_ID));
   if (error == -EBUSY) {
     // What the other thread's sync brings, this one would miss, and sleep: the other wakes it. Pairs with `release`.

@@ -1,5 +1,6 @@
 // A VALE port's txsync and rxsync (netmap_vale_txsync, netmap_vale_rxsync): the three steps, batch after batch.
 import {
+  BRIDGE_LOOKUP,
   KRING_HWCUR,
   KRING_HWTAIL,
   KRING_INDEX,
@@ -22,6 +23,7 @@ import { statAdd } from '../stats/counters';
 import { valeClassify } from './classify';
 import { valeDeliver } from './deliver';
 import { valeGather } from './gather';
+import { valeAsk } from './lookup';
 
 /** Sends everything up to rhead through the switch; the whole ring is free again afterwards. */
 export function valeTxsync(kr: usize, self: usize): void {
@@ -29,14 +31,17 @@ export function valeTxsync(kr: usize, self: usize): void {
   const head = load<u32>(kr, KRING_RHEAD);
   const port: usize = load<u32>(kr, KRING_PORT);
   const scratch: usize = load<u32>(self, THREAD_SCRATCH);
-  const attached = atomic.load<u32>(port, PORT_BRIDGE) != 0;
+  const bridge: usize = atomic.load<u32>(port, PORT_BRIDGE);
+  const lookup = bridge != 0 ? load<u32>(bridge, BRIDGE_LOOKUP) : 0; // read once: it may change at any time
   while (load<u32>(kr, KRING_HWCUR) != head) {
     const count = valeGather(kr, scratch, head);
-    if (!attached) {
+    if (bridge == 0) {
       statAdd(kr, STAT_DROP_NO_PORT, packetCount(scratch, count));
       continue;
     }
-    valeClassify(kr, port, scratch, count, load<u32>(kr, KRING_INDEX), self);
+    const ring = load<u32>(kr, KRING_INDEX);
+    if (lookup == 0) valeClassify(kr, port, scratch, count, ring, self);
+    else valeAsk(kr, port, scratch, count, ring, self, lookup);
     valeDeliver(kr, port, scratch, count, self);
   }
   store<u32>(kr, ringPrev(head, n), KRING_HWTAIL);

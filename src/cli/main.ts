@@ -2,29 +2,23 @@
 
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import {
-  addRunOptions,
-  bridgeCommand,
-  bridgeOptions,
-  commanderText,
-  pktGenCommand,
-  pktGenOptions,
-  type RunOptions,
-} from './arguments.js';
+import { addRunOptions, bridgeCommand, bridgeOptions, commanderText, type RunOptions } from './arguments.js';
 import { UsageError, usage } from './errors.js';
-import type { ProgramSpec } from './programs/options.js';
+import { pktGenCommand, pktGenOptions } from './pkt-gen-arguments.js';
+import type { ProgramOptions, ProgramSpec } from './programs/options.js';
 import { Display } from './report.js';
 import { Run } from './run.js';
-import { makeProgram, parseProgram } from './spec.js';
+import { makePrograms, parsePrograms } from './spec.js';
 import { sysctlCommand } from './sysctl.js';
 import { readTunables } from './tunables.js';
+import { valeCtlCommand, valeCtlOptions } from './vale-ctl.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
 const RUN_HELP = `
-A program is 'pkt-gen …' or 'bridge …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to which the ports are
+A program is 'pkt-gen …', 'bridge …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to which the ports are
 passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own.
 
 Programs start in order, each once the one before has its ports open. A receiver or a bridge ends one second after
@@ -44,6 +38,14 @@ Examples:
 const BRIDGE_HELP = `
 Example:
   $ ptnet bridge -i vale0:a -i vale1:a --duration 5`;
+
+const VALE_CTL_HELP = `
+vale-ctl acts on the switches of its run, when its turn to start comes; letters act in the order in which they are
+written. Alone it acts on a host of its own, which ends with the command: nothing that it makes is there afterwards.
+
+Examples:
+  $ ptnet run 'vale-ctl -n per0 -a vale0:per0' 'pkt-gen -i vale0:b -f rx' 'pkt-gen -i vale0:a -f tx -n 1000' 'vale-ctl -l'
+  $ ptnet run --interface eth0 'vale-ctl -h vale0:eth0 -l'`;
 
 const MAIN_HELP = `
 Examples:
@@ -73,10 +75,10 @@ async function runPrograms(specs: readonly ProgramSpec[], options: RunOptions): 
   }
 }
 
-function parsePrograms(texts: readonly string[]): ProgramSpec[] {
-  return texts.map((text, i) => {
+function parseAll(texts: readonly string[]): ProgramSpec[] {
+  return texts.flatMap((text, i) => {
     try {
-      return parseProgram(text);
+      return parsePrograms(text);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       throw new UsageError(error.errno, `${error.message}, in program ${i + 1}: ${text}`, { op: 'run' });
@@ -89,11 +91,11 @@ function version(): string {
 }
 
 /** A program that runs alone. */
-function alone(command: Command, options: typeof pktGenOptions | typeof bridgeOptions, help: string): Command {
+function alone(command: Command, options: (command: Command) => ProgramOptions, help: string): Command {
   addRunOptions(command).addHelpText('after', help);
   return command.action(async () => {
-    const spec = makeProgram(process.argv.slice(2).join(' '), null, options(command));
-    process.exitCode = await runPrograms([spec], command.opts<RunOptions>());
+    const specs = makePrograms(process.argv.slice(2).join(' '), null, options(command));
+    process.exitCode = await runPrograms(specs, command.opts<RunOptions>());
   });
 }
 
@@ -107,11 +109,12 @@ function makeProgramCommand(): Command {
     .argument('<programs...>', 'programs, each a string')
     .addHelpText('after', RUN_HELP)
     .action(async (texts: string[], options: RunOptions) => {
-      process.exitCode = await runPrograms(parsePrograms(texts), options);
+      process.exitCode = await runPrograms(parseAll(texts), options);
     });
   program.addCommand(run);
   program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
   program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
+  program.addCommand(alone(valeCtlCommand(), valeCtlOptions, VALE_CTL_HELP));
   program.addCommand(sysctlCommand((ok) => (process.exitCode = ok ? 0 : EXIT_FAILED)));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });

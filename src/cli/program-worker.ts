@@ -8,7 +8,7 @@ import { ProgramControl } from './control.js';
 import { type ErrorJSON, failure, toPlain } from './errors.js';
 import { bridge } from './programs/bridge.js';
 import { macOfName } from './programs/frame.js';
-import { type ProgramResult, type ProgramSpec, ptnetUnit } from './programs/options.js';
+import { type PortConfig, type ProgramResult, type ProgramSpec, ptnetUnit } from './programs/options.js';
 import { pktGen } from './programs/pkt-gen.js';
 
 /** What the main thread gives to the worker. */
@@ -17,7 +17,7 @@ export interface ProgramData {
   /** Id of the guest that the program runs in, 0 = on the host. */
   readonly guest: number;
   readonly control: SharedArrayBuffer;
-  readonly rings: { readonly txRings?: number; readonly rxRings?: number; txSlots?: number; rxSlots?: number };
+  readonly rings: PortConfig;
 }
 
 /** What the worker tells the main thread; it is answered with one message, after which the ports are closed. */
@@ -48,8 +48,9 @@ async function openInGuest(handle: NetmapHandle, { spec, guest }: ProgramData): 
   return { netmap, ports: used.map((driver) => driver.open()), mac: [...used[0].mac] };
 }
 
-function run({ options }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
-  if (options.program === 'bridge') return bridge(options, ports, control);
+function run({ options, ports: names }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
+  if (options.program === 'bridge') return bridge(options, ports, names, control);
+  if (options.program !== 'pkt-gen') throw failure('EINVAL', `${options.program} needs no worker`);
   return pktGen(options, ports[0], mac, control);
 }
 

@@ -12,7 +12,8 @@ import type { RunOptions } from './arguments.js';
 import { ProgramControl } from './control.js';
 import { failure } from './errors.js';
 import type { ProgramData, ProgramMessage } from './program-worker.js';
-import type { ProgramResult, ProgramSpec } from './programs/options.js';
+import type { Latency, ProgramResult, ProgramSpec } from './programs/options.js';
+import { valeCtl } from './vale-ctl.js';
 
 /** Host counters of a port of the program; for a guest, of the port that is passed through. */
 export interface PortReport extends PortCounters {
@@ -24,7 +25,7 @@ export interface ProgramReport {
   /** 1 for the first program of the run. */
   readonly index: number;
   readonly program: string;
-  /** `tx`, `rx`, or null for a bridge. */
+  /** `tx`, `rx`, `ping`, `pong`, or null for programs other than pkt-gen. */
   readonly function: string | null;
   /** The ports that the program opened, joined with commas. */
   readonly port: string;
@@ -38,6 +39,10 @@ export interface ProgramReport {
   readonly drops: Readonly<Record<string, number>>;
   readonly kicks: number;
   readonly interrupts: number;
+  /** Round-trip times of a ping, null for others. */
+  readonly latency: Latency | null;
+  /** What else it has to tell, such as the list of vale-ctl. */
+  readonly output: readonly string[];
   readonly errors: readonly string[];
   readonly ports: readonly PortReport[];
 }
@@ -71,19 +76,29 @@ export class Program {
     });
   }
 
-  get role(): 'tx' | 'rx' | 'bridge' {
+  /** What it is to the others: a ping sends until it has done so often enough, a pong receives as long as something comes. */
+  get role(): 'tx' | 'rx' | 'bridge' | 'control' {
     const { options } = this.spec;
-    return options.program === 'bridge' ? 'bridge' : options.fn;
+    if (options.program === 'vale-ctl') return 'control';
+    if (options.program === 'bridge') return 'bridge';
+    return options.fn === 'tx' || options.fn === 'ping' ? 'tx' : 'rx';
   }
 
   /** Makes the guest, starts the worker; resolves when the ports are open, or when it has failed. */
   async start(netmap: Netmap, options: RunOptions): Promise<void> {
     this.#netmap = netmap;
+    const { options: asked, config } = this.spec;
     try {
+      if (asked.program === 'vale-ctl') {
+        this.#result = { ...NOTHING, output: await valeCtl(netmap, asked) };
+        await this.#finish();
+        return;
+      }
       const { slots, rings } = options;
       const counts = {
         ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
         ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
+        ...config,
       };
       if (this.spec.guest) await this.#makeGuest(netmap, this.spec.guest, { ...counts, loop: options.loop });
       await this.#spawn(netmap, counts);
@@ -167,12 +182,12 @@ export class Program {
       for (const [reason, n] of Object.entries(port.drops)) drops[reason] = (drops[reason] ?? 0) + n;
     }
     // A program that failed has shown how far it was.
-    const { seconds } = this.#result;
+    const { seconds, latency = null, output = [] } = this.#result;
     const packets = this.#result.packets || this.control.packets;
     return {
       index: this.index,
       program: options.program,
-      function: options.program === 'bridge' ? null : options.fn,
+      function: options.program === 'pkt-gen' ? options.fn : null,
       port: ports.join(','),
       guest: guest === null ? null : guest.join(','),
       packets,
@@ -183,6 +198,8 @@ export class Program {
       drops,
       kicks: sum('kicks'),
       interrupts: sum('interrupts'),
+      latency,
+      output,
       errors: this.error ? [this.error.message] : [],
       ports: counted,
     };

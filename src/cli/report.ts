@@ -11,7 +11,10 @@ export interface Output {
 }
 
 const DEFAULT_INTERVAL = 1000;
-const VERBS: Readonly<Record<string, string>> = { tx: 'sent', rx: 'received', bridge: 'forwarded' };
+const VERBS: Readonly<Record<string, string>> = {
+  ...{ tx: 'sent', rx: 'received', ping: 'got back', pong: 'answered' },
+  bridge: 'forwarded',
+};
 
 export class Display implements RunObserver {
   readonly #options: RunOptions;
@@ -104,9 +107,21 @@ export function withUnit(value: number, unit: string): string {
   return `${value.toFixed(i === 0 ? 0 : 3)} ${prefixes[i]}${unit}`;
 }
 
-/** What the summary says about a program: two or three lines. */
+/** What the summary says about a program: a few lines. */
 export function summaryOf(report: ProgramReport): string {
-  const { index, program, port, guest, packets, bytes, seconds, kicks, interrupts, errors } = report;
+  const lines = report.program === 'vale-ctl' ? [`[${report.index}] vale-ctl`] : countsOf(report);
+  if (report.latency) {
+    const { lost, ...times } = report.latency;
+    const told = Object.entries(times).map(([name, us]) => `${name} ${us.toFixed(1)} µs`);
+    lines.push(`    round trips: ${told.join('; ')}; lost ${lost}`);
+  }
+  for (const line of report.output) lines.push(`    ${line}`);
+  for (const error of report.errors) lines.push(`    failed: ${error}`);
+  return lines.join('\n');
+}
+
+function countsOf(report: ProgramReport): string[] {
+  const { index, program, port, guest, packets, bytes, seconds, kicks, interrupts } = report;
   const role = report.function ?? program;
   const name = report.function === null ? program : `${program} ${report.function}`;
   const where = guest === null ? port : `${port} (guest ${guest})`;
@@ -119,6 +134,5 @@ export function summaryOf(report: ProgramReport): string {
   details.push(`drops: ${drops.map(([reason, n]) => `${reason} ${n}`).join(', ') || 'none'}`);
   details.push(`kicks ${kicks}`, `interrupts ${interrupts}`);
   lines.push(`    ${details.join('; ')}`);
-  for (const error of errors) lines.push(`    failed: ${error}`);
-  return lines.join('\n');
+  return lines;
 }

@@ -4,9 +4,10 @@
 //   tx      ends after -n packets; without -n, when all receivers of the run have ended, if it has any
 //   rx      ends after -n packets, or one second after traffic has stopped
 //   bridge  ends one second after traffic has stopped
-// For rx and bridge, traffic has also stopped when all senders of the run have ended.
+//   vale-ctl acts when its turn to start comes, and has ended then
+// ping is as tx, and pong as rx. For rx and bridge, traffic has also stopped when all senders of the run have ended.
 
-import { Netmap, type Tunables } from '../index.js';
+import { crossWire, loopback, Netmap, type NetmapPort, type Tunables } from '../index.js';
 import type { RunOptions } from './arguments.js';
 import { usage } from './errors.js';
 import { Program, type ProgramReport } from './program.js';
@@ -52,6 +53,7 @@ export class Run {
     try {
       for (const program of this.#programs) this.#left.add(program);
       this.#observer.begin(this.#programs);
+      await this.#addInterfaces(netmap);
       const ends = this.#programs.map((program) => program.ended.then(() => this.#onEnd(program)));
       for (const program of this.#programs) await this.#start(program, netmap);
       const { duration } = this.#options;
@@ -82,6 +84,24 @@ export class Run {
     }
     const tunables = this.#tunables;
     return Netmap.create({ threads, tunables, ...(memory === undefined ? {} : { memorySize: memory * MIB }) });
+  }
+
+  /** The network interfaces of the run: alone, one gets back what it sends; two are joined by a cable. */
+  async #addInterfaces(netmap: Netmap): Promise<void> {
+    const { slots, rings } = this.#options;
+    const options = {
+      ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
+      ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
+    };
+    for (const spec of this.#options.interface ?? []) {
+      const names = spec.split(',');
+      if (names.length > 2) throw usage(`--interface ${spec}: a cable has two ends`);
+      const wires: NetmapPort[] = [];
+      for (const name of names) wires.push((await netmap.addInterface(name, options)).wire);
+      const [a, b] = wires;
+      const backend = b ? crossWire(a, b) : loopback(a);
+      backend.catch((error: unknown) => this.stop(`the wire of ${spec} has failed: ${error}`));
+    }
   }
 
   async #start(program: Program, netmap: Netmap): Promise<void> {

@@ -4,6 +4,9 @@ import { parseProgramArguments } from './arguments.js';
 import { usage } from './errors.js';
 import { type ProgramOptions, type ProgramSpec, ptnetUnit } from './programs/options.js';
 
+/** A network interface with all of its rings. */
+const NIC = /^netmap:[^-*^@{}/]+$/;
+
 /**
  * Splits a text into words as a POSIX shell does, without expansions: blanks separate; '…' is literal; a backslash in
  * "…" quotes `"`, `\`, `$` and a back quote; elsewhere it quotes any character.
@@ -41,29 +44,60 @@ export function splitWords(text: string): string[] {
   return words;
 }
 
-/** @throws UsageError; the message says what is wrong */
-export function parseProgram(text: string): ProgramSpec {
+/**
+ * A program as it is written; several, if it is to have several threads.
+ * @throws UsageError; the message says what is wrong
+ */
+export function parsePrograms(text: string): ProgramSpec[] {
   const words = splitWords(text);
   const guest = words[0] === 'guest' ? parseGuestPorts(words[1]) : null;
   const [name, ...args] = guest ? words.slice(2) : words;
   if (name === undefined) throw usage(`no program${guest ? ' after the ports of the guest' : ''}`);
-  return makeProgram(text, guest, parseProgramArguments(name, args));
+  return makePrograms(text, guest, parseProgramArguments(name, args));
 }
 
 /** @throws UsageError when ports are missing or named twice */
-export function makeProgram(text: string, guest: readonly string[] | null, options: ProgramOptions): ProgramSpec {
-  const { program } = options;
-  const wanted = program === 'bridge' ? 2 : 1;
-  const given = options.ports;
+export function makePrograms(text: string, guest: readonly string[] | null, options: ProgramOptions): ProgramSpec[] {
+  const spec = { text, guest, options, ports: portsOf(guest, options), config: {} };
+  if (options.program !== 'pkt-gen') return [spec];
+  const { threads, config } = options;
+  if (threads === 1) return [{ ...spec, config }];
+  if (guest !== null) throw usage('pkt-gen -p: the rings of a guest belong to one driver, and so to one thread');
+  const [port] = spec.ports;
+  if (/[-*^@]|\/./.test(port)) throw usage(`pkt-gen -p needs all rings of its port, not '${port}'`);
+  // Each thread has a ring pair, as netmap's.
+  const rings = { txRings: Math.max(threads, config.txRings ?? 0), rxRings: Math.max(threads, config.rxRings ?? 0) };
+  return Array.from({ length: threads }, (_, i) => {
+    const share = Math.floor((options.count + i) / threads);
+    const own = { ...options, count: options.count === Infinity ? Infinity : share, rate: options.rate / threads };
+    return {
+      ...spec,
+      text: `${text} (thread ${i})`,
+      options: own,
+      ports: [`${port}-${i}`],
+      config: { ...config, ...rings },
+    };
+  });
+}
+
+function portsOf(guest: readonly string[] | null, options: ProgramOptions): readonly string[] {
+  const { program, ports: given } = options;
+  if (program === 'vale-ctl') {
+    if (guest !== null) throw usage('vale-ctl acts on the host: it does not run in a guest');
+    return [];
+  }
+  const wanted = program === 'bridge' && !options.loopback ? 2 : 1;
   if (given.length === 0 && guest === null) {
     throw usage(`${program} needs ${wanted === 1 ? 'a port: -i PORT' : 'two ports: -i A -i B'}`);
   }
-  const ports = given.length > 0 ? given : Array.from({ length: wanted }, (_, i) => `netmap:ptnet${i}`);
+  let ports = given.length > 0 ? given : Array.from({ length: wanted }, (_, i) => `netmap:ptnet${i}`);
+  // netmap's bridge of one NIC is between the NIC and its host stack.
+  if (ports.length === 1 && wanted === 2 && guest === null && NIC.test(ports[0])) ports = [ports[0], `${ports[0]}^`];
   if (ports.length !== wanted) throw usage(`${program} takes ${wanted} ports (-i), not ${ports.length}`);
   if (guest !== null) for (const port of ports) checkGuestPort(port, guest);
   const distinct = new Set<string | number>(guest ? ports.map(ptnetUnit) : ports);
   if (distinct.size !== ports.length) throw usage(`port '${ports[0]}' is named twice`);
-  return { text, guest, options, ports };
+  return ports;
 }
 
 function parseGuestPorts(word: string | undefined): string[] {

@@ -34,6 +34,7 @@ import type { GivenTunables } from '../tunables/check.js';
 import { resolveTunables } from '../tunables/resolve.js';
 import type { Tunables } from '../tunables/table.js';
 import type { FdbEntry } from '../vale/bridge.js';
+import { type LookupOptions, type LookupSpec, loadLookups, prepareLookups } from '../vale/lookups.js';
 import { type GuestOptions, GuestRecord } from './guest-record.js';
 import { registryOptions } from './host-options.js';
 import { OPERATIONS } from './operations.js';
@@ -44,6 +45,8 @@ export interface NetmapOptions extends ArenaOptions, RegistryOptions {
   readonly threads?: number;
   /** Values of tunables: defaults for `maxBridges`, `pools` and `privatePools`, and for the guests' own. */
   readonly tunables?: GivenTunables;
+  /** Lookups, by name, that `Netmap.valeLookup` puts on bridges. Every thread loads all of them when it joins. */
+  readonly lookups?: LookupOptions;
 }
 
 /** What there is, as `Netmap.inspect` shows it. */
@@ -54,6 +57,8 @@ export interface Inspection {
     ports: { index: number; name: string }[];
     fdb: FdbEntry[];
     fdbFull: number;
+    /** Name of the lookup that decides in place of the learning switch; null: none. */
+    lookup: string | null;
   }[];
   readonly regions: readonly { memId: number; memsize: number; free: { if: number; ring: number; buf: number } }[];
   readonly guests: readonly { id: number; devices: { name: string; kicks: number; interrupts: number }[] }[];
@@ -75,6 +80,7 @@ export class Control {
   readonly files: DeviceFiles;
   readonly workers: LoopWorkers;
   readonly tunables: Tunables;
+  readonly lookups: readonly LookupSpec[];
   readonly guests = new Map<number, GuestRecord>();
   #nextGuest = 1;
   #nextToken = 1;
@@ -93,7 +99,8 @@ export class Control {
     this.ports = new PortTable(this.registry);
     this.interfaces = new Interfaces(this.ports);
     this.files = new DeviceFiles(this.thread, this.ports, this.interfaces);
-    this.workers = new LoopWorkers(this.arena, (token) => this.reap(token));
+    this.lookups = prepareLookups(this.arena, options.lookups ?? {});
+    this.workers = new LoopWorkers(this.arena, this.lookups, (token) => this.reap(token));
     this.giveScratch(this.thread.id);
     this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
     this.thread.addService(() => this.#requests.serve());
@@ -110,6 +117,7 @@ export class Control {
     }
     void control.thread.serve(control.#stop.signal);
     try {
+      await loadLookups(control.thread, control.lookups);
       for (let i = 0; i < threads; i++) await control.#startLoopWorker();
       control.#wantedWorkers = threads;
     } catch (error) {
@@ -282,6 +290,7 @@ export class Control {
         ports: bridge.ports.map(({ index, adapter }) => ({ index, name: adapter.name })),
         fdb: bridge.fdb(),
         fdbFull: bridge.fdbFull,
+        lookup: this.lookups[registry.lookupOf(bridge.name) - 1]?.name ?? null,
       })),
       regions: registry.regions.map(({ memId, layout, ifs, rings, bufs }) => ({
         memId,

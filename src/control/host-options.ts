@@ -3,6 +3,7 @@
 import { GLOBAL_POOLS, type GlobalPoolParams, PRIVATE_MIN_POOLS, type PrivatePoolParams } from '../memory/pools.js';
 import type { RegistryOptions } from '../netmap/registry.js';
 import type { Tunables } from '../tunables/table.js';
+import { MAX_PORTS } from '../vale/bridge.js';
 
 type PoolParam = keyof GlobalPoolParams | keyof PrivatePoolParams;
 
@@ -18,6 +19,7 @@ export function registryOptions(options: RegistryOptions, tunables: Tunables): R
     pools: { ...poolParams(GLOBAL_POOLS, tunables), ...options.pools },
     privatePools: { ...poolParams(PRIVATE_MIN_POOLS, tunables), ...options.privatePools },
     fwd: options.fwd ?? tunables['dev.netmap.fwd'] !== 0,
+    maxBridgePorts: options.maxBridgePorts ?? MAX_PORTS,
     maxBridges: options.maxBridges ?? tunables['dev.netmap.max_bridges'],
   };
 }

@@ -22,9 +22,11 @@ import {
 import { Requester } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
 import type { ValeEntry } from '../vale/list.js';
+import { type LookupSpec, loadLookups } from '../vale/lookups.js';
 import { Control, type Inspection, type NetmapOptions } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import type { PassthroughOptions } from './operations.js';
+import type { BridgeInspection } from './vale-operations.js';
 import { type GuestMachine, type IoPath, makeMachine } from './window.js';
 
 /** Can be posted to a worker, where `Netmap.attach` gives the same host. */
@@ -33,6 +35,7 @@ export interface NetmapHandle {
   readonly module: WebAssembly.Module;
   readonly arena: number;
   readonly token: number;
+  readonly lookups: readonly LookupSpec[];
 }
 
 /** Can be posted to a worker, where `Netmap.attachGuest` gives the guest's machine. */
@@ -111,7 +114,7 @@ export class Netmap {
 
   /**
    * Joins a host from another thread.
-   * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed)
+   * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed), EINVAL (a lookup cannot be loaded)
    */
   static async attach(handle: NetmapHandle): Promise<Netmap> {
     const arena = Arena.attach(handle.memory, handle.arena, handle.module);
@@ -122,6 +125,13 @@ export class Netmap {
       ioRead: (access) => requests.requestSync('ioRead', access) as number,
       ioWrite: (access) => void requests.requestSync('ioWrite', access),
     };
+    try {
+      await loadLookups(thread, handle.lookups);
+    } catch (error) {
+      stopWatching();
+      thread.leave();
+      throw error;
+    }
     await requests.request('hello', {});
     const backend: Backend = {
       thread,
@@ -255,6 +265,27 @@ export class Netmap {
     return new EventFd(this.#backend.thread, words, index);
   }
 
+  /**
+   * Which lookup decides where the frames of a bridge go, from now on and for all bridges of this name to come; without
+   * one, the learning switch, with an empty table. Control thread only.
+   * @param lookup a name of the option `lookups`
+   * @throws NetmapError EPERM, EINVAL (no name of a bridge), ENOENT (no such lookup)
+   */
+  async valeLookup(bridge: string, lookup?: string): Promise<void> {
+    this.#requireControl('valeLookup');
+    await this.#call('valeLookup', { bridge, lookup });
+  }
+
+  /** One bridge, live: its ports with counters, its forwarding table. @throws NetmapError ENOENT */
+  async valeInspect(bridge: string): Promise<BridgeInspection> {
+    return (await this.#call('valeInspect', { bridge })) as BridgeInspection;
+  }
+
+  /** Forgets the addresses that a bridge has learned, or those of one port. @throws NetmapError ENOENT */
+  async valeClear(bridge: string, port?: string): Promise<void> {
+    await this.#call('valeClear', { bridge, port });
+  }
+
   /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */
   async createGuest(options: GuestOptions = {}): Promise<Guest> {
     const { id } = (await this.#call('createGuest', { options })) as GuestInfo;
@@ -297,7 +328,7 @@ export class Netmap {
     if (!arena.shared) throw netmapError('EINVAL', 'the memory is not shared between threads', { op: 'handle' });
     const token = control.newToken();
     if (worker) void watchWorker(worker).then(() => control.reap(token));
-    return { memory: arena.memory, module: arena.module, arena: arena.ptr, token };
+    return { memory: arena.memory, module: arena.module, arena: arena.ptr, token, lookups: control.lookups };
   }
 
   /**

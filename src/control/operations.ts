@@ -10,6 +10,7 @@ import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
+import { valeClear, valeInspect, valeLookup } from './vale-operations.js';
 
 /** How a port is passed through to a guest. */
 export interface PassthroughOptions extends OpenOptions {
@@ -79,6 +80,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   deviceSync: (control, { fd, tx }: { fd: number; tx: boolean }) => control.files.sync(fd, tx),
   deviceClose: (control, { fd }: { fd: number }) => control.files.close(fd),
   leaveLoop: (control, { loop }: { loop: number }, tid) => control.files.leaveLoop(loop, tid),
+  valeLookup: (control, { bridge, lookup }: { bridge: string; lookup?: string }, tid) =>
+    valeLookup(control, bridge, lookup, tid),
+  valeInspect: (control, { bridge }: { bridge: string }) => valeInspect(control, bridge),
+  valeClear: (control, { bridge, port }: { bridge: string; port?: string }) => valeClear(control, bridge, port),
   createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
   closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
   passthrough,

@@ -5,6 +5,7 @@ import { KLOOP_MODE, KLOOP_MODE_BUSY, THREAD_LOOPS, THREAD_NLOOPS } from '../abi
 import { Arena } from '../memory/arena.js';
 import { endWorker, postToParent, receiveWorkerData } from '../threads/platform.js';
 import { Thread } from '../threads/thread.js';
+import { type LookupSpec, loadLookups } from '../vale/lookups.js';
 
 /** What the control thread sends. */
 export interface LoopWorkerData {
@@ -12,6 +13,7 @@ export interface LoopWorkerData {
   readonly module: WebAssembly.Module;
   readonly arena: number;
   readonly token: number;
+  readonly lookups: readonly LookupSpec[];
   /** Address of a word that is set to 1 when the worker shall end. */
   readonly stop: number;
   /** Address of a u64 that counts sleeps ended by the safety timeout with work waiting: lost wake-ups. */
@@ -49,6 +51,7 @@ function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
 
 const data = await receiveWorkerData<LoopWorkerData>();
 const attached = Thread.claim(Arena.attach(data.memory, data.arena, data.module), data.token, true);
+await loadLookups(attached, data.lookups);
 await postToParent({ thread: attached.id });
 run(attached, data);
 endWorker();

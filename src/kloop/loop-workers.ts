@@ -1,8 +1,10 @@
 // The loop workers of a host: started once, handed rings by a state word, ended by a stop word.
 
+import { THREAD_LOOKING } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import { spawnWorker, type WorkerHandle } from '../threads/platform.js';
+import type { LookupSpec } from '../vale/lookups.js';
 import type { LoopWorkerData } from './loop-worker.js';
 
 interface LoopWorker {
@@ -14,10 +16,14 @@ interface LoopWorker {
 const START_LIMIT = 20_000;
 const STOP_LIMIT = 5_000;
 const LINE = 64;
+/** How often (ms) is looked for workers that do not come back from a lookup of the user's. */
+const LOOKUP_LIMIT = 1_000;
 
 export class LoopWorkers {
   readonly #arena: ArenaOwner;
   readonly #onEnd: (token: number) => void;
+  readonly #lookups: readonly LookupSpec[];
+  readonly #watch: ReturnType<typeof setInterval> | undefined;
   readonly #workers: LoopWorker[] = [];
   /** Line of private memory: stop word of all workers, counter of lost wake-ups. */
   readonly #shared: number;
@@ -27,10 +33,25 @@ export class LoopWorkers {
   /** Workers that have ended without being told to. */
   lost = 0;
 
-  constructor(arena: ArenaOwner, onEnd: (token: number) => void) {
+  /** @param lookups what each worker loads */
+  constructor(arena: ArenaOwner, lookups: readonly LookupSpec[], onEnd: (token: number) => void) {
     this.#arena = arena;
+    this.#lookups = lookups;
     this.#onEnd = onEnd;
     this.#shared = arena.alloc(LINE, 'loop workers');
+    if (lookups.length === 0) return;
+    const stuck = new Map<number, number>();
+    this.#watch = setInterval(() => this.#endStuck(stuck), LOOKUP_LIMIT);
+    (this.#watch as { unref?: () => void }).unref?.();
+  }
+
+  /** Ends the workers that are still in the batch of a lookup that they were in the last time. Others take their loops. */
+  #endStuck(batches: Map<number, number>): void {
+    for (const { handle, thread } of this.#workers) {
+      const batch = this.#arena.load(this.#arena.threadPtr(thread) + THREAD_LOOKING);
+      if (batch !== 0 && batches.get(thread) === batch) handle.terminate();
+      batches.set(thread, batch);
+    }
   }
 
   get count(): number {
@@ -60,7 +81,8 @@ export class LoopWorkers {
   async start(token: number): Promise<number> {
     const { memory, module, ptr } = this.#arena;
     const stop = this.#shared;
-    const data: LoopWorkerData = { memory, module, arena: ptr, token, stop, lostWakeups: this.#shared + 8 };
+    const lookups = this.#lookups;
+    const data: LoopWorkerData = { memory, module, arena: ptr, token, lookups, stop, lostWakeups: this.#shared + 8 };
     let timer: ReturnType<typeof setTimeout> | undefined;
     let handle: WorkerHandle | undefined;
     try {
@@ -98,6 +120,7 @@ export class LoopWorkers {
 
   async stop(): Promise<void> {
     this.stopping = true;
+    clearInterval(this.#watch);
     this.#arena.store(this.#shared, 1);
     for (const { handle, thread } of this.#workers.splice(0)) {
       this.#arena.wasm.threadWake(this.#arena.threadPtr(thread));

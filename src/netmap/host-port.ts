@@ -19,9 +19,11 @@ import {
   STAT_DELIVERED_BYTES,
   STAT_DROP_BAD_SLOT,
   STAT_DROP_BUSY,
+  STAT_DROP_FILTERED,
   STAT_DROP_FRAGS,
   STAT_DROP_GSO,
   STAT_DROP_HEADER,
+  STAT_DROP_LOOKUP,
   STAT_DROP_NO_PORT,
   STAT_DROP_NO_SPACE,
   STAT_DROP_SELF,
@@ -51,10 +53,12 @@ export const DROP_REASONS: Readonly<Record<string, number>> = {
   busy: STAT_DROP_BUSY,
   header: STAT_DROP_HEADER,
   gso: STAT_DROP_GSO,
+  filtered: STAT_DROP_FILTERED,
+  lookup: STAT_DROP_LOOKUP,
 };
 
 /** Reads the counters of a port's krings out of the arena. */
-export function readCounters(arena: Arena, info: PortInfo): PortCounters {
+export function readCounters(arena: Arena, info: Pick<PortInfo, 'kind' | 'tx' | 'rx'>): PortCounters {
   const stat = (kring: number, index: number): number => arena.counter(kring + KRING_STATS + 8 * index);
   const sum = (krings: readonly number[], index: number): number => krings.reduce((n, k) => n + stat(k, index), 0);
   const tx = info.tx.map(({ kring }) => kring);

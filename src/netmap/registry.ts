@@ -32,7 +32,7 @@ import {
   regionLayout,
 } from '../memory/pools.js';
 import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
-import { Bridge } from '../vale/bridge.js';
+import { Bridge, MAX_PORTS } from '../vale/bridge.js';
 import { Adapter, DEFAULT_MFS, type Geometry, type Kring } from './adapter.js';
 import { parseKernelName } from './port-name.js';
 import { quiesce } from './quiesce.js';
@@ -55,6 +55,8 @@ export interface RegistryOptions {
   readonly privatePools?: Partial<PrivatePoolParams>;
   /** Bridges that may exist at a time. Default 8 (`max_bridges`). */
   readonly maxBridges?: number;
+  /** Ports that a bridge may have at a time, 1..252. Default 252, netmap's limit. */
+  readonly maxBridgePorts?: number;
   /** Network interfaces forward every released frame between NIC and host rings (`dev.netmap.fwd`). Default: no. */
   readonly fwd?: boolean;
 }
@@ -103,6 +105,9 @@ export class Registry {
   readonly #pools: GlobalPoolParams;
   readonly #privatePools: PrivatePoolParams;
   readonly #maxBridges: number;
+  readonly #maxBridgePorts: number;
+  /** Lookups of bridges, also of those that are not there at the moment. */
+  readonly #lookups = new Map<string, number>();
   #lastMemId = GLOBAL_MEM_ID;
   #nullPorts = 0;
 
@@ -111,6 +116,12 @@ export class Registry {
     this.#pools = { ...GLOBAL_POOLS, ...options.pools };
     this.#privatePools = { ...PRIVATE_MIN_POOLS, ...options.privatePools };
     this.#maxBridges = options.maxBridges ?? NM_BRIDGES;
+    this.#maxBridgePorts = options.maxBridgePorts ?? MAX_PORTS;
+    if (!Number.isInteger(this.#maxBridgePorts) || this.#maxBridgePorts < 1 || this.#maxBridgePorts > MAX_PORTS) {
+      throw netmapError('EINVAL', `maxBridgePorts ${this.#maxBridgePorts} is not within 1..${MAX_PORTS}`, {
+        op: 'create',
+      });
+    }
     this.fwd = options.fwd ?? false;
     // Bad parameters are to be refused now, not at the first open.
     globalRegionPools(this.#pools);
@@ -255,9 +266,21 @@ export class Registry {
     }
     const taken = new Set([...this.bridges.values()].map(({ index }) => index));
     const index = Array.from({ length: this.#maxBridges }, (_, i) => i).find((i) => !taken.has(i));
-    const bridge = new Bridge(this.arena, name, index);
+    const bridge = new Bridge(this.arena, name, index, this.#maxBridgePorts);
+    bridge.setLookup(this.lookupOf(name));
     this.bridges.set(name, bridge);
     return bridge;
+  }
+
+  /** The lookup that decides on a bridge of this name, 0 = the learning switch. */
+  lookupOf(bridge: string): number {
+    return this.#lookups.get(bridge) ?? 0;
+  }
+
+  /** Sets it, for the bridge that is there and for those to come. */
+  setLookup(bridge: string, lookup: number): void {
+    this.#lookups.set(bridge, lookup);
+    this.bridges.get(bridge)?.setLookup(lookup);
   }
 
   /** Takes the bridge away if no port is on it. */

@@ -13,6 +13,7 @@ import {
   THREAD_ID,
   THREAD_LEAVING,
   THREAD_LIVE,
+  THREAD_LOOKING,
   THREAD_MAX,
   THREAD_NLOOPS,
   THREAD_SEQ,
@@ -230,9 +231,10 @@ export class Thread {
    */
   service(): void {
     if (this.#serving) return; // called from an interrupt handler: the outer call goes on until nothing is left
-    this.#serving = true;
     const { arena, ptr } = this;
     const { u32 } = arena;
+    if (u32[(ptr + THREAD_LOOKING) >>> 2] !== 0) return; // called from a lookup of the user's, inside a sync
+    this.#serving = true;
     const attention = (ptr + THREAD_ATTENTION) >>> 2;
     const loops = (ptr + THREAD_NLOOPS) >>> 2;
     let rounds = 0;

@@ -7,9 +7,11 @@ import {
   BRIDGE_FDB_FULL,
   BRIDGE_LIST_A,
   BRIDGE_LIST_B,
+  BRIDGE_LOOKUP,
   BRIDGE_PORTS,
   BRIDGE_SIZE,
   FDB_SIZE,
+  NM_BDG_BROADCAST,
   NM_BDG_MAXPORTS,
   PORT_BDG_INDEX,
   PORT_BRIDGE,
@@ -40,13 +42,15 @@ export class Bridge {
   readonly ptr: number;
   readonly #arena: ArenaOwner;
   readonly #fdb: number;
+  readonly #maxPorts: number;
   readonly #ports = new Map<number, BridgePort>();
   /** Permutation of the port indices: the active ones first. */
   readonly #indices = Array.from({ length: NM_BDG_MAXPORTS }, (_, i) => i);
 
   /** @throws NetmapError ENOMEM */
-  constructor(arena: ArenaOwner, name: string, index = 0) {
+  constructor(arena: ArenaOwner, name: string, index = 0, maxPorts = MAX_PORTS) {
     this.#arena = arena;
+    this.#maxPorts = maxPorts;
     this.name = name;
     this.index = index;
     this.ptr = arena.alloc(BRIDGE_SIZE, `bridge ${name}`);
@@ -77,8 +81,10 @@ export class Bridge {
   /** @throws NetmapError ENOMEM when the bridge has no index left */
   attach(adapter: BridgePort): void {
     const active = this.#ports.size;
-    if (active >= MAX_PORTS)
-      throw netmapError('ENOMEM', `bridge ${this.name} has ${MAX_PORTS} ports`, { op: 'attach', port: adapter.name });
+    if (active >= this.#maxPorts) {
+      const what = `bridge ${this.name} has ${this.#maxPorts} ports (maxBridgePorts)`;
+      throw netmapError('ENOMEM', what, { op: 'attach', port: adapter.name });
+    }
     const index = this.#indices[active];
     this.#ports.set(index, adapter);
     this.#arena.store(adapter.ptr + PORT_BDG_INDEX, index);
@@ -132,6 +138,20 @@ export class Bridge {
       entries.push({ mac: mac.join(':'), port: adapter.name });
     }
     return entries;
+  }
+
+  /**
+   * Which lookup of the threads' tables decides from now on; 0 = the learning switch, which starts with an empty table
+   * (netmap_bdg_regops).
+   */
+  setLookup(lookup: number): void {
+    this.#arena.store(this.ptr + BRIDGE_LOOKUP, lookup);
+    if (lookup === 0) this.clear();
+  }
+
+  /** Forgets the learned addresses of a port, or all of them. */
+  clear(index: number = NM_BDG_BROADCAST): void {
+    this.#arena.wasm.fdbPurge(this.#fdb, FDB_SIZE, index);
   }
 
   destroy(): void {

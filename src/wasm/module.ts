@@ -6,6 +6,8 @@ import { shared, unshared } from './binaries.js';
 
 /** The export list of assembly/index.ts. Addresses are unsigned, but come back signed: use `>>> 0`. */
 export interface WasmApi {
+  /** The instance's function table: what the thread puts into it, the switch calls (src/vale/lookups.ts). */
+  readonly table: WebAssembly.Table;
   checksumAdd(ptr: number, len: number, sum: bigint): bigint;
   checksumFold(sum: bigint): number;
   packetChecksum(ptr: number, len: number): number;
@@ -31,6 +33,18 @@ export interface WasmApi {
   leaseRecover(kring: number, tid: number, self: number): void;
   valeGather(kring: number, scratch: number, head: number): number;
   valeClassify(kring: number, port: number, scratch: number, count: number, ring: number, self: number): void;
+  valeLookup(
+    kring: number,
+    port: number,
+    scratch: number,
+    from: number,
+    count: number,
+    limit: number,
+    ring: number,
+    self: number,
+    lookup: number,
+  ): number;
+  valeLookupFailed(kring: number, scratch: number, from: number, count: number, limit: number): number;
   valeDeliver(kring: number, port: number, scratch: number, count: number, self: number): void;
   csbInit(kring: number, atok: number, ktoa: number): void;
   kloopKick(loop: number, ring: number, self: number): void;

@@ -42,27 +42,29 @@ function run(line: string, interrupt: number): Promise<{ code: number | null; ou
 
 test('the page has examples, and each is one line for npx ptnet', () => {
   assert.ok(examples.length >= 8);
-  for (const line of examples) assert.match(line, /^(env \w+=\w+ )?npx ptnet (run|pkt-gen|bridge|sysctl)\b/);
+  for (const line of examples) assert.match(line, /^(env \w+=\w+ )?npx ptnet (run|pkt-gen|bridge|vale-ctl|sysctl)\b/);
 });
 
 for (const line of examples) {
   test(line, { skip: process.platform === 'win32' && 'needs a POSIX shell' }, async () => {
-    const isEndless = !/ -n \d|--duration/.test(line);
+    const isEndless = !/ -n \d|--duration|'[^']*vale-ctl[^']*'$/.test(line);
     const { code, out, err } = await run(line, isEndless ? 2500 : INTERRUPT);
     assert.equal(code, 0, out + err);
     if (line.includes('ptnet sysctl')) {
       assert.match(out, /^dev\.netmap\.max_bridges: /m);
       return;
     }
-    const programs = line.includes("'") ? [...line.matchAll(/'[^']+'/g)].length : 1;
+    const threads = Number(/ -p (\d+)/.exec(line)?.[1] ?? 1); // each is a program of its own
+    const programs = line.includes("'") ? [...line.matchAll(/'[^']+'/g)].length + threads - 1 : 1;
     if (line.includes('--json')) {
       const found = out.trimEnd().split('\n');
       assert.equal(found.length, programs);
       for (const one of found) assert.ok(JSON.parse(one).packets > 0);
       return;
     }
-    const counts = [...out.matchAll(/^\[\d+\] .*: (?:sent|received|forwarded) (\d+) packets/gm)];
-    assert.equal(counts.length, programs, out);
+    assert.equal(out.match(/^\[\d+\] /gm)?.length, programs, out);
+    const counts = [...out.matchAll(/^\[\d+\] .*: (?:sent|received|forwarded|got back|answered) (\d+) packets/gm)];
+    assert.equal(counts.length + (out.match(/^\[\d+\] vale-ctl$/gm)?.length ?? 0), programs, out);
     for (const [text, packets] of counts) assert.ok(Number(packets) > 0, text);
   });
 }

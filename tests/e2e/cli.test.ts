@@ -11,7 +11,10 @@ const CLI = fileURLToPath(new URL('dist/cli.js', ROOT));
 /** What no run here may exceed (ms). */
 const LIMIT = 60_000;
 /** Reasons that a port may drop packets for. */
-const REASONS = ['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header', 'gso'];
+const REASONS = [
+  ...['short', 'self', 'noPort', 'noSpace', 'badSlot', 'tooLong', 'fragments', 'busy', 'header', 'gso'],
+  ...['filtered', 'lookup'],
+];
 
 interface Outcome {
   readonly code: number | null;
@@ -253,9 +256,9 @@ describe('errors', () => {
     [['run', 'pkt-gen -i vale0:b', 'pkt-gen -f tx'], /EINVAL: pkt-gen needs a port: -i PORT, in program 2/],
     [['run', "pkt-gen -i 'vale0:a"], /not closed/],
     [['run', 'guest vale0:a bridge'], /there is no 'netmap:ptnet1'/],
-    [['run', 'pkt-gen -i vale0:a -f ping'], /EOPNOTSUPP: .*not there yet/],
+    [['run', 'pkt-gen -i vale0:a -a 1'], /EOPNOTSUPP: .*cannot be pinned/],
     [['pkt-gen', '-i', 'vale0:a', '-l', '59'], /EINVAL: .*60 to/],
-    [['pkt-gen', '-i', 'vale0:a', '-p', '2'], /one thread/],
+    [['pkt-gen', '-i', 'vale0:a', '-p', '17'], /1 to 16/],
     [['bridge', '-i', 'vale0:a'], /takes 2 ports/],
     [['run', '--loader-conf', '/none/loader.conf', 'pkt-gen -i vale0:a'], /EINVAL: .*'\/none\/loader\.conf'/],
     [['sysctl', '--loader-conf', '/none/loader.conf'], /EINVAL: .*'\/none\/loader\.conf'/],
@@ -271,7 +274,7 @@ describe('errors', () => {
 
   test('a program that fails is reported, and the run ends with 1', async () => {
     const [tx] = await reports(['pkt-gen -i vale0:a -f tx -n 5 -l 3000'], 1);
-    assert.match(tx.errors[0], /^EINVAL: -l 3000 is more than the \d+ bytes of a buffer$/);
+    assert.match(tx.errors[0], /^EINVAL: a frame of 3000 bytes is more than the \d+ of a buffer$/);
     const text = await ptnet(['pkt-gen', '-i', 'eth0', '-f', 'tx', '-n', '5']);
     assert.equal(text.code, 1);
     assert.match(text.out, /\n {4}failed: EINVAL: .*'eth0'\n$/);

@@ -16,7 +16,9 @@ const SECTION_ELEMENT = 9;
 const SECTION_DATA = 11;
 const SECTION_DATA_COUNT = 12;
 const KIND_FUNCTION = 0;
+const KIND_TABLE = 1;
 const KIND_MEMORY = 2;
+const FUNCREF = 0x70;
 
 /** Reads LEB128 numbers, bytes and names from `bytes`, from `at` on. */
 class Reader {
@@ -135,8 +137,11 @@ for (const target of ['shared', 'unshared']) {
       }
     });
 
-    test('calls nothing through a table', () => {
-      for (const id of [SECTION_TABLE, SECTION_ELEMENT]) assert.equal(sections.has(id), false, `section ${id}`);
+    test('has one table, for lookups, which is empty until its thread fills it', () => {
+      assert.equal(sections.has(SECTION_ELEMENT), false);
+      assert.deepEqual([...(sections.get(SECTION_TABLE) ?? [])], [1, FUNCREF, 0, 1], 'one entry, and no maximum');
+      const text = readFileSync(file(`ptnet.${target}.wat`), 'utf8');
+      assert.equal(text.match(/call_indirect/g)?.length, 2, 'the guard of lookups, and the lookups');
     });
 
     test('keeps no state outside its memory: no global is mutable', () => {
@@ -144,10 +149,10 @@ for (const target of ['shared', 'unshared']) {
       assert.equal(globals.includes(true), false);
     });
 
-    test('exports functions only', () => {
+    test('exports functions, and the table', () => {
       const exported = readExports(sections.get(SECTION_EXPORT) ?? new Uint8Array(1));
       assert.ok(exported.size > 0);
-      for (const [name, kind] of exported) assert.equal(kind, KIND_FUNCTION, name);
+      for (const [name, kind] of exported) assert.equal(kind, name === 'table' ? KIND_TABLE : KIND_FUNCTION, name);
     });
 
     test('never sleeps and has no fence: sleeping is for JavaScript, and asc may drop a fence', () => {

@@ -31,7 +31,9 @@ export type Drop =
   | 'fragments'
   | 'busy'
   | 'header'
-  | 'gso';
+  | 'gso'
+  | 'filtered'
+  | 'lookup';
 
 export const NS_BUF_CHANGED = 1;
 export const NS_INDIRECT = 16;
@@ -149,6 +151,8 @@ export class Kring {
     busy: 0,
     header: 0,
     gso: 0,
+    filtered: 0,
+    lookup: 0,
   };
 
   constructor(region: Region, dir: Dir, index: number, n: number) {

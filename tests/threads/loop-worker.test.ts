@@ -57,7 +57,13 @@ test('an answer longer than the request slot arrives whole', { timeout: 60_000 }
       await control.call(tid, 'open', { spec: `vale0:p${i}`, options: { txSlots: 16, rxSlots: 16 } });
     }
     const { arena } = control;
-    const handle = { memory: arena.memory, module: arena.module, arena: arena.ptr, token: control.newToken() };
+    const handle = {
+      memory: arena.memory,
+      module: arena.module,
+      arena: arena.ptr,
+      token: control.newToken(),
+      lookups: [],
+    };
     const worker = new Worker(new URL('./inspect-worker.js', import.meta.url), { workerData: handle });
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     const [ports, again] = await new Promise<[number, number]>((resolve, reject) => {

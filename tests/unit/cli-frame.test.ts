@@ -1,7 +1,7 @@
 // The frames of pkt-gen, and the loops that write and count slots, over a pipe in one thread.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Frame, macOfName } from '../../src/cli/programs/frame.js';
+import { Frame, type FrameOptions, fixedFrame, macOf, macOfName, macRange } from '../../src/cli/programs/frame.js';
 import type { AddressRange } from '../../src/cli/programs/options.js';
 import { FrameWriter, pendingSlots, takeSlots } from '../../src/cli/programs/slots.js';
 import { moveSlots, Netmap, type NetmapPort } from '../../src/index.js';
@@ -13,8 +13,19 @@ const range = (firstIp: number, lastIp = firstIp, firstPort = 1234, lastPort = f
   lastPort,
 });
 
+const BASE: FrameOptions = {
+  size: 60,
+  minSize: 60,
+  srcMac: { first: 0x020000000001, last: 0x020000000001 },
+  dstMac: { first: 0xffffffffffff, last: 0xffffffffffff },
+  src: range(0x0a000001),
+  dst: range(0x0a010001),
+  randomSrc: false,
+  randomDst: false,
+};
+
 const frameOf = (size: number, src = range(0x0a000001), dst = range(0x0a010001)): Frame =>
-  new Frame({ size, srcMac: [2, 0, 0, 0, 0, 1], dstMac: [255, 255, 255, 255, 255, 255], src, dst });
+  new Frame({ ...BASE, size, minSize: size, src, dst });
 
 /** RFC 1071 over bytes, by the book. */
 function internetSum(...parts: Uint8Array[]): number {
@@ -173,5 +184,83 @@ describe('slots', () => {
     }
     assert.equal(frames, 0);
     await netmap.close();
+  });
+});
+
+describe('frames that differ', () => {
+  const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+  test('have MAC addresses in turn, each range by itself', () => {
+    const srcMac = { first: 0x0200000000ff, last: 0x020000000101 };
+    const dstMac = { first: 6, last: 7 };
+    const frame = new Frame({ ...BASE, srcMac, dstMac });
+    const seen = Array.from({ length: 4 }, () => {
+      const macs = hexOf(frame.bytes.subarray(0, 12));
+      checkFrame(frame.bytes);
+      frame.next();
+      return macs;
+    });
+    assert.deepEqual(seen, [
+      '0000000000060200000000ff',
+      '000000000007020000000100',
+      '000000000006020000000101',
+      '0000000000070200000000ff',
+    ]);
+    assert.deepEqual(macOf(0x010203040506), [1, 2, 3, 4, 5, 6]);
+    assert.deepEqual(macRange([1, 2, 3, 4, 5, 6]), { first: 0x010203040506, last: 0x010203040506 });
+  });
+
+  test('have random sizes, of which all lengths in the frame tell, and no UDP checksum', () => {
+    const frame = new Frame({ ...BASE, size: 100, minSize: 60 });
+    const sizes = new Set<number>();
+    for (let i = 0; i < 2000; i++) {
+      const { bytes, size } = frame;
+      sizes.add(size);
+      const view = new DataView(bytes.buffer);
+      assert.deepEqual([view.getUint16(16), view.getUint16(38), view.getUint16(40)], [size - 14, size - 34, 0]);
+      assert.equal(internetSum(bytes.subarray(14, 34)), 0xffff);
+      frame.next();
+    }
+    assert.deepEqual([Math.min(...sizes), Math.max(...sizes)], [60, 99]);
+  });
+
+  test('have random addresses within their range', () => {
+    const src = range(0x0a000001, 0x0a0000ff, 1, 9);
+    const frame = new Frame({ ...BASE, src, randomSrc: true });
+    const seen = new Set<string>();
+    for (let i = 0; i < 500; i++) {
+      frame.next();
+      seen.add(checkFrame(frame.bytes));
+      const view = new DataView(frame.bytes.buffer);
+      assert.ok(view.getUint32(26) >= src.firstIp && view.getUint32(26) <= src.lastIp);
+      assert.ok(view.getUint16(34) >= 1 && view.getUint16(34) <= 9);
+    }
+    assert.ok(seen.size > 250);
+  });
+
+  test('and fixed ones go through the rings with their sizes', async () => {
+    const { netmap, a, b } = await pipe();
+    try {
+      const writer = new FrameWriter(a.txRings[0], new Frame({ ...BASE, size: 90, minSize: 60 }));
+      const from = a.txRings[0].head;
+      assert.equal(writer.fill(10), 10);
+      a.txsync();
+      b.rxsync();
+      const frames = b.recv();
+      for (const frame of frames) assert.equal(new DataView(frame.buffer).getUint16(16), frame.length - 14);
+      assert.equal(
+        writer.bytesOf(from, 10),
+        frames.reduce((n, frame) => n + frame.length, 0),
+      );
+      b.rxsync();
+      const fixed = new FrameWriter(a.txRings[0], fixedFrame(Uint8Array.of(1, 2, 3)));
+      a.txsync();
+      assert.equal(fixed.fill(2), 2);
+      a.txsync();
+      b.rxsync();
+      assert.deepEqual(b.recv(), [Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 3)]);
+    } finally {
+      await netmap.close();
+    }
   });
 });

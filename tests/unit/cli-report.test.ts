@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { RunOptions } from '../../src/cli/arguments.js';
 import { Program, type ProgramReport } from '../../src/cli/program.js';
 import { Display, summaryOf, withUnit } from '../../src/cli/report.js';
-import { parseProgram } from '../../src/cli/spec.js';
+import { parsePrograms } from '../../src/cli/spec.js';
 
 const REPORT: ProgramReport = {
   index: 1,
@@ -19,6 +19,8 @@ const REPORT: ProgramReport = {
   drops: { noSpace: 5, short: 0, busy: 1 },
   kicks: 7,
   interrupts: 8,
+  latency: null,
+  output: [],
   errors: [],
   ports: [],
 };
@@ -52,8 +54,18 @@ test('the summary has counts, rates, drops by reason, kicks, interrupts and erro
   assert.match(bridge, /\n {4}drops: none; kicks 7; interrupts 8$/);
 });
 
+test('the summary of a ping has its round-trip times, and that of vale-ctl what it has to tell', () => {
+  const latency = { min: 1.5, avg: 2, p50: 1.8, p99: 3, max: 40, lost: 2 };
+  assert.match(
+    summaryOf({ ...REPORT, function: 'ping', latency }),
+    /: got back 3000000 packets.*\n.*\n {4}round trips: min 1\.5 µs; avg 2\.0 µs; p50 1\.8 µs; p99 3\.0 µs; max 40\.0 µs; lost 2$/,
+  );
+  const control = { ...REPORT, program: 'vale-ctl', function: null, output: ['a', 'b'], errors: ['EBUSY: it is open'] };
+  assert.equal(summaryOf(control), '[1] vale-ctl\n    a\n    b\n    failed: EBUSY: it is open');
+});
+
 describe('a run shows', () => {
-  const program = (): Program => new Program(1, parseProgram('pkt-gen -i vale0:a -f tx -T 10'));
+  const program = (): Program => new Program(1, parsePrograms('pkt-gen -i vale0:a -f tx -T 10')[0]);
 
   test('the summary at its end, in the order of the programs', () => {
     const { out, err, shown } = display({});

@@ -1,4 +1,4 @@
-// bridge: forwards frames between two ports, both ways. Buffers are swapped where the ports share a region, frames are
+// bridge: forwards frames between two ports, both ways, or from a port back to it (-L). Buffers are swapped where the ports share a region, frames are
 // copied where they do not (moveSlots knows).
 
 import { abi, moveSlots, type NetmapPort, pollManySync } from '../../index.js';
@@ -12,26 +12,32 @@ const { POLLERR, POLLIN, POLLOUT } = abi;
 /** How long (ms) a bridge that ends waits for its last frames to be taken. */
 const FLUSH_LIMIT = 100;
 
-/** @throws NetmapError EIO (a sync failed) */
+/**
+ * @param names of the ports, as the user wrote them
+ * @throws NetmapError EIO (a sync failed)
+ */
 export function bridge(
-  { burst, wait }: BridgeOptions,
-  [a, b]: readonly NetmapPort[],
+  { burst, wait, copy, verbose }: BridgeOptions,
+  [a, b = a]: readonly NetmapPort[],
+  names: readonly string[],
   control: ProgramControl,
 ): ProgramResult {
   const traffic = new Traffic(control);
+  const isLoop = a === b;
+  const ways = [0, 0];
   let packets = 0;
   waitFor(wait, control);
   for (;;) {
-    const ready = pollManySync(
-      [
-        { port: a, events: wanted(a, b) },
-        { port: b, events: wanted(b, a) },
-      ],
-      LOOK_EVERY,
-    );
-    if ((ready[0] | ready[1]) & POLLERR) throw failure('EIO', 'poll failed: a port is closed, or a ring stopped');
-    if ((ready[0] | ready[1]) & POLLIN) traffic.arrived();
-    const moved = forward(a, b, burst) + forward(b, a, burst);
+    const requests = [{ port: a, events: wanted(a, b) }];
+    if (!isLoop) requests.push({ port: b, events: wanted(b, a) });
+    const ready = pollManySync(requests, LOOK_EVERY).reduce((all, events) => all | events, 0);
+    if (ready & POLLERR) throw failure('EIO', 'poll failed: a port is closed, or a ring stopped');
+    if (ready & POLLIN) traffic.arrived();
+    const there = forward(a, b, burst, copy);
+    const back = isLoop ? 0 : forward(b, a, burst, copy);
+    ways[0] += there;
+    ways[1] += back;
+    const moved = there + back;
     if (moved !== 0) {
       packets += moved;
       traffic.seen();
@@ -40,8 +46,13 @@ export function bridge(
       break;
     }
   }
-  flush([a, b], control);
-  return { packets, bytes: 0, seconds: traffic.seconds };
+  flush(isLoop ? [a] : [a, b], control);
+  const result = { packets, bytes: 0, seconds: traffic.seconds };
+  if (!verbose) return result;
+  const [first, second = first] = names;
+  const told = [`${first} to ${second}: ${ways[0]}`];
+  if (!isLoop) told.push(`${second} to ${first}: ${ways[1]}`);
+  return { ...result, output: told };
 }
 
 /** Where frames wait to be forwarded, room on the other side is what to wait for. */
@@ -55,7 +66,7 @@ function received(port: NetmapPort): boolean {
 }
 
 /** Moves up to `burst` slots of each rx ring of `from`, in the order of the rings. */
-function forward(from: NetmapPort, to: NetmapPort, burst: number): number {
+function forward(from: NetmapPort, to: NetmapPort, burst: number, copy: boolean): number {
   let moved = 0;
   for (let r = 0, t = 0; r < from.rxRings.length && t < to.txRings.length; ) {
     const rx = from.rxRings[r];
@@ -63,7 +74,7 @@ function forward(from: NetmapPort, to: NetmapPort, burst: number): number {
     if (rx.space === 0) r++;
     else if (tx.space === 0) t++;
     else {
-      moved += moveSlots(rx, tx, burst);
+      moved += moveSlots(rx, tx, burst, copy);
       r++;
     }
   }

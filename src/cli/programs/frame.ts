@@ -1,13 +1,34 @@
 // The frame that pkt-gen sends: UDP over IPv4 in Ethernet, with correct checksums for all addresses of its ranges.
 
-import type { AddressRange } from './options.js';
+import type { AddressRange, MacRange } from './options.js';
 
 export interface FrameOptions {
   readonly size: number;
-  readonly srcMac: readonly number[];
-  readonly dstMac: readonly number[];
+  /** Below `size`: each frame has a random size from this to `size` - 1, and no UDP checksum. */
+  readonly minSize: number;
+  readonly srcMac: MacRange;
+  readonly dstMac: MacRange;
   readonly src: AddressRange;
   readonly dst: AddressRange;
+  readonly randomSrc: boolean;
+  readonly randomDst: boolean;
+}
+
+/** What a sender sends: one frame after the other. */
+export interface FrameSource {
+  /** The frame at hand, in its first `size` bytes. */
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  /** Whether the frames differ; if so, from the first of these bytes to before the last one. */
+  readonly varies: boolean;
+  readonly variable: readonly [start: number, end: number];
+  /** Goes on to the next frame. */
+  next(): void;
+}
+
+/** The same bytes again and again. */
+export function fixedFrame(bytes: Uint8Array): FrameSource {
+  return { bytes, size: bytes.length, varies: false, variable: [0, 0], next: () => {} };
 }
 
 const ETHER_SIZE = 14;
@@ -19,47 +40,65 @@ const PAYLOAD_AT = UDP_AT + 8;
 const UDP = 17;
 const PAYLOAD = new TextEncoder().encode('ptnet pkt-gen payload ');
 
-/** The addresses, ports and checksums: all bytes that differ between the frames of one generator. */
-export const VARIABLE_START = IP_SUM_AT;
-export const VARIABLE_END = PAYLOAD_AT;
+const MAC_SIZE = 6;
 
-export class Frame {
+export class Frame implements FrameSource {
   readonly bytes: Uint8Array;
-  /** Whether the frames differ. */
   readonly varies: boolean;
+  readonly variable: readonly [start: number, end: number];
+  size: number;
+  readonly #options: FrameOptions;
   readonly #view: DataView;
+  #srcMac: number;
+  #dstMac: number;
   readonly #src: AddressRange;
   readonly #dst: AddressRange;
   /** Sums of what does not change, addresses and ports left out. */
   readonly #ipSum: number;
   readonly #udpSum: number;
 
-  constructor({ size, srcMac, dstMac, src, dst }: FrameOptions) {
+  constructor(options: FrameOptions) {
+    const { size, minSize, srcMac, dstMac, src, dst } = options;
     const bytes = new Uint8Array(size);
     const view = new DataView(bytes.buffer);
-    bytes.set(dstMac, 0);
-    bytes.set(srcMac, 6);
     view.setUint16(12, 0x0800);
     view.setUint8(ETHER_SIZE, 0x45);
     view.setUint8(ETHER_SIZE + 1, 0x10); // low delay, as netmap's
-    view.setUint16(ETHER_SIZE + 2, size - ETHER_SIZE);
     view.setUint16(ETHER_SIZE + 6, 0x4000); // do not fragment
     view.setUint8(ETHER_SIZE + 8, 64);
     view.setUint8(ETHER_SIZE + 9, UDP);
-    view.setUint16(UDP_AT + 4, size - UDP_AT);
     for (let i = PAYLOAD_AT; i < size; i++) bytes[i] = PAYLOAD[(i - PAYLOAD_AT) % PAYLOAD.length];
     this.bytes = bytes;
-    this.varies = [src, dst].some((r) => r.firstIp !== r.lastIp || r.firstPort !== r.lastPort);
+    const macsVary = srcMac.first !== srcMac.last || dstMac.first !== dstMac.last;
+    const addressesVary = [src, dst].some((r) => r.firstIp !== r.lastIp || r.firstPort !== r.lastPort);
+    this.varies = macsVary || addressesVary || minSize < size;
+    this.variable = [macsVary ? 0 : ETHER_SIZE + 2, PAYLOAD_AT];
+    this.size = size;
+    this.#options = options;
     this.#view = view;
+    this.#srcMac = srcMac.first;
+    this.#dstMac = dstMac.first;
     this.#src = src;
     this.#dst = dst;
     this.#ipSum = sum(bytes, ETHER_SIZE, UDP_AT);
-    this.#udpSum = sum(bytes, UDP_AT, size) + UDP + (size - UDP_AT);
+    this.#udpSum = sum(bytes, PAYLOAD_AT, size) + UDP;
     this.#write(src.firstIp, src.firstPort, dst.firstIp, dst.firstPort);
+    this.#writeMacs();
+    if (minSize < size) this.next();
   }
 
-  /** The next combination, in netmap's order: source ports, source addresses, destination ports and addresses. */
+  /**
+   * The next combination, in netmap's order: source ports, source addresses, destination ports and addresses. MAC
+   * addresses go on by themselves, each with every frame.
+   */
   next(): void {
+    const { srcMac, dstMac, size, minSize, randomSrc, randomDst } = this.#options;
+    if (this.variable[0] === 0) {
+      this.#srcMac = this.#srcMac === srcMac.last ? srcMac.first : this.#srcMac + 1;
+      this.#dstMac = this.#dstMac === dstMac.last ? dstMac.first : this.#dstMac + 1;
+      this.#writeMacs();
+    }
+    if (minSize < size) this.size = minSize + Math.floor(Math.random() * (size - minSize));
     const view = this.#view;
     let srcIp = view.getUint32(ETHER_SIZE + 12);
     let dstIp = view.getUint32(ETHER_SIZE + 16);
@@ -75,7 +114,14 @@ export class Frame {
         }
       }
     }
+    if (randomSrc) [srcIp, srcPort] = oneOf(this.#src);
+    if (randomDst) [dstIp, dstPort] = oneOf(this.#dst);
     this.#write(srcIp, srcPort, dstIp, dstPort);
+  }
+
+  #writeMacs(): void {
+    this.bytes.set(macOf(this.#dstMac), 0);
+    this.bytes.set(macOf(this.#srcMac), MAC_SIZE);
   }
 
   #write(srcIp: number, srcPort: number, dstIp: number, dstPort: number): void {
@@ -85,9 +131,30 @@ export class Frame {
     view.setUint32(ETHER_SIZE + 16, dstIp);
     view.setUint16(UDP_AT, srcPort);
     view.setUint16(UDP_AT + 2, dstPort);
-    view.setUint16(IP_SUM_AT, 0xffff - fold(this.#ipSum + addresses));
-    view.setUint16(UDP_SUM_AT, 0xffff - fold(this.#udpSum + addresses + srcPort + dstPort) || 0xffff); // 0 = no sum
+    const { size } = this;
+    const udpSize = size - UDP_AT;
+    view.setUint16(ETHER_SIZE + 2, size - ETHER_SIZE);
+    view.setUint16(UDP_AT + 4, udpSize);
+    view.setUint16(IP_SUM_AT, 0xffff - fold(this.#ipSum + addresses + size - ETHER_SIZE));
+    const udpSum = 0xffff - fold(this.#udpSum + addresses + srcPort + dstPort + 2 * udpSize) || 0xffff; // 0 = no sum
+    view.setUint16(UDP_SUM_AT, this.#options.minSize < this.#options.size ? 0 : udpSum);
   }
+}
+
+function oneOf({ firstIp, lastIp, firstPort, lastPort }: AddressRange): [ip: number, port: number] {
+  const between = (first: number, last: number): number => first + Math.floor(Math.random() * (last - first + 1));
+  return [between(firstIp, lastIp), between(firstPort, lastPort)];
+}
+
+/** The bytes of a 48-bit number. */
+export function macOf(value: number): number[] {
+  return Array.from({ length: MAC_SIZE }, (_, i) => Math.floor(value / 256 ** (MAC_SIZE - 1 - i)) % 256);
+}
+
+/** The range of one address. */
+export function macRange(mac: readonly number[]): MacRange {
+  const value = mac.reduce((n, byte) => n * 256 + byte, 0);
+  return { first: value, last: value };
 }
 
 /** Sum of big-endian 16-bit words; an odd last byte is the high half of one. */

@@ -8,26 +8,59 @@ export interface AddressRange {
   readonly lastPort: number;
 }
 
+/** MAC addresses as 48-bit numbers: each of them in turn. */
+export interface MacRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Counts of a port that a program makes; the defaults are netmap's. */
+export interface PortConfig {
+  readonly txSlots?: number;
+  readonly rxSlots?: number;
+  readonly txRings?: number;
+  readonly rxRings?: number;
+  readonly extraBufs?: number;
+  readonly memId?: number;
+}
+
 export interface PktGenOptions {
   readonly program: 'pkt-gen';
-  readonly fn: 'tx' | 'rx';
+  readonly fn: 'tx' | 'rx' | 'ping' | 'pong';
   readonly ports: readonly string[];
   /** Packets to send or receive, Infinity = no limit. */
   readonly count: number;
   /** Bytes of a frame, without CRC. */
   readonly size: number;
+  /** Below `size`: each frame has a random size from this to `size` - 1. */
+  readonly minSize: number;
   /** Slots handled between two syncs. */
   readonly burst: number;
   readonly src: AddressRange;
   readonly dst: AddressRange;
-  readonly srcMac: readonly number[] | null;
-  readonly dstMac: readonly number[];
+  /** null: that of the port. */
+  readonly srcMac: MacRange | null;
+  readonly dstMac: MacRange;
+  /** Addresses and ports at random within their range, instead of in turn. */
+  readonly randomSrc: boolean;
+  readonly randomDst: boolean;
+  /** Bytes to send instead of a frame made of the above. */
+  readonly frame: readonly number[] | null;
+  /** Sends what lies in the buffers. */
+  readonly rubbish: boolean;
+  /** Dumps packets to standard error. */
+  readonly dump: boolean;
   /** Seconds between the opening of the port and the first packet. */
   readonly wait: number;
+  /** A receiver that finds nothing at first ends at once. */
+  readonly endIfEmpty: boolean;
   /** Packets a second, Infinity = as fast as possible. */
   readonly rate: number;
   /** Milliseconds between live reports. */
   readonly report: number;
+  /** Programs that this is run as, each with a ring pair of its own. */
+  readonly threads: number;
+  readonly config: PortConfig;
 }
 
 export interface BridgeOptions {
@@ -35,9 +68,28 @@ export interface BridgeOptions {
   readonly ports: readonly string[];
   readonly burst: number;
   readonly wait: number;
+  /** Copies frames, also where buffers could be swapped. */
+  readonly copy: boolean;
+  /** One port, which gets back what it sends. */
+  readonly loopback: boolean;
+  /** Tells the frames of each direction. */
+  readonly verbose: boolean;
 }
 
-export type ProgramOptions = PktGenOptions | BridgeOptions;
+export interface ValeCtlAction {
+  readonly letter: string;
+  /** A port or an interface, '' = none was named. */
+  readonly name: string;
+}
+
+export interface ValeCtlOptions {
+  readonly program: 'vale-ctl';
+  readonly ports: readonly string[];
+  readonly actions: readonly ValeCtlAction[];
+  readonly config: PortConfig;
+}
+
+export type ProgramOptions = PktGenOptions | BridgeOptions | ValeCtlOptions;
 
 /** One program of a run. */
 export interface ProgramSpec {
@@ -46,6 +98,8 @@ export interface ProgramSpec {
   /** Host ports that are passed through to the guest that the program runs in; null: it runs on the host. */
   readonly guest: readonly string[] | null;
   readonly options: ProgramOptions;
+  /** Counts of the ports that it makes, where they differ from the run's. */
+  readonly config: PortConfig;
   /** The ports that it opens: those of `-i`, or in a guest its first ones. */
   readonly ports: readonly string[];
 }
@@ -55,8 +109,23 @@ export function ptnetUnit(port: string): number {
   return Number(/^(?:netmap:)?ptnet(0|[1-9]\d{0,3})$/.exec(port)?.[1] ?? -1);
 }
 
+/** Round-trip times in microseconds, of those that came back. */
+export interface Latency {
+  readonly min: number;
+  readonly avg: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  /** Pings that were not answered in time. */
+  readonly lost: number;
+}
+
 /** What a program has done itself. */
 export interface ProgramResult {
+  /** Of a ping. */
+  readonly latency?: Latency;
+  /** Further lines for the summary. */
+  readonly output?: readonly string[];
   readonly packets: number;
   readonly bytes: number;
   /** From the first packet to the last one. */

@@ -1,7 +1,7 @@
 // The hot loops of pkt-gen: slots are written and read as one word, `len | flags << 16`, in the ring's typed array.
 
 import { abi, type NetmapRing } from '../../index.js';
-import { type Frame, VARIABLE_END, VARIABLE_START } from './frame.js';
+import type { FrameSource } from './frame.js';
 
 const CHANGED = abi.NS_BUF_CHANGED << 16;
 const MOREFRAG_BIT = 21; // NS_MOREFRAG is 0x20, in the upper half of the word
@@ -9,12 +9,17 @@ const MOREFRAG_BIT = 21; // NS_MOREFRAG is 0x20, in the upper half of the word
 /** Fills the slots of one tx ring with a generator's frames. */
 export class FrameWriter {
   readonly ring: NetmapRing;
-  readonly #frame: Frame;
+  readonly #frame: FrameSource;
+  readonly #rubbish: boolean;
 
-  /** Puts the frame into all buffers: from now on only slots are written, while the ring keeps its buffers. */
-  constructor(ring: NetmapRing, frame: Frame) {
+  /**
+   * Puts the frame into all buffers: from now on only slots are written, while the ring keeps its buffers.
+   * @param rubbish leaves the buffers as they are
+   */
+  constructor(ring: NetmapRing, frame: FrameSource, rubbish = false) {
     this.ring = ring;
     this.#frame = frame;
+    this.#rubbish = rubbish;
     for (let i = 0; i < ring.numSlots; i++) this.refill(i);
   }
 
@@ -24,7 +29,7 @@ export class FrameWriter {
     const { head, numSlots } = ring;
     const count = Math.min(ring.space, limit);
     const run = Math.min(count, numSlots - head);
-    const write = this.#frame.varies ? writeVarying : writeSlots;
+    const write = this.#frame.varies && !this.#rubbish ? writeVarying : writeSlots;
     write(this, head, run);
     write(this, 0, count - run);
     ring.advance(count);
@@ -33,20 +38,30 @@ export class FrameWriter {
 
   /** Copies the frame into the buffer of a slot. */
   refill(slot: number): void {
-    this.ring.u8.set(this.#frame.bytes, this.ring.bufAddress(slot));
+    if (!this.#rubbish) this.ring.u8.set(this.#frame.bytes, this.ring.bufAddress(slot));
   }
 
-  /** Copies the addresses of the frame into the buffer of a slot, and goes on to the next ones. */
-  vary(slot: number): void {
+  /** Copies what differs of the frame into the buffer of a slot, and goes on to the next one. Returns its size. */
+  vary(slot: number): number {
     const { u8 } = this.ring;
-    const { bytes } = this.#frame;
+    const { bytes, size, variable } = this.#frame;
     const at = this.ring.bufAddress(slot);
-    for (let i = VARIABLE_START; i < VARIABLE_END; i++) u8[at + i] = bytes[i];
+    for (let i = variable[0]; i < variable[1]; i++) u8[at + i] = bytes[i];
     this.#frame.next();
+    return size;
+  }
+
+  /** Bytes of `count` frames that were queued from slot `from` on. */
+  bytesOf(from: number, count: number): number {
+    if (!this.#frame.varies) return count * this.#frame.size;
+    const { i32, slotBase, numSlots } = this.ring;
+    let bytes = 0;
+    for (let k = 0; k < count; k++) bytes += i32[slotBase + (((from + k) % numSlots) << 2) + 1] & 0xffff;
+    return bytes;
   }
 
   get size(): number {
-    return this.#frame.bytes.length;
+    return this.#frame.size;
   }
 }
 
@@ -66,8 +81,7 @@ function writeVarying(writer: FrameWriter, from: number, count: number): void {
   for (let i = from; i < from + count; i++) {
     const w = slotBase + (i << 2) + 1;
     if (i32[w] & CHANGED) writer.refill(i);
-    writer.vary(i);
-    i32[w] = writer.size;
+    i32[w] = writer.vary(i);
   }
 }
 
