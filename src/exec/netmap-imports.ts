@@ -1,0 +1,48 @@
+// The functions of the module `ptnet`: what wasi-libc has not, ioctl(2) and mmap(2). include/wasi declares them. They
+// return error numbers, and the headers set errno.
+
+import { toWasiErrno, WASI } from './errno.js';
+import type { Process } from './process.js';
+
+const MAP_FIXED = 0x10;
+const PAGE = 4096n;
+/** Bits of an ioctl's number that tell the size of what its argument points to. */
+const IOC_SIZE_SHIFT = 16;
+const IOC_SIZE_MASK = 0x3fff;
+
+export function netmapImports(process: Process): Record<string, (...args: never[]) => unknown> {
+  const { bytes } = process;
+  /** Addresses that mmap has given. */
+  const mapped = new Set<number>();
+
+  const ioctl = (fd: number, request: number, list: number): number => {
+    const file = process.file(fd);
+    if (!file) return WASI.BADF;
+    if (!file.device) return WASI.NOTTY;
+    // A variadic argument lies in memory, where `list` points to; without one, nothing does.
+    const size = (request >>> IOC_SIZE_SHIFT) & IOC_SIZE_MASK;
+    return toWasiErrno(file.device.ioctl(request, size === 0 ? 0 : bytes.u32(list)));
+  };
+
+  const mmap = (result: number, length: number, flags: number, fd: number, offset: bigint): number => {
+    const file = process.file(fd);
+    if (!file) return WASI.BADF;
+    const info = file.device?.port?.info;
+    if (!info || (flags & MAP_FIXED) !== 0) return WASI.INVAL;
+    const size = length >>> 0;
+    const inside = offset >= 0n && offset % PAGE === 0n && offset + BigInt(size) <= BigInt(info.memsize);
+    if (size === 0 || !inside) return WASI.INVAL;
+    const address = info.regionBase + Number(offset);
+    bytes.setU32(result, address);
+    mapped.add(address);
+    return WASI.SUCCESS;
+  };
+
+  const munmap = (address: number): number => (mapped.delete(address >>> 0) ? WASI.SUCCESS : WASI.INVAL);
+
+  return {
+    ioctl: process.call(ioctl as (...args: never[]) => number),
+    mmap: process.call(mmap as (...args: never[]) => number),
+    munmap: process.call(munmap as (...args: never[]) => number),
+  };
+}
