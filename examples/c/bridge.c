@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
       waiting[i].fd = ports[i].fd;
       waiting[i].events = (short)((nm_ring_empty(rx) ? POLLIN : 0) | (nm_ring_empty(others) ? 0 : POLLOUT));
     }
-    if (poll(waiting, 2, 1000) < 0) continue; // a signal
+    if (poll(waiting, 2, 1000) < 0) continue; // a signal, and stopped is set
     if ((waiting[0].revents | waiting[1].revents) & POLLERR) break;
     forward += pass(&ports[0], &ports[1]);
     back += pass(&ports[1], &ports[0]);

@@ -23,7 +23,8 @@ typedef int sig_atomic_t;
 typedef void (*sighandler_t)(int);
 
 #define SIG_DFL ((sighandler_t)0)
-#define SIG_IGN ((sighandler_t)1)
+// Not 1, which is the address of a function here.
+#define SIG_IGN ((sighandler_t)-2)
 #define SIG_ERR ((sighandler_t)-1)
 
 struct sigaction {

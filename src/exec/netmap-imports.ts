@@ -1,7 +1,8 @@
-// The functions of the module `ptnet`: what wasi-libc has not, ioctl(2) and mmap(2). include/wasi declares them. They
+// The functions of the module `ptnet`: what wasi-libc has not, ioctl(2), mmap(2) and a whole poll(2). include/wasi declares them. They
 // return error numbers, and the headers set errno.
 
 import { toWasiErrno, WASI } from './errno.js';
+import { poll } from './poll.js';
 import type { Process } from './process.js';
 
 const MAP_FIXED = 0x10;
@@ -44,5 +45,7 @@ export function netmapImports(process: Process): Record<string, (...args: never[
     ioctl: process.call(ioctl as (...args: never[]) => number),
     mmap: process.call(mmap as (...args: never[]) => number),
     munmap: process.call(munmap as (...args: never[]) => number),
+    poll: process.sleepingCall(((files: number, count: number, timeout: number, result: number) =>
+      poll(process, files, count, timeout, result)) as (...args: never[]) => number),
   };
 }

@@ -1,9 +1,10 @@
-// poll_oneoff, on which wasi-libc builds poll(2), select(2) and the sleeps: waits for ports of netmap and for times.
+// poll_oneoff, on which wasi-libc builds select(2) and the sleeps: waits for ports of netmap and for times.
 
 import { POLLERR, POLLIN, POLLOUT } from '../abi.js';
 import type { HostPort } from '../netmap/host-port.js';
-import { type PollRequest, pollManySync } from '../ring/poll.js';
+import type { PollRequest } from '../ring/poll.js';
 import { WASI } from './errno.js';
+import { waitForPorts } from './poll.js';
 import type { Process } from './process.js';
 
 /** Kinds of subscriptions and of events. */
@@ -54,8 +55,7 @@ export function pollOneoff(
   const { ports, timers, ready } = read(process, subscriptions, number);
   const timeout = timers.reduce((least, timer) => Math.min(least, timer.timeout), Infinity);
   const patience = ready.length > 0 ? 0 : timeout;
-  if (ports.length > 0) ready.push(...pollPorts(ports, patience, () => control.interrupted));
-  else if (patience > 0) control.sleep(patience);
+  ready.push(...pollPorts(process, ports, patience));
   if (ready.length === 0) {
     if (control.interrupted) return WASI.INTR;
     // The wait has ended without anything else.
@@ -106,16 +106,16 @@ function timeoutOf({ bytes }: Process, at: number): number {
   return Math.max(0, ms - now);
 }
 
-function pollPorts(subscriptions: readonly Subscription[], timeout: number, stop: () => boolean): Event[] {
+function pollPorts(process: Process, subscriptions: readonly Subscription[], timeout: number): Event[] {
   const wanted = new Map<HostPort, number>();
   for (const { port, type } of subscriptions) {
     wanted.set(port, (wanted.get(port) ?? 0) | (type === READ ? POLLIN : POLLOUT));
   }
   const requests: PollRequest[] = [...wanted].map(([port, events]) => ({ port, events }));
-  const ready = pollManySync(requests, timeout, stop);
-  const found = new Map(requests.map(({ port }, i) => [port, ready[i]]));
+  const ready = waitForPorts(process, requests, timeout);
+  const found = new Map([...wanted.keys()].map((port, i) => [port, ready[i]]));
   return subscriptions.flatMap(({ userdata, type, port }): Event[] => {
-    const events = found.get(port as PollRequest['port']) ?? 0;
+    const events = found.get(port) ?? 0;
     if (events & POLLERR) return [{ userdata, type, errno: WASI.IO }];
     return events & (type === READ ? POLLIN : POLLOUT) ? [{ userdata, type, errno: WASI.SUCCESS }] : [];
   });

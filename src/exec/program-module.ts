@@ -20,7 +20,7 @@ import {
 export const PAGE = 65536;
 export const WASI_MODULE = 'wasi_snapshot_preview1';
 /** What include/wasi declares. */
-const PTNET_IMPORTS = ['ioctl', 'mmap', 'munmap'];
+const PTNET_IMPORTS = ['ioctl', 'mmap', 'munmap', 'poll'];
 const SHARED_WITH_MAXIMUM = 3;
 const MEMORY_KIND = 2;
 
