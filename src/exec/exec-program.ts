@@ -19,8 +19,6 @@ export interface ProgramData {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
-  /** The host whose memory it shares. Absent: it has a memory of its own, and asks for a host over it. */
-  readonly handle?: NetmapHandle;
   /** The package's module, for that host. */
   readonly wasm: WebAssembly.Module;
 }
@@ -32,7 +30,8 @@ export type ProgramMessage =
   | { readonly type: 'host' }
   | { readonly type: 'exit'; readonly ending: Ending };
 
-const { data } = await receiveWorkerData<{ data: ProgramData }>();
+// A program with a memory of its own gets no host: it asks its kernel for one over that memory.
+const { netmap: shared, data } = await receiveWorkerData<{ netmap?: NetmapHandle; data: ProgramData }>();
 const post = (await parentPoster()) as (message: ProgramMessage) => void;
 const control = new ProcessControl(data.control);
 const process = new Process(new UserBytes(data.memory), control);
@@ -41,7 +40,7 @@ let netmap: Netmap | undefined;
 /** The host, which the program joins when it opens its first device. */
 function host(): Netmap {
   if (netmap) return netmap;
-  let { handle } = data;
+  let handle = shared;
   if (!handle) {
     const found = control.waitForHost(() => post({ type: 'host' }));
     data.memory.grow(0); // this thread's view of the memory has not grown by itself
