@@ -3,7 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { LoopMode } from '../index.js';
 import { usage } from './errors.js';
-import type { AddressRange, BridgeOptions, PktGenOptions } from './programs/options.js';
+import type { AddressRange, BridgeOptions, PktGenOptions, ProgramOptions } from './programs/options.js';
 
 /** Bytes of the smallest Ethernet frame without CRC, and the largest length that a slot can hold. */
 const MIN_SIZE = 60;
@@ -197,8 +197,15 @@ export function addRunOptions(command: Command): Command {
  * Arguments of a program in a string of `ptnet run`.
  * @throws UsageError; CommanderError when the help of the program was asked for and printed
  */
-export function parseProgramArguments(name: string, args: readonly string[]): PktGenOptions | BridgeOptions {
-  if (name !== 'pkt-gen' && name !== 'bridge') throw usage(`there is no program '${name}': pkt-gen and bridge are`);
+export function parseProgramArguments(name: string, args: readonly string[]): ProgramOptions {
+  if (name === 'exec') {
+    const [file, ...rest] = args;
+    if (file === undefined) throw usage('exec needs a program: exec PROGRAM.wasm arguments…');
+    return { program: 'exec', ports: [], file, args: rest };
+  }
+  if (name !== 'pkt-gen' && name !== 'bridge') {
+    throw usage(`there is no program '${name}': pkt-gen, bridge and exec are`);
+  }
   const command = name === 'pkt-gen' ? pktGenCommand() : bridgeCommand();
   command.exitOverride().configureOutput({ outputError: () => {} });
   try {

@@ -50,7 +50,8 @@ async function openInGuest(handle: NetmapHandle, { spec, guest }: ProgramData): 
 
 function run({ options }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
   if (options.program === 'bridge') return bridge(options, ports, control);
-  return pktGen(options, ports[0], mac, control);
+  if (options.program === 'pkt-gen') return pktGen(options, ports[0], mac, control);
+  throw failure('EINVAL', 'a C program runs in a worker of its own');
 }
 
 function tell(message: ProgramMessage): void {

@@ -1,5 +1,6 @@
 // One program of a run, as the main thread sees it: its guest if it has one, its worker, and in the end its report.
 
+import { type RunningProgram, SIGINT, SIGKILL } from '../exec/exec.js';
 import {
   type Guest,
   type Inspection,
@@ -12,7 +13,8 @@ import type { RunOptions } from './arguments.js';
 import { ProgramControl } from './control.js';
 import { failure } from './errors.js';
 import type { ProgramData, ProgramMessage } from './program-worker.js';
-import type { ProgramResult, ProgramSpec } from './programs/options.js';
+import { startProgram } from './programs/exec.js';
+import type { ExecProgramOptions, ProgramResult, ProgramSpec } from './programs/options.js';
 
 /** Host counters of a port of the program; for a guest, of the port that is passed through. */
 export interface PortReport extends PortCounters {
@@ -24,9 +26,9 @@ export interface ProgramReport {
   /** 1 for the first program of the run. */
   readonly index: number;
   readonly program: string;
-  /** `tx`, `rx`, or null for a bridge. */
+  /** `tx`, `rx`, or null for programs that are not pkt-gen. */
   readonly function: string | null;
-  /** The ports that the program opened, joined with commas. */
+  /** The ports that the program opened, joined with commas; the file of a C program. */
   readonly port: string;
   /** The host ports of its guest, joined with commas; null on the host. */
   readonly guest: string | null;
@@ -40,10 +42,14 @@ export interface ProgramReport {
   readonly interrupts: number;
   readonly errors: readonly string[];
   readonly ports: readonly PortReport[];
+  /** Exit code of a C program. */
+  readonly code?: number;
 }
 
 /** How long (ms) a worker may take to close its ports. */
 const CLOSE_LIMIT = 5000;
+/** Exit code of a program that SIGINT has ended. */
+const INTERRUPTED = 130;
 const NOTHING: ProgramResult = { packets: 0, bytes: 0, seconds: 0 };
 
 export class Program {
@@ -60,6 +66,9 @@ export class Program {
   #worker: WorkerHandle | undefined;
   #portNames: readonly string[] = [];
   #end: () => void = () => {};
+  #running: RunningProgram | undefined;
+  #stopped = false;
+  #code: number | undefined;
   #netmap: Netmap | undefined;
   #ending = false;
 
@@ -71,9 +80,9 @@ export class Program {
     });
   }
 
-  get role(): 'tx' | 'rx' | 'bridge' {
+  get role(): 'tx' | 'rx' | 'bridge' | 'exec' {
     const { options } = this.spec;
-    return options.program === 'bridge' ? 'bridge' : options.fn;
+    return options.program === 'pkt-gen' ? options.fn : options.program;
   }
 
   /** Makes the guest, starts the worker; resolves when the ports are open, or when it has failed. */
@@ -86,10 +95,19 @@ export class Program {
         ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
       };
       if (this.spec.guest) await this.#makeGuest(netmap, this.spec.guest, { ...counts, loop: options.loop });
-      await this.#spawn(netmap, counts);
+      if (this.spec.options.program === 'exec') await this.#exec(netmap, this.spec.options, options);
+      else await this.#spawn(netmap, counts);
     } catch (error) {
       await this.#finish(error);
     }
+  }
+
+  /** The program shall end soon. */
+  stop(): void {
+    this.control.stop();
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#running?.kill(SIGINT);
   }
 
   /** The program is not to be started. */
@@ -100,6 +118,7 @@ export class Program {
   /** Ends a worker that does not end by itself. */
   async kill(): Promise<void> {
     this.#worker?.terminate();
+    this.#running?.kill(SIGKILL);
     await this.#finish(failure('EIO', 'the program did not end when it was told to'));
   }
 
@@ -129,6 +148,20 @@ export class Program {
     });
     void this.#worker.ended.then(() => this.#finish(failure('EIO', 'the worker ended unexpectedly')));
     await Promise.race([isReady, this.ended]);
+  }
+
+  /** Resolves when the program has its first port, or has ended. */
+  async #exec(netmap: Netmap, program: ExecProgramOptions, { json }: RunOptions): Promise<void> {
+    const place = { guest: this.#guest, out: json ? process.stderr : process.stdout };
+    const running = await startProgram(netmap, program, place);
+    this.#running = running;
+    void running.ended.then(({ code, reason }) => {
+      this.#code = code;
+      const stopped = this.#stopped && code === INTERRUPTED;
+      if (code === 0 || stopped) return this.#finish();
+      return this.#finish(failure('EIO', `exit code ${code}${reason === undefined ? '' : `: ${reason}`}`));
+    });
+    await running.ready;
   }
 
   #on(message: ProgramMessage, ready: () => void): void {
@@ -172,12 +205,12 @@ export class Program {
     return {
       index: this.index,
       program: options.program,
-      function: options.program === 'bridge' ? null : options.fn,
-      port: ports.join(','),
+      function: options.program === 'pkt-gen' ? options.fn : null,
+      port: options.program === 'exec' ? options.file : ports.join(','),
       guest: guest === null ? null : guest.join(','),
       packets,
-      // A bridge does not look at its frames: the host has counted them.
-      bytes: options.program === 'bridge' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
+      // Only pkt-gen looks at its frames: the host has counted them.
+      bytes: options.program !== 'pkt-gen' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
       seconds: Number(seconds.toFixed(6)),
       mpps: seconds > 0 ? Number((packets / seconds / 1e6).toFixed(4)) : 0,
       drops,
@@ -185,6 +218,7 @@ export class Program {
       interrupts: sum('interrupts'),
       errors: this.error ? [this.error.message] : [],
       ports: counted,
+      ...(this.#code !== undefined && { code: this.#code }),
     };
   }
 }

@@ -110,6 +110,10 @@ export function summaryOf(report: ProgramReport): string {
   const role = report.function ?? program;
   const name = report.function === null ? program : `${program} ${report.function}`;
   const where = guest === null ? port : `${port} (guest ${guest})`;
+  if (program === 'exec') {
+    const place = guest === null ? '' : ` (guest ${guest})`;
+    return `[${index}] exec ${port}${place}: ${errors.length === 0 ? 'ended well' : `failed: ${errors.join('; ')}`}`;
+  }
   const lines = [
     `[${index}] ${name} ${where}: ${VERBS[role]} ${packets} packets, ${bytes} bytes in ${seconds.toFixed(3)} s`,
   ];

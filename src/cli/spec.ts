@@ -53,6 +53,7 @@ export function parseProgram(text: string): ProgramSpec {
 /** @throws UsageError when ports are missing or named twice */
 export function makeProgram(text: string, guest: readonly string[] | null, options: ProgramOptions): ProgramSpec {
   const { program } = options;
+  if (program === 'exec') return { text, guest, options, ports: [] };
   const wanted = program === 'bridge' ? 2 : 1;
   const given = options.ports;
   if (given.length === 0 && guest === null) {

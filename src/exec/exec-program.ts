@@ -26,6 +26,8 @@ export interface ProgramData {
 /** What it tells. */
 export type ProgramMessage =
   | { readonly type: 'output'; readonly stream: 1 | 2; readonly bytes: Uint8Array }
+  /** It has its first port. */
+  | { readonly type: 'port' }
   /** It wants the host over its memory, and waits for the answer in its control line. */
   | { readonly type: 'host' }
   | { readonly type: 'exit'; readonly ending: Ending };
@@ -59,7 +61,7 @@ function openDevice(name: string): OpenFile | undefined {
 function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
   const known: Record<string, Record<string, unknown>> = {
     env: { memory: data.memory },
-    ptnet: netmapImports(process),
+    ptnet: netmapImports(process, () => post({ type: 'port' })),
     [WASI_MODULE]: wasiImports(process, { args: data.args, env: data.env, openDevice }),
   };
   const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};

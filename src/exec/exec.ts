@@ -39,6 +39,8 @@ export interface ExecOptions {
 }
 
 export interface RunningProgram {
+  /** When it has its first port, or has ended. Never rejects. */
+  readonly ready: Promise<void>;
   /** When it has ended and all that it had open is closed. Never rejects. */
   readonly ended: Promise<Ending>;
   /** Sends it a signal: SIGINT (2), SIGTERM (15), …; SIGKILL (9) ends it at once. */
@@ -117,6 +119,7 @@ async function start(
 }
 
 class Running implements RunningProgram {
+  readonly ready: Promise<void>;
   readonly ended: Promise<Ending>;
   readonly #memory: WebAssembly.Memory;
   readonly #control: ProcessControl;
@@ -124,6 +127,7 @@ class Running implements RunningProgram {
   #worker: WorkerHandle | undefined;
   #ending: Ending | undefined;
   #end: (ending: Ending) => void = () => {};
+  #isReady: () => void = () => {};
 
   constructor(memory: WebAssembly.Memory, control: ProcessControl, options: ExecOptions) {
     this.#memory = memory;
@@ -132,6 +136,10 @@ class Running implements RunningProgram {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
+    void this.ended.then(this.#isReady);
   }
 
   /** @param clean what remains to be done when the worker has ended */
@@ -144,7 +152,8 @@ class Running implements RunningProgram {
   }
 
   on(message: KernelMessage): void {
-    if (message.type === 'exit') this.#ending ??= message.ending;
+    if (message.type === 'port') this.#isReady();
+    else if (message.type === 'exit') this.#ending ??= message.ending;
     else if (message.type === 'output') void this.#output(message.stream, message.bytes);
   }
 

@@ -11,10 +11,12 @@ const PAGE = 4096n;
 const IOC_SIZE_SHIFT = 16;
 const IOC_SIZE_MASK = 0x3fff;
 
-export function netmapImports(process: Process): Record<string, (...args: never[]) => unknown> {
+/** @param onPort called when the program has its first port */
+export function netmapImports(process: Process, onPort: () => void): Record<string, (...args: never[]) => unknown> {
   const { bytes } = process;
   /** Addresses that mmap has given. */
   const mapped = new Set<number>();
+  let hasPort = false;
 
   const ioctl = (fd: number, request: number, list: number): number => {
     const file = process.file(fd);
@@ -22,7 +24,12 @@ export function netmapImports(process: Process): Record<string, (...args: never[
     if (!file.device) return WASI.NOTTY;
     // A variadic argument lies in memory, where `list` points to; without one, nothing does.
     const size = (request >>> IOC_SIZE_SHIFT) & IOC_SIZE_MASK;
-    return toWasiErrno(file.device.ioctl(request, size === 0 ? 0 : bytes.u32(list)));
+    const errno = file.device.ioctl(request, size === 0 ? 0 : bytes.u32(list));
+    if (!hasPort && file.device.port) {
+      hasPort = true;
+      onPort();
+    }
+    return toWasiErrno(errno);
   };
 
   const mmap = (result: number, length: number, flags: number, fd: number, offset: bigint): number => {

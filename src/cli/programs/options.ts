@@ -37,7 +37,16 @@ export interface BridgeOptions {
   readonly wait: number;
 }
 
-export type ProgramOptions = PktGenOptions | BridgeOptions;
+/** A C program, which opens its ports itself. */
+export interface ExecProgramOptions {
+  readonly program: 'exec';
+  readonly ports: readonly [];
+  /** Its module. */
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+export type ProgramOptions = PktGenOptions | BridgeOptions | ExecProgramOptions;
 
 /** One program of a run. */
 export interface ProgramSpec {
