@@ -75,7 +75,7 @@ export class UserBytes {
 
   /** The address as a number from 0 up, all `length` bytes of which are there. Wasm passes both with a sign. */
   #check(address: number, length: number): number {
-    const at = address >>> 0;
+    const at = address < 0 ? address + 2 ** 32 : address;
     const end = at + (length >>> 0);
     if (end > this.#u8.length) this.#grow();
     if (end > this.#u8.length) throw new Fault(`no memory at ${at}`);

@@ -43,9 +43,9 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
     return WASI.SUCCESS;
   };
   const strings = (texts: readonly Uint8Array[]) => (pointers: number, buffer: number) => {
-    let at = buffer;
+    let at = buffer >>> 0;
     for (const [i, text] of texts.entries()) {
-      bytes.setU32(pointers + 4 * i, at);
+      bytes.setU32((pointers >>> 0) + 4 * i, at);
       bytes.write(at, text);
       at += text.length;
     }
@@ -59,10 +59,12 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
   const pieces = (iovecs: number, count: number): Uint8Array[] => {
     const found: Uint8Array[] = [];
     let left = MAX_TRANSFER;
-    for (let i = 0; i < Math.min(count >>> 0, MAX_IOVECS) && left > 0; i++) {
-      const length = Math.min(bytes.u32(iovecs + IOVEC_SIZE * i + 4), left);
+    const number = Math.min(count >>> 0, MAX_IOVECS);
+    const first = bytes.view(iovecs, IOVEC_SIZE * number).byteOffset;
+    for (let at = first; at < first + IOVEC_SIZE * number && left > 0; at += IOVEC_SIZE) {
+      const length = Math.min(bytes.u32(at + 4), left);
       if (length === 0) continue;
-      found.push(bytes.view(bytes.u32(iovecs + IOVEC_SIZE * i), length));
+      found.push(bytes.view(bytes.u32(at), length));
       left -= length;
     }
     return found;

@@ -1,0 +1,331 @@
+// C programs in the worker of their own: the three examples against each other and against programs here, in a memory of
+// their own and in the host's; libc as they find it; signals; ends; hostile ones.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import {
+  type Ending,
+  type ExecOptions,
+  exec,
+  type RunningProgram,
+  SIGINT,
+  SIGKILL,
+  SIGTERM,
+} from '../../src/exec/exec.js';
+import { abi, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
+import { compileWasm, root, wasmCompiler } from '../support/wasm-compiler.js';
+import { size, sleep, within } from './support.js';
+
+const FRAMES = size('PTNET_EXEC_FRAMES', 100_000);
+const ATTACK = size('PTNET_EXEC_ATTACK', 1500);
+const PATIENCE = 60_000;
+const { skip } = wasmCompiler;
+
+const scratch = mkdtempSync(join(tmpdir(), 'ptnet-exec-'));
+after(() => rmSync(scratch, { recursive: true }));
+const built = new Map<string, Uint8Array>();
+
+/** An example or a program of this folder, compiled once. */
+function program(path: string, ...flags: string[]): Uint8Array {
+  const key = [path, ...flags].join(' ');
+  const known = built.get(key);
+  if (known) return known;
+  const module = compileWasm(join(root, path), join(scratch, `${built.size}.wasm`), ...flags);
+  built.set(key, module);
+  return module;
+}
+const EXAMPLE = (name: string): string => `examples/c/${name}.c`;
+const FIXTURE = (name: string): string => `tests/threads/programs/${name}.c`;
+
+/** A program that runs, and what it has written. */
+class Running {
+  out = '';
+  err = '';
+  #program!: RunningProgram;
+
+  static async start(netmap: Netmap, module: Uint8Array, args: string[], options: ExecOptions = {}): Promise<Running> {
+    const running = new Running();
+    const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+    running.#program = await exec(netmap, module, {
+      args,
+      stdout: (bytes) => (running.out += text(bytes)),
+      stderr: (bytes) => (running.err += text(bytes)),
+      ...options,
+    });
+    return running;
+  }
+
+  ready(): Promise<void> {
+    return within(PATIENCE, 'its first port', this.#program.ready);
+  }
+  kill(signal: number): void {
+    this.#program.kill(signal);
+  }
+  ended(): Promise<Ending> {
+    return within(PATIENCE, `the end of a program (${this.out}${this.err})`, this.#program.ended);
+  }
+}
+
+/** Nothing of a program is left on the host. */
+async function assertClean(netmap: Netmap): Promise<void> {
+  const { ports, regions, bridges, threads } = await netmap.inspect();
+  assert.deepEqual({ ports, regions, bridges, threads }, { ports: [], regions: [], bridges: [], threads: 1 });
+}
+
+/** Runs programs on a host of their own; afterwards nothing is left on it. */
+async function onHost(run: (netmap: Netmap) => Promise<void>): Promise<void> {
+  const netmap = await Netmap.create();
+  try {
+    await run(netmap);
+    await assertClean(netmap);
+  } finally {
+    await netmap.close();
+  }
+}
+
+type Start = (netmap: Netmap, name: string, ...args: string[]) => Promise<Running>;
+const ownMemory: Start = (netmap, name, ...args) => Running.start(netmap, program(EXAMPLE(name)), args);
+const hostsMemory: Start = (netmap, name, ...args) => {
+  const reservation = netmap.reserve(4 << 20);
+  const flags = [`-Wl,--global-base=${reservation.base}`, '-include', 'ptnet/heap.h'];
+  return Running.start(netmap, program(EXAMPLE(name), ...flags), args, { reservation });
+};
+
+/** The frame with this number, as examples/c/port.h has it. */
+function frame(number: number, length = 60): Uint8Array {
+  const bytes = Uint8Array.from({ length }, (_, i) => number + i);
+  bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+  new DataView(bytes.buffer).setUint32(14, number, true);
+  return bytes;
+}
+
+async function receive(port: NetmapPort, count: number): Promise<Uint8Array[]> {
+  const frames: Uint8Array[] = [];
+  while (frames.length < count) {
+    const ready = await port.poll(abi.POLLIN, { timeout: PATIENCE });
+    assert.ok(ready & abi.POLLIN, `${frames.length} of ${count} frames have come`);
+    frames.push(...port.recv(count - frames.length));
+  }
+  return frames;
+}
+
+for (const [where, start] of [
+  ['a memory of its own', ownMemory],
+  ["the host's memory", hostsMemory],
+] as const) {
+  describe(`C programs in ${where}`, { skip }, () => {
+    test('send and receive over a pipe: every frame, in order', () =>
+      onHost(async (netmap) => {
+        const receiver = await start(netmap, 'receiver', '-i', 'netmap:p}1', '-n', `${FRAMES}`);
+        await receiver.ready();
+        const sender = await start(netmap, 'sender', '-i', 'netmap:p{1', '-n', `${FRAMES}`, '-l', '1514');
+        assert.deepEqual([await sender.ended(), await receiver.ended()], [{ code: 0 }, { code: 0 }]);
+        assert.equal(sender.out, `sent ${FRAMES} frames\n`);
+        assert.equal(receiver.out, `receiving on p}1\nreceived ${FRAMES} frames, 0 damaged, 0 gaps\n`);
+      }));
+
+    test('a bridge with slot exchange loses nothing between two pipes', () =>
+      onHost(async (netmap) => {
+        const receiver = await start(netmap, 'receiver', '-i', 'netmap:q}1', '-n', `${FRAMES}`);
+        const bridge = await start(netmap, 'bridge', '-i', 'netmap:p}1', '-i', 'netmap:q{1');
+        await Promise.all([receiver.ready(), bridge.ready()]);
+        while ((await netmap.inspect()).ports.length < 3) await sleep(5);
+        const sender = await start(netmap, 'sender', '-i', 'netmap:p{1', '-n', `${FRAMES}`);
+        assert.deepEqual([await sender.ended(), await receiver.ended()], [{ code: 0 }, { code: 0 }]);
+        assert.match(receiver.out, new RegExp(`received ${FRAMES} frames, 0 damaged, 0 gaps`));
+        bridge.kill(SIGTERM);
+        assert.deepEqual(await bridge.ended(), { code: 0 });
+        assert.equal(bridge.out, `passed on ${FRAMES} and 0 frames\n`);
+      }));
+
+    test('talk to a TypeScript program over VALE, both ways', () =>
+      onHost(async (netmap) => {
+        const port = await netmap.open('vale0:ts');
+        const sender = await start(netmap, 'sender', '-i', 'vale0:c', '-n', '500', '-l', '300');
+        const frames = await receive(port, 500);
+        for (const [i, bytes] of frames.entries()) assert.deepEqual(bytes, frame(i, 300));
+        assert.deepEqual(await sender.ended(), { code: 0 });
+        const receiver = await start(netmap, 'receiver', '-i', 'vale0:d', '-n', '500');
+        await receiver.ready();
+        for (let i = 0; i < 500; i++) await port.send(frame(i, 60 + i));
+        assert.deepEqual(await receiver.ended(), { code: 0 });
+        assert.match(receiver.out, /received 500 frames, 0 damaged, 0 gaps/);
+        await port.close();
+      }));
+
+    test('a C program on the host reaches a guest', () =>
+      onHost(async (netmap) => {
+        const guest = await netmap.createGuest();
+        await guest.passthrough('vale0:guest');
+        const [driver] = PtnetDriver.probe(await guest.machine());
+        const port = driver.open();
+        const sender = await start(netmap, 'sender', '-i', 'vale0:c', '-n', '500');
+        const frames = await receive(port, 500);
+        assert.deepEqual(frames[499], frame(499));
+        assert.deepEqual(await sender.ended(), { code: 0 });
+        await port.close();
+        await guest.close();
+      }));
+
+    test('signals stop it: its handler runs, and poll ends at once', () =>
+      onHost(async (netmap) => {
+        for (const signal of [SIGINT, SIGTERM]) {
+          const receiver = await start(netmap, 'receiver', '-i', 'vale0:c');
+          await receiver.ready();
+          receiver.kill(signal);
+          assert.deepEqual(await receiver.ended(), { code: 0 });
+          assert.match(receiver.out, /received 0 frames/);
+        }
+        const sender = await start(netmap, 'sender', '-i', 'vale0:c');
+        await sender.ready();
+        sender.kill(SIGKILL);
+        assert.deepEqual(await sender.ended(), { code: 128 + SIGKILL });
+      }));
+
+    test('a port that is not there is an error of the program', () =>
+      onHost(async (netmap) => {
+        const receiver = await start(netmap, 'receiver', '-i', 'netmap:eth77');
+        assert.deepEqual(await receiver.ended(), { code: 1 });
+        assert.equal(receiver.err, "cannot open port 'netmap:eth77': No such device or address\n");
+      }));
+  });
+}
+
+describe('exec', { skip }, () => {
+  test('a C program runs in a guest, behind a passed-through port', () =>
+    onHost(async (netmap) => {
+      const guest = await netmap.createGuest();
+      await guest.passthrough('netmap:p}1');
+      const receiver = await Running.start(
+        netmap,
+        program(EXAMPLE('receiver')),
+        ['-i', 'netmap:ptnet0', '-n', `${FRAMES}`],
+        { guest },
+      );
+      await receiver.ready();
+      const sender = await ownMemory(netmap, 'sender', '-i', 'netmap:p{1', '-n', `${FRAMES}`);
+      assert.deepEqual([await sender.ended(), await receiver.ended()], [{ code: 0 }, { code: 0 }]);
+      assert.match(receiver.out, new RegExp(`receiving on ptnet0\nreceived ${FRAMES} frames, 0 damaged, 0 gaps`));
+      const stray = await Running.start(netmap, program(EXAMPLE('receiver')), ['-i', 'vale0:a'], { guest });
+      assert.deepEqual(await stray.ended(), { code: 1 });
+      assert.match(stray.err, /No such device or address/);
+      await guest.close();
+    }));
+
+  test('libc: memory, clocks, sleeps, input, arguments, select, poll, error numbers', () =>
+    onHost(async (netmap) => {
+      const stdin = new TextEncoder().encode('a line\n');
+      const running = await Running.start(netmap, program(FIXTURE('libc')), ['one'], { stdin, env: { WHERE: 'here' } });
+      assert.deepEqual(await running.ended(), { code: 7 });
+      assert.equal(running.err, 'to standard error\n');
+      assert.deepEqual(running.out.split('\n'), [
+        'arguments 2 one here',
+        'unbound 1 1000',
+        'option -1 1 1',
+        'register 0, rings 1 1, slots 1024, extra 3',
+        'vale7:libc has extra buffers: 1',
+        'again -1 1',
+        'info 0, slots 1024, memory 1',
+        'damaged 0',
+        'slept 1',
+        'select 0 1',
+        'year 1',
+        'nothing 0',
+        'room 1 1',
+        'read a line',
+        'end 1',
+        'other file -1, other device -1 44',
+        'closed 0 -1',
+        '',
+      ]);
+    }));
+
+  test('a program without handlers is ended by a signal, asleep or at its next call', () =>
+    onHost(async (netmap) => {
+      for (const how of ['sleep', 'loop']) {
+        const running = await Running.start(netmap, program(FIXTURE('deaf')), [how]);
+        while (running.out === '') await sleep(5);
+        running.kill(SIGINT);
+        assert.deepEqual(await running.ended(), { code: 128 + SIGINT });
+      }
+    }));
+
+  test('a trap is an end like others: its ports are closed', () =>
+    onHost(async (netmap) => {
+      const running = await Running.start(netmap, program(FIXTURE('trap')), []);
+      const { code, reason } = await running.ended();
+      assert.equal(code, 134);
+      assert.match(reason ?? '', /unreachable/);
+    }));
+
+  test('what is no program is refused before anything runs', () =>
+    onHost(async (netmap) => {
+      const refuse = (module: Uint8Array, message: RegExp) =>
+        assert.rejects(exec(netmap, module), (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'EINVAL');
+          assert.match(error.message, message);
+          return true;
+        });
+      await refuse(new TextEncoder().encode('#!/bin/sh'), /no WebAssembly module/);
+      await refuse(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), /no memory/);
+      await refuse(program(FIXTURE('stranger')), /'env.strange', which is not provided/);
+    }));
+
+  test('a program for the memory of the host must keep to its range', () =>
+    onHost(async (netmap) => {
+      const reservation = netmap.reserve(1 << 20);
+      const base = `-Wl,--global-base=${reservation.base}`;
+      const heap = ['-include', 'ptnet/heap.h'];
+      const refused: [RegExp, string[]][] = [
+        [/the data lies at 1024\.\.\d+: link with --global-base=\d+/, heap],
+        [/its heap would take all memory: compile with -include ptnet\/heap\.h/, [base]],
+        [/has no names to tell whether it has a heap: link without --strip/, [base, ...heap, '-Wl,-s']],
+        [/the data lies at 65536/, [base, ...heap, '-Wl,--stack-first']],
+        [/the stack begins at \d+: link with/, [base, ...heap, '-Wl,-z,stack-size=2097152']],
+        [/the data lies at/, [`-Wl,--global-base=${reservation.base - 64}`, ...heap]],
+        [
+          /link without --shared-memory/,
+          [base, ...heap, '-Wl,--import-memory,--shared-memory,--no-check-features,--max-memory=4294967296'],
+        ],
+      ];
+      for (const [message, flags] of refused) {
+        const module = program(EXAMPLE('sender'), '-DPTNET_HEAP_SIZE=65536', ...flags);
+        await assert.rejects(exec(netmap, module, { reservation }), message);
+      }
+      const fits = program(EXAMPLE('receiver'), base, ...heap, '-DPTNET_HEAP_SIZE=65536');
+      const running = await Running.start(netmap, fits, ['-i', 'vale0:a'], { reservation });
+      await running.ready();
+      await assert.rejects(exec(netmap, fits, { reservation }), /EBUSY: a program runs in this range/);
+      assert.throws(() => reservation.release(), /EBUSY/);
+      running.kill(SIGINT);
+      assert.deepEqual(await running.ended(), { code: 0 });
+      reservation.release();
+      await assert.rejects(exec(netmap, fits, { reservation }), /EINVAL: the range was released/);
+      assert.equal((await netmap.inspect()).memory.regions, 0);
+    }));
+
+  test('wild addresses in every call are EFAULT', () =>
+    onHost(async (netmap) => {
+      const running = await Running.start(netmap, program(FIXTURE('wild')), ['vale0:wild']);
+      assert.deepEqual([await running.ended(), running.out], [{ code: 0 }, 'all refused\n']);
+    }));
+
+  test('a program that destroys its memory harms nobody else', () =>
+    onHost(async (netmap) => {
+      const ends = [await netmap.open('netmap:n{1'), await netmap.open('netmap:n}1')];
+      for (let seed = 1; seed <= 4; seed++) {
+        const running = await Running.start(netmap, program(FIXTURE('scribble')), ['vale0:scribble', `${seed}`]);
+        await running.ready();
+        const until = performance.now() + ATTACK;
+        for (let i = 0; performance.now() < until; i++) {
+          await ends[0].send(frame(i));
+          assert.deepEqual(await receive(ends[1], 1), [frame(i)]);
+        }
+        running.kill(SIGKILL);
+        assert.notEqual((await running.ended()).code, 0);
+      }
+      for (const port of ends) await port.close();
+    }));
+});
