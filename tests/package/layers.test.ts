@@ -80,7 +80,8 @@ const layers: Record<string, string[]> = {
 
   examples: [SELF, PLATFORM],
   bench: [SELF, PLATFORM],
-  'tests/e2e': [SELF, PLATFORM],
+  'tests/support': [...library, PLATFORM],
+  'tests/e2e': [SELF, PLATFORM, 'tests/support'],
 };
 
 /** Layers that are files of one folder: the two sides of the ptnet device never meet. */
