@@ -21,6 +21,7 @@ import { NetmapError, netmapError } from '../errors.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
 import type { HostPort } from '../netmap/host-port.js';
+import { MONITOR_FLAGS } from '../netmap/monitor.js';
 import type { NetmapRing } from '../ring/ring.js';
 import type { Upstream, UpstreamPort } from './upstream.js';
 
@@ -94,7 +95,8 @@ export class ProgramRequests {
     return { ...answer, body: { ...answer.body, memsize, memId } };
   }
 
-  async #register(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
+  /** REGISTER, without the OFFSETS option: cables pass packets on from the start of their buffers. */
+  async #register({ offsets: _, ...request }: DeviceRequest, next: Next): Promise<DeviceAnswer> {
     const { body, name, fd } = request;
     const { mode, ringId } = body;
     if (mode === NR_REG_NULL) return next({ ...request, body: { ...body, memId: GLOBAL_MEM_ID } });
@@ -114,7 +116,9 @@ export class ProgramRequests {
     let answer: DeviceAnswer | undefined;
     try {
       const end = await this.#openEnd(pipe, mode === NR_REG_ONE_NIC ? `-${ringId}` : '', geometry);
-      answer = await next({ ...request, name: `${pipe}{1`, body: { ...body, ...geometry, memId: GLOBAL_MEM_ID } });
+      const flags = body.flags & ~MONITOR_FLAGS;
+      const own = { ...body, ...geometry, flags, memId: GLOBAL_MEM_ID };
+      answer = await next({ ...request, name: `${pipe}{1`, body: own });
       if (answer.errno !== 0 || !answer.port) {
         await end.close();
         return answer;

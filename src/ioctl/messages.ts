@@ -30,7 +30,8 @@ export interface DeviceRequest {
   readonly fd: number;
   /** Whether the descriptor is this thread's, and may be new. */
   readonly isOwner: boolean;
-  readonly dataModel: DataModel;
+  /** Of the program. Default: lp64. */
+  readonly dataModel?: DataModel;
   /** nr_reqtype. */
   readonly type: number;
   /** nr_name; null when it is not UTF-8. */

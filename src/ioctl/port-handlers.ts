@@ -42,7 +42,11 @@ async function openPort(call: Call<Values<typeof REGISTER>>, spec: PortSpec): Pr
   const { files, file, body, status } = call;
   const { offsets, dataModel } = call.request;
   try {
-    const port = await files.ports.register(spec, { ...body, dataModel, ...(offsets && { offsets }) }, file.owner);
+    const port = await files.ports.register(
+      spec,
+      { ...body, ...(dataModel && { dataModel }), ...(offsets && { offsets }) },
+      file.owner,
+    );
     if (offsets) status[NETMAP_REQ_OPT_OFFSETS] = 0;
     return port;
   } catch (error) {
