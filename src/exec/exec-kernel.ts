@@ -85,12 +85,12 @@ let ending = false;
 async function end(result: Ending): Promise<void> {
   if (ending) return;
   ending = true;
+  post({ type: 'exit', ending: result }); // first: what follows touches memory that the program may have destroyed
   child.terminate();
   await child.ended;
   await requests?.close();
   await inner?.close();
   await upstream.close();
-  post({ type: 'exit', ending: result });
   endWorker();
 }
 

@@ -53,6 +53,8 @@ export const SIGTERM = 15;
 const SIGNALLED = 128;
 const LOST = SIGNALLED + 6;
 const DEFAULT_MEMORY = 1 << 30;
+/** How long (ms) a worker may take to close what a program had open. */
+const CLOSE_LIMIT = 5000;
 
 /**
  * Starts a program.
@@ -153,7 +155,7 @@ class Running implements RunningProgram {
 
   on(message: KernelMessage): void {
     if (message.type === 'port') this.#isReady();
-    else if (message.type === 'exit') this.#ending ??= message.ending;
+    else if (message.type === 'exit') this.#onExit(message.ending);
     else if (message.type === 'output') void this.#output(message.stream, message.bytes);
   }
 
@@ -165,6 +167,13 @@ class Running implements RunningProgram {
       this.lost(error); // nobody takes its output any more
     }
     this.#control.outputTaken(bytes.length);
+  }
+
+  /** The worker closes what the program had open, if it can. */
+  #onExit(ending: Ending): void {
+    this.#ending ??= ending;
+    const limit = setTimeout(() => this.#worker?.terminate(), CLOSE_LIMIT);
+    void this.ended.then(() => clearTimeout(limit));
   }
 
   /** Its kernel has failed: the program has broken what it shares with it, or its host is gone. */

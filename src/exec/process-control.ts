@@ -34,6 +34,7 @@ export class ProcessControl {
     Atomics.notify(this.#words, OUTPUT);
     const waiter = Atomics.load(this.#words, WAITER) >>> 2;
     if (waiter === 0) return;
+    memory.grow(0); // the program's kernel has made it larger, which this thread may not see by itself
     const i32 = new Int32Array(memory.buffer);
     Atomics.add(i32, waiter, 1);
     Atomics.notify(i32, waiter);
