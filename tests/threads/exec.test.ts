@@ -260,6 +260,30 @@ describe('exec', { skip }, () => {
       assert.match(reason ?? '', /unreachable/);
     }));
 
+  test('programs end when their host is closed', async () => {
+    const netmap = await Netmap.create();
+    const running = await ownMemory(netmap, 'receiver', '-i', 'vale0:a');
+    await running.ready();
+    await netmap.close();
+    const { code, reason } = await running.ended();
+    assert.equal(code, 1);
+    assert.match(reason ?? '', /EIO: the port is closed or stopped/);
+  });
+
+  test('several ports, tens of programs: nothing is left', () =>
+    onHost(async (netmap) => {
+      for (let round = 0; round < 3; round++) {
+        const bridges: Running[] = [];
+        for (let i = 0; i < 5; i++) {
+          bridges.push(await ownMemory(netmap, 'bridge', '-i', `vale0:a${i}`, '-i', `vale1:a${i}`));
+        }
+        while ((await netmap.inspect()).ports.length < 10) await sleep(5);
+        for (const bridge of bridges) bridge.kill(SIGTERM);
+        for (const bridge of bridges) assert.deepEqual(await bridge.ended(), { code: 0 });
+        await assertClean(netmap);
+      }
+    }));
+
   test('what is no program is refused before anything runs', () =>
     onHost(async (netmap) => {
       const refuse = (module: Uint8Array, message: RegExp) =>
