@@ -1,115 +1,25 @@
 // C programs in the worker of their own: the three examples against each other and against programs here, in a memory of
 // their own and in the host's; libc as they find it; signals; ends; hostile ones.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
+import { exec, SIGINT, SIGKILL, SIGTERM } from '../../src/exec/exec.js';
+import { Netmap, PtnetDriver } from '../../src/index.js';
 import {
-  type Ending,
-  type ExecOptions,
-  exec,
-  type RunningProgram,
-  SIGINT,
-  SIGKILL,
-  SIGTERM,
-} from '../../src/exec/exec.js';
-import { abi, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
-import { compileWasm, root, wasmCompiler } from '../support/wasm-compiler.js';
-import { size, sleep, within } from './support.js';
-
-const FRAMES = size('PTNET_EXEC_FRAMES', 100_000);
-const ATTACK = size('PTNET_EXEC_ATTACK', 1500);
-const PATIENCE = 60_000;
-const { skip } = wasmCompiler;
-
-const scratch = mkdtempSync(join(tmpdir(), 'ptnet-exec-'));
-after(() => rmSync(scratch, { recursive: true }));
-const built = new Map<string, Uint8Array>();
-
-/** An example or a program of this folder, compiled once. */
-function program(path: string, ...flags: string[]): Uint8Array {
-  const key = [path, ...flags].join(' ');
-  const known = built.get(key);
-  if (known) return known;
-  const module = compileWasm(join(root, path), join(scratch, `${built.size}.wasm`), ...flags);
-  built.set(key, module);
-  return module;
-}
-const EXAMPLE = (name: string): string => `examples/c/${name}.c`;
-const FIXTURE = (name: string): string => `tests/threads/programs/${name}.c`;
-
-/** A program that runs, and what it has written. */
-class Running {
-  out = '';
-  err = '';
-  #program!: RunningProgram;
-
-  static async start(netmap: Netmap, module: Uint8Array, args: string[], options: ExecOptions = {}): Promise<Running> {
-    const running = new Running();
-    const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-    running.#program = await exec(netmap, module, {
-      args,
-      stdout: (bytes) => (running.out += text(bytes)),
-      stderr: (bytes) => (running.err += text(bytes)),
-      ...options,
-    });
-    return running;
-  }
-
-  ready(): Promise<void> {
-    return within(PATIENCE, 'its first port', this.#program.ready);
-  }
-  kill(signal: number): void {
-    this.#program.kill(signal);
-  }
-  ended(): Promise<Ending> {
-    return within(PATIENCE, `the end of a program (${this.out}${this.err})`, this.#program.ended);
-  }
-}
-
-/** Nothing of a program is left on the host. */
-async function assertClean(netmap: Netmap): Promise<void> {
-  const { ports, regions, bridges, threads } = await netmap.inspect();
-  assert.deepEqual({ ports, regions, bridges, threads }, { ports: [], regions: [], bridges: [], threads: 1 });
-}
-
-/** Runs programs on a host of their own; afterwards nothing is left on it. */
-async function onHost(run: (netmap: Netmap) => Promise<void>): Promise<void> {
-  const netmap = await Netmap.create();
-  try {
-    await run(netmap);
-    await assertClean(netmap);
-  } finally {
-    await netmap.close();
-  }
-}
-
-type Start = (netmap: Netmap, name: string, ...args: string[]) => Promise<Running>;
-const ownMemory: Start = (netmap, name, ...args) => Running.start(netmap, program(EXAMPLE(name)), args);
-const hostsMemory: Start = (netmap, name, ...args) => {
-  const reservation = netmap.reserve(4 << 20);
-  const flags = [`-Wl,--global-base=${reservation.base}`, '-include', 'ptnet/heap.h'];
-  return Running.start(netmap, program(EXAMPLE(name), ...flags), args, { reservation });
-};
-
-/** The frame with this number, as examples/c/port.h has it. */
-function frame(number: number, length = 60): Uint8Array {
-  const bytes = Uint8Array.from({ length }, (_, i) => number + i);
-  bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
-  new DataView(bytes.buffer).setUint32(14, number, true);
-  return bytes;
-}
-
-async function receive(port: NetmapPort, count: number): Promise<Uint8Array[]> {
-  const frames: Uint8Array[] = [];
-  while (frames.length < count) {
-    const ready = await port.poll(abi.POLLIN, { timeout: PATIENCE });
-    assert.ok(ready & abi.POLLIN, `${frames.length} of ${count} frames have come`);
-    frames.push(...port.recv(count - frames.length));
-  }
-  return frames;
-}
+  ATTACK,
+  assertClean,
+  EXAMPLE,
+  FIXTURE,
+  FRAMES,
+  frame,
+  hostsMemory,
+  onHost,
+  ownMemory,
+  program,
+  Running,
+  receive,
+  skip,
+} from './exec-support.js';
+import { sleep } from './support.js';
 
 for (const [where, start] of [
   ['a memory of its own', ownMemory],
