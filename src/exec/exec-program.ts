@@ -67,8 +67,8 @@ function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
   const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
   for (const { module: from, name } of WebAssembly.Module.imports(module)) {
     imports[from] ??= {};
-    // The rest of WASI.
-    imports[from][name] = (known[from][name] ?? (() => WASI.NOSYS)) as WebAssembly.ImportValue;
+    const found = Object.hasOwn(known[from], name) ? known[from][name] : () => WASI.NOSYS; // the rest of WASI
+    imports[from][name] = found as WebAssembly.ImportValue;
   }
   return imports;
 }
@@ -76,11 +76,7 @@ function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
 function run(): Ending {
   const output = (stream: 1 | 2): OpenFile => outputFile(control, (bytes) => post({ type: 'output', stream, bytes }));
   for (const file of [inputFile(data.stdin), output(1), output(2), deviceFolder()]) process.addFile(file);
-  try {
-    return process.run(data.module, importsOf(data.module));
-  } catch (error) {
-    return { code: 126, reason: error instanceof Error ? error.message : String(error) };
-  }
+  return process.run(data.module, importsOf(data.module));
 }
 
 const ending = run();

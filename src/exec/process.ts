@@ -47,7 +47,7 @@ export class Process {
     this.control = control;
   }
 
-  /** The open file. @throws NetmapError is not; returns undefined when there is none */
+  /** The open file with this number; undefined when there is none. */
   file(fd: number): OpenFile | undefined {
     return this.files.get(fd);
   }

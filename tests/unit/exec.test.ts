@@ -174,6 +174,26 @@ test('signals wait for the program, the lowest first, and end its sleep', () => 
   assert.equal(program.interrupted, false);
 });
 
+test('a netmap_if has the width of its reader', async () => {
+  const netmap = await Netmap.create();
+  const wide = await netmap.open('vale0:a', { txRings: 2, rxRings: 1 });
+  const narrow = await netmap.open('vale0:a', { dataModel: 'ilp32' });
+  const i32 = new Int32Array(netmap.memory.buffer);
+  const entries = (nifp: number, size: number): number[] =>
+    Array.from({ length: 5 }, (_, i) => i32[(nifp + abi.NETMAP_IF_RING_OFS + size * i) >>> 2]);
+  const rings = [...wide.txRings, undefined, ...wide.rxRings, undefined];
+  for (const [{ nifp }, size] of [
+    [wide, 8],
+    [narrow, 4],
+  ] as const) {
+    assert.deepEqual(
+      entries(nifp.ptr, size),
+      rings.map((ring) => (ring ? ring.ptr - nifp.ptr : 0)),
+    );
+  }
+  await netmap.close();
+});
+
 test('exec refuses signals that are none, and a host without shared memory', async () => {
   const own = module(VOID, START[0], section(5, 1, 0, 2), START[1], CODE);
   const unshared = await Netmap.create({ shared: false, memorySize: 1 << 24 });
