@@ -3,6 +3,7 @@
 #define PTNET_NET_NETMAP_USER_H
 
 #include <net/netmap.h>
+#include <stddef.h>
 #include <string.h>
 
 #ifdef NETMAP_WITH_LIBS
