@@ -10,6 +10,9 @@ const entries = [
   ['program-worker', 'build/ts/src/cli/program-worker.js'],
   ['loop-worker', 'build/ts/src/kloop/loop-worker.js'],
   ['tap-worker', 'build/ts/src/io/tap-worker.js'],
+  ['exec', 'build/ts/src/exec/exec.js'],
+  ['exec-kernel', 'build/ts/src/exec/exec-kernel.js'],
+  ['exec-program', 'build/ts/src/exec/exec-program.js'],
 ];
 
 /** Chains tsc's source maps, and keeps the embedded binaries and bundled packages out of them. */

@@ -92,8 +92,13 @@ const PROGRAMS: Readonly<Record<string, { command(): Command; options(command: C
  * @throws UsageError; CommanderError when the help of the program was asked for and printed
  */
 export function parseProgramArguments(name: string, args: readonly string[]): ProgramOptions {
+  if (name === 'exec') {
+    const [file, ...rest] = args;
+    if (file === undefined) throw usage('exec needs a program: exec PROGRAM.wasm arguments…');
+    return { program: 'exec', ports: [], file, args: rest };
+  }
   const program = Object.hasOwn(PROGRAMS, name) ? PROGRAMS[name] : undefined;
-  if (!program) throw usage(`there is no program '${name}': ${Object.keys(PROGRAMS).join(', ')} are`);
+  if (!program) throw usage(`there is no program '${name}': ${[...Object.keys(PROGRAMS), 'exec'].join(', ')} are`);
   const command = program.command();
   command.exitOverride().configureOutput({ outputError: () => {} });
   try {

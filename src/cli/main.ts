@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addRunOptions, bridgeCommand, bridgeOptions, commanderText, type RunOptions } from './arguments.js';
 import { UsageError, usage } from './errors.js';
+import { execCommand } from './exec.js';
 import { pktGenCommand, pktGenOptions } from './pkt-gen-arguments.js';
 import type { ProgramOptions, ProgramSpec } from './programs/options.js';
 import { Display } from './report.js';
@@ -19,7 +20,8 @@ const EXIT_INTERRUPTED = 130;
 
 const RUN_HELP = `
 A program is 'pkt-gen …', 'bridge …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to which the ports are
-passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own.
+passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own. 'exec PROGRAM.wasm arguments…' is a C
+program (ptnet exec --help), which ends by itself or with the run.
 
 Programs start in order, each once the one before has its ports open. A receiver or a bridge ends one second after
 traffic has stopped; a sender without -n ends when all receivers have ended. Ctrl-C ends the run with its summary.
@@ -101,6 +103,7 @@ function alone(command: Command, options: (command: Command) => ProgramOptions, 
 
 function makeProgramCommand(): Command {
   const program = new Command('ptnet')
+    .enablePositionalOptions()
     .description('netmap programs over pipes, VALE switches and guests with ptnet devices, in one process.')
     .version(version(), '-V, --version')
     .addHelpText('after', MAIN_HELP);
@@ -115,6 +118,7 @@ function makeProgramCommand(): Command {
   program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
   program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
   program.addCommand(alone(valeCtlCommand(), valeCtlOptions, VALE_CTL_HELP));
+  program.addCommand(execCommand((code) => (process.exitCode = code)));
   program.addCommand(sysctlCommand((ok) => (process.exitCode = ok ? 0 : EXIT_FAILED)));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });

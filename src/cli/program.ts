@@ -1,5 +1,6 @@
 // One program of a run, as the main thread sees it: its guest if it has one, its worker, and in the end its report.
 
+import { type RunningProgram, SIGINT, SIGKILL } from '../exec/exec.js';
 import {
   type Guest,
   type Inspection,
@@ -12,7 +13,8 @@ import type { RunOptions } from './arguments.js';
 import { ProgramControl } from './control.js';
 import { failure } from './errors.js';
 import type { ProgramData, ProgramMessage } from './program-worker.js';
-import type { Latency, ProgramResult, ProgramSpec } from './programs/options.js';
+import { startProgram } from './programs/exec.js';
+import type { ExecProgramOptions, Latency, ProgramResult, ProgramSpec } from './programs/options.js';
 import { valeCtl } from './vale-ctl.js';
 
 /** Host counters of a port of the program; for a guest, of the port that is passed through. */
@@ -27,7 +29,7 @@ export interface ProgramReport {
   readonly program: string;
   /** `tx`, `rx`, `ping`, `pong`, or null for programs other than pkt-gen. */
   readonly function: string | null;
-  /** The ports that the program opened, joined with commas. */
+  /** The ports that the program opened, joined with commas; the file of a C program. */
   readonly port: string;
   /** The host ports of its guest, joined with commas; null on the host. */
   readonly guest: string | null;
@@ -45,10 +47,14 @@ export interface ProgramReport {
   readonly output: readonly string[];
   readonly errors: readonly string[];
   readonly ports: readonly PortReport[];
+  /** Exit code of a C program. */
+  readonly code?: number;
 }
 
 /** How long (ms) a worker may take to close its ports. */
 const CLOSE_LIMIT = 5000;
+/** Exit code of a program that SIGINT has ended. */
+const INTERRUPTED = 130;
 const NOTHING: ProgramResult = { packets: 0, bytes: 0, seconds: 0 };
 
 export class Program {
@@ -65,6 +71,9 @@ export class Program {
   #worker: WorkerHandle | undefined;
   #portNames: readonly string[] = [];
   #end: () => void = () => {};
+  #running: RunningProgram | undefined;
+  #stopped = false;
+  #code: number | undefined;
   #netmap: Netmap | undefined;
   #ending = false;
 
@@ -77,10 +86,10 @@ export class Program {
   }
 
   /** What it is to the others: a ping sends until it has done so often enough, a pong receives as long as something comes. */
-  get role(): 'tx' | 'rx' | 'bridge' | 'control' {
+  get role(): 'tx' | 'rx' | 'bridge' | 'exec' | 'control' {
     const { options } = this.spec;
     if (options.program === 'vale-ctl') return 'control';
-    if (options.program === 'bridge') return 'bridge';
+    if (options.program !== 'pkt-gen') return options.program;
     return options.fn === 'tx' || options.fn === 'ping' ? 'tx' : 'rx';
   }
 
@@ -101,10 +110,19 @@ export class Program {
         ...config,
       };
       if (this.spec.guest) await this.#makeGuest(netmap, this.spec.guest, { ...counts, loop: options.loop });
-      await this.#spawn(netmap, counts);
+      if (this.spec.options.program === 'exec') await this.#exec(netmap, this.spec.options, options);
+      else await this.#spawn(netmap, counts);
     } catch (error) {
       await this.#finish(error);
     }
+  }
+
+  /** The program shall end soon. */
+  stop(): void {
+    this.control.stop();
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#running?.kill(SIGINT);
   }
 
   /** The program is not to be started. */
@@ -115,6 +133,7 @@ export class Program {
   /** Ends a worker that does not end by itself. */
   async kill(): Promise<void> {
     this.#worker?.terminate();
+    this.#running?.kill(SIGKILL);
     await this.#finish(failure('EIO', 'the program did not end when it was told to'));
   }
 
@@ -144,6 +163,20 @@ export class Program {
     });
     void this.#worker.ended.then(() => this.#finish(failure('EIO', 'the worker ended unexpectedly')));
     await Promise.race([isReady, this.ended]);
+  }
+
+  /** Resolves when the program has its first port, or has ended. */
+  async #exec(netmap: Netmap, program: ExecProgramOptions, { json }: RunOptions): Promise<void> {
+    const place = { guest: this.#guest, out: json ? process.stderr : process.stdout };
+    const running = await startProgram(netmap, program, place);
+    this.#running = running;
+    void running.ended.then(({ code, reason }) => {
+      this.#code = code;
+      const stopped = this.#stopped && code === INTERRUPTED;
+      if (code === 0 || stopped) return this.#finish();
+      return this.#finish(failure('EIO', `exit code ${code}${reason === undefined ? '' : `: ${reason}`}`));
+    });
+    await running.ready;
   }
 
   #on(message: ProgramMessage, ready: () => void): void {
@@ -188,11 +221,11 @@ export class Program {
       index: this.index,
       program: options.program,
       function: options.program === 'pkt-gen' ? options.fn : null,
-      port: ports.join(','),
+      port: options.program === 'exec' ? options.file : ports.join(','),
       guest: guest === null ? null : guest.join(','),
       packets,
-      // A bridge does not look at its frames: the host has counted them.
-      bytes: options.program === 'bridge' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
+      // Only pkt-gen looks at its frames: the host has counted them.
+      bytes: options.program !== 'pkt-gen' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
       seconds: Number(seconds.toFixed(6)),
       mpps: seconds > 0 ? Number((packets / seconds / 1e6).toFixed(4)) : 0,
       drops,
@@ -202,6 +235,7 @@ export class Program {
       output,
       errors: this.error ? [this.error.message] : [],
       ports: counted,
+      ...(this.#code !== undefined && { code: this.#code }),
     };
   }
 }

@@ -125,6 +125,7 @@ function countsOf(report: ProgramReport): string[] {
   const role = report.function ?? program;
   const name = report.function === null ? program : `${program} ${report.function}`;
   const where = guest === null ? port : `${port} (guest ${guest})`;
+  if (program === 'exec') return [`[${index}] exec ${where}${report.errors.length === 0 ? ': ended well' : ''}`];
   const lines = [
     `[${index}] ${name} ${where}: ${VERBS[role]} ${packets} packets, ${bytes} bytes in ${seconds.toFixed(3)} s`,
   ];

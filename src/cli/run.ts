@@ -4,6 +4,7 @@
 //   tx      ends after -n packets; without -n, when all receivers of the run have ended, if it has any
 //   rx      ends after -n packets, or one second after traffic has stopped
 //   bridge  ends one second after traffic has stopped
+//   exec    ends by itself
 //   vale-ctl acts when its turn to start comes, and has ended then
 // ping is as tx, and pong as rx. For rx and bridge, traffic has also stopped when all senders of the run have ended.
 
@@ -125,8 +126,9 @@ export class Run {
     const hadReceivers = this.#programs.some(({ role }) => role === 'rx');
     const sendersLeft = left.some(({ role }) => role === 'tx');
     const receiversLeft = left.some(({ role }) => role === 'rx');
-    for (const { role, control } of left) {
-      if (this.#why !== undefined && (role === 'tx' || !sendersLeft)) control.stop();
+    for (const program of left) {
+      const { role, control } = program;
+      if (this.#why !== undefined && (role === 'tx' || role === 'exec' || !sendersLeft)) program.stop();
       if (role === 'tx' ? hadReceivers && !receiversLeft : hadSenders && !sendersLeft) control.peersGone();
     }
   }

@@ -86,6 +86,7 @@ function portsOf(guest: readonly string[] | null, options: ProgramOptions): read
     if (guest !== null) throw usage('vale-ctl acts on the host: it does not run in a guest');
     return [];
   }
+  if (program === 'exec') return [];
   const wanted = program === 'bridge' && !options.loopback ? 2 : 1;
   if (given.length === 0 && guest === null) {
     throw usage(`${program} needs ${wanted === 1 ? 'a port: -i PORT' : 'two ports: -i A -i B'}`);

@@ -71,6 +71,14 @@ export interface Inspection {
   readonly lostWorkers: number;
 }
 
+/**
+ * Looks at requests of other threads before they are queued, by the name of the operation; `next` queues one. For hosts
+ * that serve programs of another host.
+ */
+export type Intercept = Readonly<
+  Record<string, (args: unknown, next: (args: unknown) => Promise<unknown>) => Promise<unknown>>
+>;
+
 export class Control {
   readonly arena: ArenaOwner;
   readonly thread: Thread;
@@ -91,7 +99,7 @@ export class Control {
   readonly #tokens = new Set<number>();
   #wantedWorkers = 0;
 
-  private constructor(options: NetmapOptions) {
+  private constructor(options: NetmapOptions, intercept: Intercept) {
     this.tunables = resolveTunables({ values: options.tunables ?? {} });
     this.arena = ArenaOwner.create(options);
     this.thread = Thread.claim(this.arena, 0, false);
@@ -102,16 +110,20 @@ export class Control {
     this.lookups = prepareLookups(this.arena, options.lookups ?? {});
     this.workers = new LoopWorkers(this.arena, this.lookups, (token) => this.reap(token));
     this.giveScratch(this.thread.id);
-    this.#requests = new RequestServer(this.arena, this.call.bind(this), (tid) => void this.reapThread(tid));
+    const serve = (tid: number, op: string, args: unknown): Promise<unknown> => {
+      const next = (given: unknown): Promise<unknown> => this.call(tid, op, given);
+      return Object.hasOwn(intercept, op) ? intercept[op](args, next) : next(args);
+    };
+    this.#requests = new RequestServer(this.arena, serve, (tid) => void this.reapThread(tid));
     this.thread.addService(() => this.#requests.serve());
   }
 
-  static async create(options: NetmapOptions): Promise<Control> {
+  static async create(options: NetmapOptions, intercept: Intercept = {}): Promise<Control> {
     const { threads = 0 } = options;
     if (!Number.isInteger(threads) || threads < 0 || threads > THREAD_MAX / 2) {
       throw netmapError('EINVAL', `threads ${threads} is not within 0..${THREAD_MAX / 2}`, { op: 'create' });
     }
-    const control = new Control(options);
+    const control = new Control(options, intercept);
     if (threads > 0 && !control.arena.shared) {
       throw netmapError('EINVAL', 'loop workers need shared memory', { op: 'create' });
     }

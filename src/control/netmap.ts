@@ -1,6 +1,7 @@
 // Netmap: the host, what the kernel module is. In the thread that created it, it is the control thread; in any other it
 // is a window onto it, with the same methods.
 
+import { THREAD_SEQ } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { EventFd } from '../ioctl/eventfd.js';
 import { type DeviceOptions, NetmapFile } from '../ioctl/netmap-file.js';
@@ -23,9 +24,10 @@ import { Requester } from '../threads/requests.js';
 import { Thread } from '../threads/thread.js';
 import type { ValeEntry } from '../vale/list.js';
 import { type LookupSpec, loadLookups } from '../vale/lookups.js';
-import { Control, type Inspection, type NetmapOptions } from './control.js';
+import { Control, type Inspection, type Intercept, type NetmapOptions } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import type { PassthroughOptions } from './operations.js';
+import { MemoryReservation } from './reservation.js';
 import type { BridgeInspection } from './vale-operations.js';
 import { type GuestMachine, type IoPath, makeMachine } from './window.js';
 
@@ -94,7 +96,12 @@ export class Netmap {
    * @throws NetmapError EINVAL (sizes, pool parameters), ENOMEM, EAGAIN (a loop worker did not start)
    */
   static async create(options: NetmapOptions = {}): Promise<Netmap> {
-    const control = await Control.create(options);
+    return Netmap.createFor({}, options);
+  }
+
+  /** A host whose threads' requests are looked at first. @throws NetmapError as create */
+  static async createFor(intercept: Intercept, options: NetmapOptions): Promise<Netmap> {
+    const control = await Control.create(options, intercept);
     const path: IoPath = {
       ioRead: ({ id, index, offset, size }) => control.guest(id).functionAt(index).ioRead(offset, size),
       ioWrite: ({ id, index, offset, size, value = 0 }) =>
@@ -117,33 +124,26 @@ export class Netmap {
    * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed), EINVAL (a lookup cannot be loaded)
    */
   static async attach(handle: NetmapHandle): Promise<Netmap> {
-    const arena = Arena.attach(handle.memory, handle.arena, handle.module);
-    const thread = Thread.claim(arena, handle.token, await isWorkerThread());
-    const requests = new Requester(thread);
-    const stopWatching = onThreadExit(() => thread.leave());
-    const path: IoPath = {
-      ioRead: (access) => requests.requestSync('ioRead', access) as number,
-      ioWrite: (access) => void requests.requestSync('ioWrite', access),
-    };
+    const joined = join(handle, await isWorkerThread());
     try {
-      await loadLookups(thread, handle.lookups);
+      await loadLookups(joined.backend.thread, handle.lookups);
     } catch (error) {
-      stopWatching();
-      thread.leave();
+      await joined.backend.close();
       throw error;
     }
-    await requests.request('hello', {});
-    const backend: Backend = {
-      thread,
-      path,
-      call: (op, args) => requests.request(op, args),
-      callSync: (op, args) => requests.requestSync(op, args),
-      close: async () => {
-        stopWatching();
-        thread.leave();
-      },
-    };
-    return new Netmap(backend);
+    await joined.requests.request('hello', {});
+    return new Netmap(joined.backend);
+  }
+
+  /**
+   * The same, blocking: in a worker.
+   * @throws NetmapError as attach; EOPNOTSUPP for a host with lookups, which cannot be loaded without waiting
+   */
+  static attachSync(handle: NetmapHandle): Netmap {
+    if (handle.lookups.length !== 0) throw netmapError('EOPNOTSUPP', 'the host has lookups', { op: 'attachSync' });
+    const joined = join(handle, true);
+    joined.requests.requestSync('hello', {});
+    return new Netmap(joined.backend);
   }
 
   /** In a guest's worker: the machine of the guest that the handle names. */
@@ -155,6 +155,11 @@ export class Netmap {
   /** The thread's id in the arena, 1..63. */
   get threadId(): number {
     return this.#backend.thread.id;
+  }
+
+  /** Address of the word that this thread's waits sleep on. */
+  get waiterAddress(): number {
+    return this.#backend.thread.ptr + THREAD_SEQ;
   }
 
   /** The memory that everything lies in. */
@@ -343,6 +348,15 @@ export class Netmap {
     return worker;
   }
 
+  /**
+   * Keeps a range of the memory for programs that are linked to it (`ptnet/exec`). Control thread only.
+   * @param size bytes
+   * @throws NetmapError ENOMEM
+   */
+  reserve(size: number): MemoryReservation {
+    return new MemoryReservation(this.#requireControl('reserve').arena, size);
+  }
+
   /** A worker was ended in a way that the platform does not tell (a Web worker's terminate()): closes its ports. */
   release(handle: NetmapHandle): void {
     this.#requireControl('release').reap(handle.token);
@@ -372,4 +386,27 @@ export class Netmap {
     if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
     return this.#control;
   }
+}
+
+/** Takes a thread record of a host that another thread has made. */
+function join(handle: NetmapHandle, canBlock: boolean): { backend: Backend; requests: Requester } {
+  const arena = Arena.attach(handle.memory, handle.arena, handle.module);
+  const thread = Thread.claim(arena, handle.token, canBlock);
+  const requests = new Requester(thread);
+  const stopWatching = onThreadExit(() => thread.leave());
+  const path: IoPath = {
+    ioRead: (access) => requests.requestSync('ioRead', access) as number,
+    ioWrite: (access) => void requests.requestSync('ioWrite', access),
+  };
+  const backend: Backend = {
+    thread,
+    path,
+    call: (op, args) => requests.request(op, args),
+    callSync: (op, args) => requests.requestSync(op, args),
+    close: async () => {
+      stopWatching();
+      thread.leave();
+    },
+  };
+  return { backend, requests };
 }

@@ -124,14 +124,20 @@ function copyOptionsIn(memory: UserMemory, first: number, bodySize: number): { o
  * Copies a request out: the header and the headers of options always, the body and the bodies of options that have status
  * 0 if the request succeeded.
  * @param errno what the request ends with, 0 or negative
+ * @param statusOf the program's number for a status of an option
  * @returns the same, or -EFAULT if the program's memory has gone away
  */
-export function copyOut(memory: UserMemory, request: RequestCopy, errno: number): number {
+export function copyOut(
+  memory: UserMemory,
+  request: RequestCopy,
+  errno: number,
+  statusOf: (errno: number) => number = (status) => status,
+): number {
   const { address, header, body, bodyAddress, options } = request;
   let whole = true;
   if (errno === 0 && body.length !== 0) whole = memory.write(bodyAddress, body);
   for (const { address: at, bytes, status } of options) {
-    writeU32(bytes, NMREQ_OPTION_STATUS, status);
+    writeU32(bytes, NMREQ_OPTION_STATUS, statusOf(status));
     const isWanted = errno === 0 && status === 0;
     whole = memory.write(at, isWanted ? bytes : bytes.subarray(0, NMREQ_OPTION_SIZE)) && whole;
   }

@@ -1,5 +1,6 @@
 // What the thread of a program and the control thread tell each other about a request; plain data.
 
+import type { DataModel } from '../netmap/netmap-if.js';
 import type { OffsetOptions } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
 
@@ -29,6 +30,8 @@ export interface DeviceRequest {
   readonly fd: number;
   /** Whether the descriptor is this thread's, and may be new. */
   readonly isOwner: boolean;
+  /** Of the program. Default: lp64. */
+  readonly dataModel?: DataModel;
   /** nr_reqtype. */
   readonly type: number;
   /** nr_name; null when it is not UTF-8. */
@@ -42,6 +45,9 @@ export interface DeviceRequest {
   /** Bits of SYNC_KLOOP_MODE. */
   readonly mode?: number;
 }
+
+/** A request as a program makes it. */
+export type ProgramRequest = Omit<DeviceRequest, 'fd' | 'isOwner' | 'dataModel'>;
 
 /** A kernel loop that the asking thread is to run until it is stopped. */
 export interface LoopRun {

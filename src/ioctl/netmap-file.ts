@@ -5,12 +5,13 @@
 import * as abi from '../abi.js';
 import { NetmapError } from '../errors.js';
 import { HostPort } from '../netmap/host-port.js';
+import type { DataModel } from '../netmap/netmap-if.js';
 import type { Thread } from '../threads/thread.js';
 import { BODIES, decode, decodeName, encode, encodeName, OPT_CSB, OPT_OFFSETS, readU32, readU64 } from './codec.js';
 import { copyIn, copyOut, nameField, type OptionCopy, type RequestCopy } from './copy.js';
 import type { EventDescriptors } from './eventfd.js';
 import { fromLegacy, toLegacy } from './legacy.js';
-import type { CsbOption, DeviceAnswer, DeviceRequest, EventfdsOption } from './messages.js';
+import type { CsbOption, DeviceAnswer, DeviceRequest, EventfdsOption, ProgramRequest } from './messages.js';
 import { type RingEvents, runLoop, type Sleep } from './run-loop.js';
 import { MemoryWindow, type ProgramMemory } from './user-memory.js';
 
@@ -25,6 +26,10 @@ export interface DeviceOptions {
   readonly size?: number;
   /** The program's event descriptors. Default: none, and SYNC_KLOOP_EVENTFDS has the status EOPNOTSUPP. */
   readonly eventfds?: EventDescriptors;
+  /** Width of the program's pointers, which are the entries of its netmap_if. Default: lp64, 8 bytes. */
+  readonly dataModel?: DataModel;
+  /** The program's error numbers, as nro_status has them, for ours. Default: Linux's, as they are. */
+  readonly errno?: (errno: number) => number;
   /** `fd` of a NetmapFile, maybe of another thread: this is then the same descriptor, as after dup(2). */
   readonly fd?: number;
 }
@@ -52,6 +57,8 @@ export class NetmapFile {
   readonly #memory: MemoryWindow;
   readonly #inArena: boolean;
   readonly #eventfds: EventDescriptors | undefined;
+  readonly #dataModel: DataModel;
+  readonly #errno: (errno: number) => number;
   #port: HostPort | undefined;
   #isOpen = true;
   /** Kernel loops that this object runs, 0 or 1, or more for a moment after a STOP. */
@@ -67,6 +74,8 @@ export class NetmapFile {
     this.#memory = new MemoryWindow(memory, base, size);
     this.#inArena = memory === path.thread.arena.memory;
     this.#eventfds = options.eventfds;
+    this.#dataModel = options.dataModel ?? 'lp64';
+    this.#errno = options.errno ?? ((errno) => errno);
     this.#isOwner = options.fd === undefined;
     this.fd = options.fd ?? fd;
   }
@@ -95,6 +104,11 @@ export class NetmapFile {
         throw error;
       });
     }
+  }
+
+  /** A request that lies in no memory: for who hands on those of others. */
+  request(request: ProgramRequest): Promise<DeviceAnswer> {
+    return this.#runAsync(this.#ask(request));
   }
 
   /** close(2): stops the kernel loop and closes the port. The object of another thread's descriptor is only given up. */
@@ -163,13 +177,11 @@ export class NetmapFile {
   *#control(argument: number): Steps<number> {
     const request = copyIn(this.#memory, argument);
     if (typeof request === 'number') return request;
-    if (request.errno !== 0) return copyOut(this.#memory, request, request.errno);
+    if (request.errno !== 0) return copyOut(this.#memory, request, request.errno, this.#errno);
     const { type, header, options } = request;
     const body = BODIES[type];
     const events = this.#ringEvents(options);
     const answer = yield* this.#ask({
-      fd: this.fd,
-      isOwner: this.#isOwner,
       type,
       name: decodeName(nameField(header)),
       body: body ? decode(request.body, body.fields) : {},
@@ -184,7 +196,7 @@ export class NetmapFile {
       yield* this.#leaveLoop(answer.run.loop);
     }
     applyAnswer(request, answer);
-    return copyOut(this.#memory, request, answer.errno);
+    return copyOut(this.#memory, request, answer.errno, this.#errno);
   }
 
   *#legacy(ioctl: number, argument: number): Steps<number> {
@@ -192,13 +204,19 @@ export class NetmapFile {
     if (!bytes) return -abi.EFAULT;
     const request = fromLegacy(ioctl, bytes);
     if (typeof request === 'number') return request;
-    const answer = yield* this.#ask({ fd: this.fd, isOwner: this.#isOwner, ...request, options: [] });
+    const answer = yield* this.#ask({ ...request, options: [] });
     if (answer.errno !== 0) return answer.errno;
     toLegacy(bytes, request.type, answer);
     return this.#memory.write(argument, bytes) ? 0 : -abi.EFAULT;
   }
 
-  *#ask(request: DeviceRequest): Steps<DeviceAnswer> {
+  *#ask(given: ProgramRequest): Steps<DeviceAnswer> {
+    const request: DeviceRequest = {
+      ...given,
+      fd: this.fd,
+      isOwner: this.#isOwner,
+      dataModel: this.#dataModel,
+    };
     const answer = (yield { op: 'device', args: request }) as DeviceAnswer;
     this.#path.thread.wake(); // its waits look again: rings may have been stopped, or busy for a while
     if (answer.port && this.#isOwner) {

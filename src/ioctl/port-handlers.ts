@@ -40,9 +40,13 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
 /** Opens the port, and says whether the OFFSETS option was the reason for a failure. */
 async function openPort(call: Call<Values<typeof REGISTER>>, spec: PortSpec): Promise<OpenPort> {
   const { files, file, body, status } = call;
-  const { offsets } = call.request;
+  const { offsets, dataModel } = call.request;
   try {
-    const port = await files.ports.register(spec, { ...body, ...(offsets && { offsets }) }, file.owner);
+    const port = await files.ports.register(
+      spec,
+      { ...body, ...(dataModel && { dataModel }), ...(offsets && { offsets }) },
+      file.owner,
+    );
     if (offsets) status[NETMAP_REQ_OPT_OFFSETS] = 0;
     return port;
   } catch (error) {

@@ -17,16 +17,26 @@ import {
 import type { ArenaOwner } from '../memory/arena.js';
 import type { Adapter, Kring } from './adapter.js';
 
+/** The widths of a program's pointers: `ring_ofs` is an array of ssize_t. */
+export type DataModel = 'lp64' | 'ilp32';
+const ENTRY_SIZES: Readonly<Record<DataModel, number>> = { lp64: NETMAP_IF_RING_OFS_SIZE, ilp32: 4 };
+
 /**
  * Makes the directory, with the offsets of the rings that are bound. Returns its address.
  * @throws NetmapError ENOMEM
  */
-export function makeIf(arena: ArenaOwner, adapter: Adapter, bound: readonly Kring[]): number {
+export function makeIf(
+  arena: ArenaOwner,
+  adapter: Adapter,
+  bound: readonly Kring[],
+  dataModel: DataModel = 'lp64',
+): number {
+  const entrySize = ENTRY_SIZES[dataModel];
   const { tx, rx, hostTx, hostRx } = adapter;
   // One host ring a direction is reported by adapters that have none, too, with a directory entry of 0.
   const hosts = [Math.max(hostTx.length, 1), Math.max(hostRx.length, 1)];
   const entries = tx.length + hosts[0] + rx.length + hosts[1];
-  const nifp = adapter.region.allocIf(NETMAP_IF_SIZE + entries * NETMAP_IF_RING_OFS_SIZE);
+  const nifp = adapter.region.allocIf(NETMAP_IF_SIZE + entries * entrySize);
   const name = new TextEncoder().encode(adapter.name).subarray(0, NETMAP_IFNAMSIZ - 1);
   arena.u8.set(name, nifp + NETMAP_IF_NAME);
   const set = (field: number, value: number): void => arena.store(nifp + field, value);
@@ -42,10 +52,10 @@ export function makeIf(arena: ArenaOwner, adapter: Adapter, bound: readonly Krin
   let start = NETMAP_IF_RING_OFS;
   for (const [nic, host, hostEntries] of directions) {
     for (const kring of [...nic, ...host]) {
-      const at = start + kring.ringId * NETMAP_IF_RING_OFS_SIZE;
+      const at = start + kring.ringId * entrySize;
       set(at, bound.includes(kring) ? kring.ring - nifp : 0);
     }
-    start += (nic.length + hostEntries) * NETMAP_IF_RING_OFS_SIZE;
+    start += (nic.length + hostEntries) * entrySize;
   }
   return nifp;
 }

@@ -14,7 +14,7 @@ import {
 import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
-import { allocExtraBufs, freeExtraBufs, makeIf } from './netmap-if.js';
+import { allocExtraBufs, type DataModel, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { ConfCounts } from './port-options.js';
@@ -27,6 +27,8 @@ export interface PortOptions extends PortConfig {
   readonly offsets?: OffsetOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
+  /** Width of the entries of its netmap_if. Default: lp64, 8 bytes. */
+  readonly dataModel?: DataModel;
 }
 
 export interface OpenOptions extends PortOptions {
@@ -166,7 +168,7 @@ export class PortTable {
         if (guest !== 0) throw netmapError('EOPNOTSUPP', 'a ptnet device has no offsets', { op: 'open', port: spec });
         maxOffset = setOffsets(adapter, [...tx, ...rx], flags, options.offsets, undo);
       }
-      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx]);
+      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx], options.dataModel);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
         kring.users++;

@@ -95,9 +95,14 @@ export async function pollMany(requests: readonly PollRequest[], options: PollOp
 /**
  * The same, blocking the thread; in workers only.
  * @param timeout milliseconds
+ * @param stop asked after every wake-up: true ends the wait, too
  * @throws NetmapError EOPNOTSUPP on a thread that must not block, EINVAL as pollMany
  */
-export function pollManySync(requests: readonly PollRequest[], timeout = Infinity): number[] {
+export function pollManySync(
+  requests: readonly PollRequest[],
+  timeout = Infinity,
+  stop: () => boolean = () => false,
+): number[] {
   const waiting = waitingOf(requests);
   if (!waiting.canBlock) {
     throw netmapError('EOPNOTSUPP', 'this thread may not block: use poll()', {
@@ -114,7 +119,7 @@ export function pollManySync(requests: readonly PollRequest[], timeout = Infinit
       const seen = waiting.seq();
       waiting.service();
       const left = until - performance.now();
-      if (look(requests, ready) || left <= 0) return ready;
+      if (look(requests, ready) || left <= 0 || stop()) return ready;
       waiting.sleep(seen, left);
     }
   } finally {

@@ -144,6 +144,13 @@ export async function postToParent(message: unknown): Promise<void> {
   else (await import('node:worker_threads')).parentPort?.postMessage(message);
 }
 
+/** The same as a function that does not wait, for workers that block. */
+export async function parentPoster(): Promise<(message: unknown) => void> {
+  if (webWorker) return (message) => (globalThis as unknown as Worker).postMessage(message);
+  const { parentPort } = await import('node:worker_threads');
+  return (message) => parentPort?.postMessage(message);
+}
+
 /** In a worker that has nothing more to do. Only Web workers need to say so. */
 export function endWorker(): void {
   if (webWorker) globalThis.close();

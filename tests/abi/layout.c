@@ -1,67 +1,10 @@
-// The structures that applications, guest kernels and hosts share, as a C compiler lays them out; written from netmap's
-// documented layout (x86-64 data model: a region's readers may be 64-bit programs). Prints JSON; see layout.test.ts.
+// The structures that applications, guest kernels and hosts share, as a C compiler lays out those of include/net/netmap.h,
+// and the registers of the devices. Prints JSON; see layout.test.ts.
+#include <net/netmap.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "nmreq.h"
-
-struct netmap_slot {
-  uint32_t buf_idx;
-  uint16_t len;
-  uint16_t flags;
-  uint64_t ptr;
-};
-
-struct netmap_timeval {
-  int64_t tv_sec;
-  int64_t tv_usec;
-};
-
-struct netmap_ring {
-  const int64_t buf_ofs;
-  const uint32_t num_slots;
-  const uint32_t nr_buf_size;
-  const uint16_t ringid;
-  const uint16_t dir;
-  uint32_t head;
-  uint32_t cur;
-  uint32_t tail;
-  uint32_t flags;
-  struct netmap_timeval ts;
-  uint64_t offset_mask;
-  uint64_t buf_align;
-  uint8_t sem[128] __attribute__((aligned(128)));
-  struct netmap_slot slot[];
-};
-
-struct netmap_if {
-  char ni_name[16];
-  const uint32_t ni_version;
-  const uint32_t ni_flags;
-  const uint32_t ni_tx_rings;
-  const uint32_t ni_rx_rings;
-  uint32_t ni_bufs_head;
-  const uint32_t ni_host_tx_rings;
-  const uint32_t ni_host_rx_rings;
-  uint32_t ni_spare1[3];
-  const int64_t ring_ofs[];
-};
-
-struct nm_csb_atok {
-  uint32_t head;
-  uint32_t cur;
-  uint32_t appl_need_kick;
-  uint32_t sync_flags;
-  uint32_t pad[12];
-};
-
-struct nm_csb_ktoa {
-  uint32_t hwcur;
-  uint32_t hwtail;
-  uint32_t kern_need_kick;
-  uint32_t pad[13];
-};
 
 struct ptnet_registers {
   uint32_t PTFEAT, PTCTL, MAC_LO, MAC_HI, CSBBAH, CSBBAL, NIFP_OFS;

@@ -2,12 +2,15 @@
 // a C compiler, what it makes of tests/abi/layout.c. None of the three may change without the others.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as abi from '../../src/abi.js';
+import { exec } from '../../src/exec/exec.js';
+import { Netmap } from '../../src/index.js';
+import { compileWasm, wasmCompiler } from '../support/wasm-compiler.js';
 import { NMREQ_LAYOUT } from './nmreq-layout.js';
 
 type Layout = Record<string, Record<string, number>>;
@@ -132,20 +135,64 @@ function findCompiler(): string | undefined {
   return candidates.find((name) => spawnSync(name as string, ['--version']).status === 0);
 }
 
+const root = fileURLToPath(new URL('../../', here));
+const include = `-I${join(root, 'include')}`;
+const scratch = mkdtempSync(join(tmpdir(), 'ptnet-abi-'));
+after(() => rmSync(scratch, { recursive: true }));
 const compiler = findCompiler();
-test('a C compiler lays the structures out in the same way', { skip: compiler ? false : 'no C compiler' }, () => {
-  const scratch = mkdtempSync(join(tmpdir(), 'ptnet-abi-'));
-  try {
-    const program = join(scratch, 'layout');
-    const source = fileURLToPath(new URL('layout.c', here));
-    const built = spawnSync(compiler as string, ['-std=gnu11', '-Wall', '-Werror', '-o', program, source], {
-      encoding: 'utf8',
-    });
-    assert.equal(built.status, 0, built.stderr);
-    const ran = spawnSync(program, { encoding: 'utf8' });
-    assert.equal(ran.status, 0, ran.stderr);
-    assert.deepEqual(JSON.parse(ran.stdout), golden);
-  } finally {
-    rmSync(scratch, { recursive: true });
-  }
+const skip = compiler ? false : 'no C compiler';
+
+/** Runs a program of this machine; what it printed. */
+function runNative(source: string): string {
+  const program = join(scratch, 'program');
+  const built = spawnSync(compiler as string, ['-std=gnu11', '-Wall', '-Werror', include, '-o', program, source], {
+    encoding: 'utf8',
+  });
+  assert.equal(built.status, 0, built.stderr);
+  const ran = spawnSync(program, { encoding: 'utf8' });
+  assert.equal(ran.status, 0, ran.stderr);
+  return ran.stdout;
+}
+
+/** The same for wasm32, in `exec`. */
+async function runWasm(source: string): Promise<string> {
+  const binary = compileWasm(source, join(scratch, 'program.wasm'));
+  const netmap = await Netmap.create();
+  let printed = '';
+  const stdout = (bytes: Uint8Array): void => void (printed += new TextDecoder().decode(bytes));
+  const { ended } = await exec(netmap, binary, { stdout });
+  assert.deepEqual(await ended, { code: 0 });
+  await netmap.close();
+  return printed;
+}
+
+const layout = fileURLToPath(new URL('layout.c', here));
+test('a C compiler lays the structures of include/net/netmap.h out in the same way', { skip }, () => {
+  assert.deepEqual(JSON.parse(runNative(layout)), golden);
+});
+
+test('and for wasm32, but for the width of ring_ofs', { skip: wasmCompiler.skip }, async () => {
+  const expected = { ...golden, netmap_if: { ...golden['netmap_if'], 'ring_ofs[1]': abi.NETMAP_IF_RING_OFS + 4 } };
+  assert.deepEqual(JSON.parse(await runWasm(layout)), expected);
+});
+
+/** Numbers that the header defines, by the names that assembly/abi has for them, too. */
+const SHARED_NAMES = /^(NIOC|NR_|NS_|NI_|NETMAP_REQ_|NETMAP_(API|MIN_API|MAX_API|MAX_FRAGS)$)/;
+/** Of ours, or of netmap's kernel. */
+const NOT_PUBLIC = /_BSD$|_SHIFT$|^NR_(TX|RX)$|_MASK$/;
+
+test('the numbers of include/net/netmap.h are those of assembly/abi', { skip }, () => {
+  const names = Object.keys(abi).filter((name) => SHARED_NAMES.test(name) && !NOT_PUBLIC.test(name));
+  assert.ok(names.length > 50);
+  const lines = names.map((name) => `  printf("${name} %lu\\n", (unsigned long)${name});`);
+  const source = join(scratch, 'numbers.c');
+  writeFileSync(
+    source,
+    ['#include <net/netmap.h>', '#include <stdio.h>', 'int main(void) {', ...lines, '}'].join('\n'),
+  );
+  const numbers = abi as unknown as Record<string, number>;
+  assert.deepEqual(
+    runNative(source).trimEnd().split('\n'),
+    names.map((name) => `${name} ${numbers[name]}`),
+  );
 });

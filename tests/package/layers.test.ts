@@ -75,11 +75,13 @@ const layers: Record<string, string[]> = {
   'src/io': [...library, 'src/hosts', PLATFORM],
   'src/hosts': [...library, 'src/io', PLATFORM],
   'src/index': [...library, 'src/io', 'src/hosts'],
-  'src/cli': ['src/index', 'src/io', 'src/hosts', PLATFORM],
+  'src/exec': [...library, PLATFORM],
+  'src/cli': ['src/index', 'src/exec', 'src/io', 'src/hosts', PLATFORM],
 
   examples: [SELF, PLATFORM],
   bench: [SELF, PLATFORM],
-  'tests/e2e': [SELF, PLATFORM],
+  'tests/support': [...library, PLATFORM],
+  'tests/e2e': [SELF, PLATFORM, 'tests/support'],
 };
 
 /** Layers that are files of one folder: the two sides of the ptnet device never meet. */

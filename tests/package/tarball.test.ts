@@ -62,7 +62,7 @@ test('the tarball has the code, the types, the licence and the pages', () => {
 });
 
 test('the tarball has no sources, tests or tools', () => {
-  const allowed = /^(dist\/|docs\/|examples\/|[A-Z]+\.md$|LICENSE$|package\.json$)/;
+  const allowed = /^(dist\/|docs\/|examples\/|include\/|[A-Z]+\.md$|LICENSE$|package\.json$)/;
   assert.deepEqual(
     paths.filter((path) => !allowed.test(path)),
     [],

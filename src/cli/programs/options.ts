@@ -89,7 +89,16 @@ export interface ValeCtlOptions {
   readonly config: PortConfig;
 }
 
-export type ProgramOptions = PktGenOptions | BridgeOptions | ValeCtlOptions;
+/** A C program, which opens its ports itself. */
+export interface ExecProgramOptions {
+  readonly program: 'exec';
+  readonly ports: readonly [];
+  /** Its module. */
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+export type ProgramOptions = PktGenOptions | BridgeOptions | ValeCtlOptions | ExecProgramOptions;
 
 /** One program of a run. */
 export interface ProgramSpec {

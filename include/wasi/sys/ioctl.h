@@ -1,0 +1,31 @@
+// ioctl(2) of programs that `ptnet exec` runs. Numbers as on Linux.
+#ifndef PTNET_WASI_SYS_IOCTL_H
+#define PTNET_WASI_SYS_IOCTL_H
+
+#include <errno.h>
+#include <stdarg.h>
+
+#define PTNET_IOC(dir, group, number, size)                                                                            \
+  (((dir) << 30 | (unsigned long)(size) << 16 | (unsigned long)(group) << 8 | (unsigned long)(number)) & 0xffffffffUL)
+#define _IO(group, number) PTNET_IOC(0UL, group, number, 0)
+#define _IOW(group, number, type) PTNET_IOC(1UL, group, number, sizeof(type))
+#define _IOR(group, number, type) PTNET_IOC(2UL, group, number, sizeof(type))
+#define _IOWR(group, number, type) PTNET_IOC(3UL, group, number, sizeof(type))
+
+#define FIONREAD 0x541b
+#define FIONBIO 0x5421
+
+int ptnet_ioctl(int fd, unsigned long request, va_list arguments)
+    __attribute__((import_module("ptnet"), import_name("ioctl")));
+
+static inline int ioctl(int fd, unsigned long request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  int error = ptnet_ioctl(fd, request, arguments);
+  va_end(arguments);
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+#endif

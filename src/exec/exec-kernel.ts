@@ -1,0 +1,102 @@
+// The kernel of a program that has a memory of its own: the worker that starts it, makes the host over its memory when it
+// opens its first device, and answers its requests.
+
+import { ENOMEM } from '../abi.js';
+import { Netmap, type NetmapHandle } from '../control/netmap.js';
+import { NetmapError } from '../errors.js';
+import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
+import { endWorker, parentPoster, receiveWorkerData, spawnWorker } from '../threads/platform.js';
+import type { ProgramData, ProgramMessage } from './exec-program.js';
+import type { Ending } from './process.js';
+import { ProcessControl } from './process-control.js';
+import { PAGE } from './program-module.js';
+import { ProgramRequests } from './program-requests.js';
+import { guestUpstream, hostUpstream } from './upstream.js';
+
+/** What this worker gets. */
+export interface KernelData {
+  readonly program: ProgramData;
+  readonly pools: Partial<GlobalPoolParams>;
+  /** Id of the guest that the program runs in; 0: on the host. */
+  readonly guest: number;
+}
+
+/** What it tells. */
+export type KernelMessage = ProgramMessage;
+
+/** Pools of the program's region, unless told otherwise. */
+const POOLS: GlobalPoolParams = {
+  if_size: 1024,
+  if_num: 64,
+  ring_size: 65792, // 4096 slots, the most that a port has
+  ring_num: 64,
+  buf_size: 2112,
+  buf_num: 8192,
+};
+/** Bytes of the host's private state. */
+const PRIVATE = 1 << 22;
+
+const { netmap: handle, data } = await receiveWorkerData<{ netmap: NetmapHandle; data: KernelData }>();
+const post = (await parentPoster()) as (message: KernelMessage) => void;
+const { memory } = data.program;
+const control = new ProcessControl(data.program.control);
+let inner: Netmap | undefined;
+let requests: ProgramRequests | undefined;
+
+const upstream =
+  data.guest === 0
+    ? hostUpstream(await Netmap.attach(handle))
+    : guestUpstream(await Netmap.attachGuest({ netmap: handle, guest: data.guest }));
+
+/** Adds pages to the program's memory, and makes a host in them. */
+async function makeHost(): Promise<void> {
+  const params = { ...POOLS, ...data.pools };
+  const pools = globalRegionPools(params);
+  const { memsize } = regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
+  const base = memory.grow(Math.ceil((PRIVATE + memsize) / PAGE)) * PAGE;
+  requests = new ProgramRequests(upstream, memory, stop);
+  inner = await Netmap.createFor(requests.intercept, {
+    memory,
+    privateRange: { base, size: PRIVATE },
+    regionRange: { base: base + PRIVATE, size: memsize },
+    pools: params,
+  });
+  requests.host = inner;
+  const { arena, token } = inner.handle();
+  control.giveHost(arena, token);
+}
+
+/** A cable has failed: its port works no more, and the program could wait for ever. */
+function stop(error: NetmapError): void {
+  void end({ code: 1, reason: error.message });
+}
+
+function on(message: ProgramMessage): void {
+  if (message.type === 'host') {
+    makeHost().catch((error) => control.refuseHost(error instanceof NetmapError ? error.errno : ENOMEM));
+  } else if (message.type === 'exit') {
+    void end(message.ending);
+  } else {
+    post(message);
+  }
+}
+
+let ending = false;
+async function end(result: Ending): Promise<void> {
+  if (ending) return;
+  ending = true;
+  post({ type: 'exit', ending: result }); // first: what follows touches memory that the program may have destroyed
+  child.terminate();
+  await child.ended;
+  await requests?.close();
+  await inner?.close();
+  await upstream.close();
+  endWorker();
+}
+
+const child = await spawnWorker(new URL('./exec-program.js', import.meta.url), {
+  data: { data: data.program },
+  keepAlive: true,
+  onMessage: (message) => on(message as ProgramMessage),
+  onError: (error) => void end({ code: 134, reason: error instanceof Error ? error.message : String(error) }),
+});

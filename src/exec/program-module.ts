@@ -1,0 +1,134 @@
+// A program's module, made ready: its memory becomes an import that threads can share, and what is known of its layout.
+//
+// A C compiler gives a program a memory that it makes itself, and that no other thread can see. The code does not depend
+// on that: memory 0 is rewritten to the import `env.memory`, shared, and nothing else changes.
+
+import { netmapError } from '../errors.js';
+import {
+  dataExtent,
+  encodeU32,
+  functionNames,
+  Reader,
+  readSections,
+  SECTION,
+  type Section,
+  splitImports,
+  stackTop,
+  writeModule,
+} from './wasm-binary.js';
+
+export const PAGE = 65536;
+export const WASI_MODULE = 'wasi_snapshot_preview1';
+/** What include/wasi declares. */
+const PTNET_IMPORTS = ['ioctl', 'mmap', 'munmap', 'poll'];
+const SHARED_WITH_MAXIMUM = 3;
+const MEMORY_KIND = 2;
+
+/** What the binary tells of where a program's memory is used from the start. */
+export interface ProgramLayout {
+  /** Data segments. Undefined: they have no fixed place. */
+  readonly data: { readonly start: number; readonly end: number } | undefined;
+  /** Where the stack begins, downwards. */
+  readonly stackTop: number | undefined;
+  /** Whether it takes memory beyond that (the heap of libc). Undefined: it has no names. */
+  readonly growsHeap: boolean | undefined;
+}
+
+export interface PreparedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Pages that it wants at the start. */
+  readonly initial: number;
+  readonly layout: ProgramLayout;
+}
+
+/** A memory with a name, imported from `env`. */
+function memoryImport(initial: number, maximum: number): Uint8Array {
+  const name = (text: string): number[] => [text.length, ...new TextEncoder().encode(text)];
+  const limits = [SHARED_WITH_MAXIMUM, ...encodeU32(initial), ...encodeU32(maximum)];
+  return Uint8Array.of(...name('env'), ...name('memory'), MEMORY_KIND, ...limits);
+}
+
+function joinImports(others: readonly Uint8Array[], memory: Uint8Array): Uint8Array {
+  const parts = [Uint8Array.from(encodeU32(others.length + 1)), memory, ...others];
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
+
+/**
+ * Rewrites a module.
+ * @param maximum pages that its memory may have
+ * @throws NetmapError EINVAL: not a Wasm module; no memory, or one that wants more than `maximum` pages
+ */
+export function prepareModule(binary: Uint8Array, maximum: number): PreparedModule {
+  const copy = Uint8Array.from(binary);
+  if (!WebAssembly.validate(copy)) throw netmapError('EINVAL', 'this is no WebAssembly module', { op: 'exec' });
+  const sections = readSections(copy);
+  const find = (id: number): Uint8Array | undefined => sections.find((section) => section.id === id)?.bytes;
+  const imports = splitImports(find(SECTION.IMPORT) ?? Uint8Array.of(0));
+  const own = find(SECTION.MEMORY);
+  const limits = imports.memory ?? (own && new Reader(own, 1).limits());
+  if (!limits) throw netmapError('EINVAL', 'the module has no memory: it is no C program', { op: 'exec' });
+  if (limits.initial > maximum) {
+    throw netmapError('EINVAL', `the program wants ${limits.initial} pages of memory, and may have ${maximum}`, {
+      op: 'exec',
+    });
+  }
+  const rewritten: Section = {
+    id: SECTION.IMPORT,
+    bytes: joinImports(imports.others, memoryImport(limits.initial, maximum)),
+  };
+  const kept = sections.filter(({ id }) => id !== SECTION.IMPORT && id !== SECTION.MEMORY);
+  // After the types, which are the first section but for custom ones.
+  const place = kept.findIndex(({ id }) => id > SECTION.IMPORT);
+  kept.splice(place < 0 ? kept.length : place, 0, rewritten);
+  return { bytes: writeModule(kept), initial: limits.initial, layout: readLayout(sections) };
+}
+
+function readLayout(sections: readonly Section[]): ProgramLayout {
+  const data = sections.find(({ id }) => id === SECTION.DATA);
+  const globals = sections.find(({ id }) => id === SECTION.GLOBAL);
+  const names = sections
+    .filter(({ id }) => id === SECTION.CUSTOM)
+    .map(({ bytes }) => functionNames(bytes))
+    .find((found) => found !== undefined);
+  return {
+    data: data ? dataExtent(data.bytes) : { start: Infinity, end: 0 },
+    stackTop: globals ? stackTop(globals.bytes) : undefined,
+    growsHeap: names && (names.has('sbrk') || names.has('dlmalloc')),
+  };
+}
+
+/**
+ * Whether a program keeps to a range of a memory that others use, too: its data, its stack, and no heap beside.
+ * @throws NetmapError EINVAL, with what is wrong
+ */
+export function checkLayout({ data, stackTop: stack, growsHeap }: ProgramLayout, base: number, size: number): void {
+  const end = base + size;
+  const range = `${base}..${end}`;
+  const refuse = (why: string): never => {
+    throw netmapError('EINVAL', `${why}; the range that it may use is ${range}`, { op: 'exec' });
+  };
+  if (data === undefined) refuse('the module does not tell where its data lies: link without --shared-memory');
+  else if (data.end > data.start && (data.start < base || data.end > end)) {
+    refuse(`the data lies at ${data.start}..${data.end}: link with --global-base=${base}`);
+  }
+  if (stack === undefined) refuse('the module does not tell where its stack is');
+  else if (stack <= base || stack > end) refuse(`the stack begins at ${stack}: link with --global-base=${base}`);
+  else if (data !== undefined && stack < data.end) refuse('the stack lies below the data: link without --stack-first');
+  if (growsHeap === undefined) refuse('the module has no names to tell whether it has a heap: link without --strip');
+  else if (growsHeap) refuse('its heap would take all memory: compile with -include ptnet/heap.h');
+}
+
+/**
+ * Whether all that a compiled module imports is provided. Functions of WASI that nobody here knows answer ENOSYS.
+ * @throws NetmapError EINVAL with the name of one that is not
+ */
+export function checkImports(module: WebAssembly.Module): void {
+  for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+    const isFunction =
+      kind === 'function' && (from === WASI_MODULE || (from === 'ptnet' && PTNET_IMPORTS.includes(name)));
+    if (isFunction || (from === 'env' && name === 'memory')) continue;
+    throw netmapError('EINVAL', `the program wants '${from}.${name}', which is not provided`, { op: 'exec' });
+  }
+  if (WebAssembly.Module.exports(module).some(({ name, kind }) => name === '_start' && kind === 'function')) return;
+  throw netmapError('EINVAL', 'the module has no function _start: it is no program', { op: 'exec' });
+}
