@@ -148,7 +148,9 @@ export const PORT_MFS = 36; // maximum frame size: what packets for this port ar
 export const PORT_LAST_SRC = 40; // u64: last source address learned from this port
 export const PORT_LAST_SRC_ENTRY = 48; // address of its forwarding table entry
 export const PORT_FWD = 52; // NICs: 1 = forward every released frame (dev.netmap.fwd)
-export const PORT_SIZE = 64;
+export const PORT_RANGES = 64; // NS_INDIRECT: PORT_RANGES_MAX entries of u64, address | length << 32, 0 = free
+export const PORT_RANGES_MAX = 16;
+export const PORT_SIZE = 192;
 
 export const PORT_KIND_NULL = 1;
 export const PORT_KIND_PIPE = 2;

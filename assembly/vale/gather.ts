@@ -22,11 +22,11 @@ import {
   NETMAP_SLOT_SIZE,
   NM_BDG_BATCH,
   NS_BUF_CHANGED,
-  NS_INDIRECT,
   NS_MOREFRAG,
 } from '../abi/netmap';
 import { hasOffsets, slotOffset } from '../ring/offset';
 import { statAdd } from '../stats/counters';
+import { indirectAddress, isIndirect } from './indirect';
 
 /**
  * Gathers packets from hwcur up to `head` (not included), a batch at the most; moves hwcur past them.
@@ -71,15 +71,21 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
       const w = load<u64>(slot); // read again, as it was not used before
       const len = <u32>(w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
-      const offset = slotOffset(kr, slot);
+      let data: usize = 0; // where the bytes are, 0 = nowhere
+      if (isIndirect(kr, flags)) {
+        data = indirectAddress(kr, slot, len);
+      } else {
+        const offset = slotOffset(kr, slot);
+        if (<u32>w - 2 < bufLimit && len <= bufSize - offset) data = bufBase + <usize>(<u32>w) * bufSize + offset;
+      }
       if (flags & NS_BUF_CHANGED) store<u16>(slot, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
       slot += NETMAP_SLOT_SIZE;
       if (slot == ringEnd) slot = slots;
       frags++;
-      if (<u32>w - 2 >= bufLimit || len > bufSize - offset || (flags & NS_INDIRECT) != 0) {
+      if (data == 0) {
         bad++;
       } else if (frags <= <u32>NETMAP_MAX_FRAGS) {
-        store<u64>(entry, <u64>(bufBase + <usize>(<u32>w) * bufSize + offset) | ((<u64>len) << 32) | ((<u64>1) << 48));
+        store<u64>(entry, <u64>data | ((<u64>len) << 32) | ((<u64>1) << 48));
         entry += SCRATCH_ENTRY_SIZE;
         bytes += len;
       }

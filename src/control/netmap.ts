@@ -6,7 +6,7 @@ import { netmapError } from '../errors.js';
 import { EventFd } from '../ioctl/eventfd.js';
 import { type DeviceOptions, NetmapFile } from '../ioctl/netmap-file.js';
 import { Arena } from '../memory/arena.js';
-import { HostPort } from '../netmap/host-port.js';
+import { HostPort, type PortControl } from '../netmap/host-port.js';
 import { NetmapInterface } from '../netmap/interface.js';
 import type { InterfaceInfo, PersistentInfo, PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
@@ -85,6 +85,10 @@ export class Netmap {
   /** Machines of guests in this thread, by the guest's id. */
   readonly #machines = new Map<number, GuestMachine>();
   #closed = false;
+  readonly #portControl: PortControl = {
+    close: (port) => this.#give(port),
+    call: (op, args) => this.#call(op, args),
+  };
 
   private constructor(backend: Backend, control?: Control) {
     this.#backend = backend;
@@ -174,7 +178,7 @@ export class Netmap {
    */
   async open(spec: string, options: OpenOptions = {}): Promise<HostPort> {
     const info = (await this.#call('open', { spec, options })) as PortInfo;
-    const port: HostPort = new HostPort(this.#backend.thread, info, () => this.#give(port));
+    const port = new HostPort(this.#backend.thread, info, this.#portControl);
     this.#ports.add(port);
     return port;
   }
@@ -186,7 +190,7 @@ export class Netmap {
    */
   async addInterface(name: string, options: InterfaceOptions = {}): Promise<NetmapInterface> {
     const info = (await this.#call('addInterface', { name, options })) as InterfaceInfo;
-    const made = new NetmapInterface(this.#backend.thread, info, (port) => this.#give(port));
+    const made = new NetmapInterface(this.#backend.thread, info, this.#portControl);
     this.#ports.add(made.wire).add(made.stack);
     return made;
   }

@@ -7,7 +7,7 @@ import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import type { LoopMode } from '../kloop/loop.js';
 import type { PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
-import type { OpenOptions, PortInfo } from '../netmap/register.js';
+import type { OpenOptions, OpenPort, PortInfo } from '../netmap/register.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import { valeClear, valeInspect, valeLookup } from './vale-operations.js';
@@ -58,6 +58,19 @@ async function passthrough(
   return guest.info();
 }
 
+interface RangeRequest {
+  readonly fd: number;
+  readonly address: number;
+  readonly length: number;
+}
+
+/** A port that the thread has opened for itself. @throws NetmapError ENXIO */
+function ownPort(control: Control, fd: number, tid: number): OpenPort {
+  const open = control.ports.opens.get(fd);
+  if (open?.owner === tid && !control.isPassedThrough(fd)) return open;
+  throw netmapError('ENXIO', `this thread has no open port ${fd}`, { op: 'port' });
+}
+
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   hello: (control, _args: unknown, tid) => control.giveScratch(tid),
   exit: (control, _args: unknown, tid) => control.endThread(tid),
@@ -66,6 +79,12 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     (await control.ports.open(spec, options, tid)).info,
   close: (control, { fd }: { fd: number }, tid) => {
     if (control.ports.opens.get(fd)?.owner === tid && !control.isPassedThrough(fd)) return control.interfaces.close(fd);
+  },
+  registerRange: (control, { fd, address, length }: RangeRequest, tid) =>
+    control.ports.ranges.register(ownPort(control, fd, tid), address, length),
+  unregisterRange: async (control, { fd, address, length }: RangeRequest, tid) => {
+    control.ports.ranges.unregister(ownPort(control, fd, tid), address, length);
+    await control.registry.quiesce();
   },
   addInterface: (control, { name, options }: { name: string; options: InterfaceOptions }, tid) =>
     control.interfaces.add(name, options, tid),

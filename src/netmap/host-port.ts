@@ -80,6 +80,14 @@ export function readCounters(arena: Arena, info: Pick<PortInfo, 'kind' | 'tx' | 
   };
 }
 
+/** What a port asks the control thread for. */
+export interface PortControl {
+  /** Gives the port back. */
+  close(port: HostPort): Promise<void>;
+  /** Another operation on it. @throws NetmapError that the control thread answers with */
+  call(op: string, args: object): Promise<unknown>;
+}
+
 /** A port of the host, as `Netmap.open` gives it. */
 export class HostPort extends NetmapPort {
   readonly name: string;
@@ -89,15 +97,14 @@ export class HostPort extends NetmapPort {
   readonly txRings: readonly NetmapRing[];
   readonly rxRings: readonly NetmapRing[];
   readonly waiting: Thread;
-  readonly #close: () => Promise<void>;
+  readonly #control: PortControl;
   readonly #tx: readonly number[];
   readonly #rx: readonly number[];
   /** The kring whose released frames may be forwarded to the NIC, 0 = none: the first host rx ring. */
   readonly #forwarding: number;
   #waits = 0;
 
-  /** @param close gives the port back to the control thread */
-  constructor(thread: Thread, info: PortInfo, close: () => Promise<void>) {
+  constructor(thread: Thread, info: PortInfo, control: PortControl) {
     super();
     const { arena } = thread;
     this.waiting = thread;
@@ -110,7 +117,7 @@ export class HostPort extends NetmapPort {
     this.#tx = info.tx.map(({ kring }) => kring);
     this.#rx = info.rx.map(({ kring }) => kring);
     this.#forwarding = info.forwardsDown;
-    this.#close = close;
+    this.#control = control;
   }
 
   override get vnetHdrLen(): number {
@@ -168,6 +175,29 @@ export class HostPort extends NetmapPort {
     return readCounters(this.waiting.arena, this.info);
   }
 
+  /**
+   * Lets slots with NS_INDIRECT of this VALE port name packets in a range of the arena's memory, in bytes: of the port's
+   * own region, or of memory that the host does not hand out (`privateRange`, `regionRange`). Programs that have the same
+   * port open share their ranges, 16 in all. The range goes with the port.
+   * @throws NetmapError EINVAL (the range), EOPNOTSUPP (not a VALE port), ENOSPC (16 already), ENXIO (closed)
+   */
+  async registerRange(address: number, length: number): Promise<void> {
+    await this.#callRange('registerRange', address, length);
+  }
+
+  /**
+   * Takes a range back that this port has registered. Once it has resolved, nothing is read from it any more.
+   * @throws NetmapError EINVAL (no such range), ENXIO (closed)
+   */
+  async unregisterRange(address: number, length: number): Promise<void> {
+    await this.#callRange('unregisterRange', address, length);
+  }
+
+  async #callRange(op: string, address: number, length: number): Promise<void> {
+    if (!this.isOpen) throw netmapError('ENXIO', 'the port is closed', { op, port: this.name });
+    await this.#control.call(op, { fd: this.info.fd, address, length });
+  }
+
   /** In CSB mode, syncs are refused with -EBUSY: the kernel loop makes them. */
   #sync(krings: readonly number[]): number {
     if (!this.isOpen) return -EIO;
@@ -194,6 +224,6 @@ export class HostPort extends NetmapPort {
   protected override async doClose(): Promise<void> {
     if (this.#waits !== 0) this.#watch(false); // now: later the rings may be somebody else's
     this.waiting.wake(); // waits of this port end with POLLERR
-    await this.#close();
+    await this.#control.close(this);
   }
 }

@@ -1,7 +1,7 @@
 // A network interface, as the thread that made it sees it.
 
 import type { Thread } from '../threads/thread.js';
-import { HostPort } from './host-port.js';
+import { HostPort, type PortControl } from './host-port.js';
 import type { InterfaceInfo } from './interfaces.js';
 
 /** The two ends of a network interface that its owner has; applications have the rings (`netmap:NAME`). */
@@ -19,13 +19,10 @@ export class NetmapInterface {
    */
   readonly stack: HostPort;
 
-  /** @param close gives a port back to the control thread */
-  constructor(thread: Thread, info: InterfaceInfo, close: (port: HostPort) => Promise<void>) {
+  constructor(thread: Thread, info: InterfaceInfo, control: PortControl) {
     this.name = info.name;
-    const wire: HostPort = new HostPort(thread, info.wire, () => close(wire));
-    const stack: HostPort = new HostPort(thread, info.stack, () => close(stack));
-    this.wire = wire;
-    this.stack = stack;
+    this.wire = new HostPort(thread, info.wire, control);
+    this.stack = new HostPort(thread, info.stack, control);
   }
 
   /**

@@ -13,6 +13,7 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
+import { IndirectRanges } from './indirect.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, type DataModel, freeExtraBufs, makeIf } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
@@ -89,6 +90,7 @@ export interface OpenPort {
 export class PortTable {
   readonly registry: Registry;
   readonly monitors: Monitors;
+  readonly ranges: IndirectRanges;
   readonly opens = new Map<number, OpenPort>();
   /** Guests (by id) that adapters are passed through to. */
   readonly #guestOf = new Map<Adapter, number>();
@@ -97,6 +99,7 @@ export class PortTable {
   constructor(registry: Registry) {
     this.registry = registry;
     this.monitors = new Monitors(this);
+    this.ranges = new IndirectRanges(registry.arena);
   }
 
   /**
@@ -230,6 +233,7 @@ export class PortTable {
     const open = this.opens.get(fd);
     if (!open) return;
     this.opens.delete(fd);
+    this.ranges.close(open);
     const { adapter } = open;
     if (!this.isOpen(adapter)) {
       this.#guestOf.delete(adapter);

@@ -29,7 +29,10 @@ export class Host {
     const adapter = control.registry.adapters.get(name);
     assert.ok(adapter);
     adapter.hdrLen = hdrLen;
-    return new HostPort(control.thread, info, async () => void (await control.call(id, 'close', { fd: info.fd })));
+    return new HostPort(control.thread, info, {
+      close: async () => void (await control.call(id, 'close', { fd: info.fd })),
+      call: (op, args) => control.call(id, op, args),
+    });
   }
 }
 

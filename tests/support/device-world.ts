@@ -52,7 +52,7 @@ export class DeviceWorld {
 
   async hostPort(spec: string, options: OpenOptions = {}): Promise<HostPort> {
     const { info } = await this.open(spec, options);
-    return new HostPort(this.thread, info, () => this.ports.close(info.fd));
+    return new HostPort(this.thread, info, { close: () => this.ports.close(info.fd), call: async () => {} });
   }
 
   device(port: OpenPort, mode: LoopMode = 'direct'): PtnetDevice {

@@ -89,7 +89,7 @@ describe('CSB_ENABLE', () => {
   });
 
   test('takes the rings from the host: syncs are EBUSY and poll is POLLERR until the loop is destroyed', async () => {
-    const host = new HostPort(world.thread, port.info, async () => {});
+    const host = new HostPort(world.thread, port.info, { close: async () => {}, call: async () => {} });
     assert.deepEqual([host.txsync(), host.rxsync(), await host.poll(POLLIN, { timeout: 0 })], [0, 0, 0]);
     loop.enableCsb(atok, ktoa);
     assert.deepEqual([host.txsync(), host.rxsync()], [-EBUSY, -EBUSY]);
