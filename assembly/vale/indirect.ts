@@ -5,19 +5,18 @@
 // unregistered before their memory is used for anything else: that waits for the syncs that may still see them.
 import {
   KRING_BUFSIZE,
-  KRING_KIND,
   KRING_LOOP,
   KRING_PORT,
-  PORT_KIND_MASK,
+  PORT_KIND,
   PORT_KIND_VALE,
   PORT_RANGES,
   PORT_RANGES_MAX,
 } from '../abi/arena';
 import { NETMAP_SLOT_PTR, NS_INDIRECT } from '../abi/netmap';
 
-/** Whether the flags of a slot of this ring say that its bytes are elsewhere. */
+/** Whether the flags of a slot of this ring say that its bytes are elsewhere. Not on interfaces, be they on a bridge. */
 export function isIndirect(kr: usize, flags: u32): bool {
-  return (flags & NS_INDIRECT) != 0 && (load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_VALE;
+  return (flags & NS_INDIRECT) != 0 && load<u32>(load<u32>(kr, KRING_PORT), PORT_KIND) == PORT_KIND_VALE;
 }
 
 /**

@@ -11,7 +11,8 @@
 // payload once, while it is copied and summed. Nothing is written to it.
 //
 // DIFF: netmap writes behind a buffer that a fragment does not fit; here it goes on in the next slot. A header that asks
-// for a checksum outside of the packet drops it. Checksums are right after fragments of odd length, wherever they lie.
+// for a checksum outside of the packet drops it. Checksums are right after fragments of odd length, wherever they lie,
+// and a packet to be segmented may have indirect fragments.
 import {
   KRING_BUFBASE,
   KRING_BUFSIZE,

@@ -295,6 +295,23 @@ export class Netmap {
     await this.#call('valeClear', { bridge, port });
   }
 
+  /**
+   * PORT_HDR_GET: bytes of the virtio-net header before each frame of a port that exists, whoever has it open: 0, 10 or 12.
+   * @throws NetmapError EINVAL (name), ENXIO (no such port)
+   */
+  async portHeader(spec: string): Promise<number> {
+    return (await this.#call('portHeader', { spec })) as number;
+  }
+
+  /**
+   * PORT_HDR_SET: gives the frames of a VALE port a header of so many bytes, or none, from the next packet on. Frames for
+   * the port may then be as long as its buffers. A port with a header is opened with NR_ACCEPT_VNET_HDR.
+   * @throws NetmapError EINVAL (name, length), ENXIO (no such VALE port)
+   */
+  async setPortHeader(spec: string, length: number): Promise<void> {
+    await this.#call('setPortHeader', { spec, length });
+  }
+
   /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */
   async createGuest(options: GuestOptions = {}): Promise<Guest> {
     const { id } = (await this.#call('createGuest', { options })) as GuestInfo;

@@ -7,6 +7,8 @@ import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import type { LoopMode } from '../kloop/loop.js';
 import type { PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
+import { headerLength, setHeaderLength } from '../netmap/port-header.js';
+import { parsePortSpec } from '../netmap/port-name.js';
 import type { OpenOptions, OpenPort, PortInfo } from '../netmap/register.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
@@ -103,6 +105,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     valeLookup(control, bridge, lookup, tid),
   valeInspect: (control, { bridge }: { bridge: string }) => valeInspect(control, bridge),
   valeClear: (control, { bridge, port }: { bridge: string; port?: string }) => valeClear(control, bridge, port),
+  portHeader: ({ registry }, { spec }: { spec: string }) => headerLength(registry, parsePortSpec(spec).name),
+  setPortHeader: ({ registry }, { spec, length }: { spec: string; length: number }) =>
+    setHeaderLength(registry, parsePortSpec(spec).name, length),
   createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
   closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
   passthrough,

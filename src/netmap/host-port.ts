@@ -6,11 +6,13 @@ import {
   KRING_HWCUR,
   KRING_LOOP,
   KRING_PEER,
+  KRING_PORT,
   KRING_STATS,
   NETMAP_RING_FLAGS,
   NETMAP_RING_TS,
   NR_NO_TX_POLL,
   NR_TIMESTAMP,
+  PORT_HDR_LEN,
   PORT_KIND_MONITOR,
   PORT_KIND_PIPE,
   STAT_BAD_SLOT,
@@ -121,7 +123,10 @@ export class HostPort extends NetmapPort {
   }
 
   override get vnetHdrLen(): number {
-    return this.info.hdrLen;
+    const [ring] = [...this.#tx, ...this.#rx];
+    if (!this.isOpen || ring === undefined) return this.info.hdrLen;
+    const { arena } = this.waiting;
+    return arena.load(arena.load(ring + KRING_PORT) + PORT_HDR_LEN);
   }
 
   override txsync(): number {

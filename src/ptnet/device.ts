@@ -31,12 +31,11 @@ import {
   PTNETMAP_PCI_VENDOR_ID,
   PTNETMAP_PTCTL_CREATE,
   PTNETMAP_PTCTL_DELETE,
-  VIRTIO_NET_HDR_LEN,
-  VIRTIO_NET_HDR_MRG_LEN,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { KernelLoop, type LoopMode } from '../kloop/loop.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import { isHeaderLength } from '../netmap/port-header.js';
 import type { OpenPort } from '../netmap/register.js';
 import { type AccessSize, RegisterFile } from './device-registers.js';
 
@@ -66,7 +65,6 @@ export class PtnetDevice {
   readonly #registers: RegisterFile;
   #features = 0;
   #result = 0;
-  #hdrLen: number;
   readonly #csb = new Map<number, number>();
   #atok = 0;
   #ktoa = 0;
@@ -83,7 +81,6 @@ export class PtnetDevice {
     this.port = port;
     this.#arena = arena;
     this.#options = options;
-    this.#hdrLen = port.adapter.hdrLen;
     this.loop = new KernelLoop(arena, port);
     this.#registers = new RegisterFile(PTNET_IO_SIZE, {
       read: (offset) => this.#read(offset),
@@ -156,7 +153,7 @@ export class PtnetDevice {
       case PTNET_IO_NUM_RX_SLOTS:
         return adapter.geometry.rxSlots;
       case PTNET_IO_VNET_HDR_LEN:
-        return this.#hdrLen;
+        return adapter.hdrLen;
       case PTNET_IO_HOSTMEMID:
         return info.memId;
       default:
@@ -221,10 +218,9 @@ export class PtnetDevice {
    */
   #setHdrLen(length: number): void {
     if (this.port.adapter.kind !== PORT_KIND_VALE) return;
-    if (length !== 0 && length !== VIRTIO_NET_HDR_LEN && length !== VIRTIO_NET_HDR_MRG_LEN) return;
+    if (!isHeaderLength(length)) return;
     const { adapter } = this.port;
     if (this.loop.running) adapter.hdrLen = length;
-    else if (!adapter.changeHeader(length, this.#options.threads().guest)) return;
-    this.#hdrLen = length;
+    else adapter.changeHeader(length, this.#options.threads().guest);
   }
 }

@@ -2,10 +2,11 @@
 // oracle. Numbers are taken modulo what there is, so that every command means something.
 
 import fc from 'fast-check';
+import { BROADCAST, MACS } from './addresses.js';
 import { NS_BUF_CHANGED, NS_INDIRECT, NS_MOREFRAG } from './oracle.js';
 import { type Geometry, GLOBAL, type OpenRequest } from './oracle-host.js';
 import { NS_FORWARD } from './oracle-nic.js';
-import { BROADCAST, bucketOf } from './oracle-vale.js';
+import { ODD_ADDRESSES, PROGRAM_BASE, PROGRAM_BYTES, PROGRAM_FRAMES, RANGES } from './program-memory.js';
 
 /** Which slot: a ring of an endpoint, and a distance from the ring's head. */
 export interface Place {
@@ -26,6 +27,7 @@ export interface Spoiled {
   readonly bufIdx?: number;
   readonly len: number;
   readonly flags: number;
+  readonly ptr?: number;
 }
 
 export interface Sending {
@@ -43,6 +45,7 @@ export type Command =
   | { readonly op: 'swap'; readonly at: Place; readonly with: Place }
   | { readonly op: 'advance'; readonly at: Place; readonly ahead: number }
   | { readonly op: 'poke'; readonly at: Place; readonly head?: number; readonly cur?: number }
+  | { readonly op: 'range'; readonly endpoint: number; readonly which: number; readonly on: boolean }
   | ({ readonly op: 'send'; readonly at: Place } & Sending)
   | { readonly op: 'receive'; readonly endpoint: number; readonly most: number }
   | { readonly op: 'drain' }
@@ -55,18 +58,6 @@ export type Command =
 
 const OFTEN = ['vale0:a', 'vale0:b', 'vale0:c', 'p{1', 'p}1'];
 const NAMES = [...OFTEN, ...OFTEN, 'vale1:a', 'p{2', 'p}2', 'p', 'vale0:a{1', 'vale0:a}1'];
-
-/** Addresses of one bucket of the forwarding table, more than it has room for, and some others. */
-function addresses(): string[] {
-  const found: string[] = [];
-  const bucket = bucketOf('02:00:00:00:00:01');
-  for (let i = 1; found.length < 11; i++) {
-    const mac = `02:00:00:00:${(i >> 8).toString(16).padStart(2, '0')}:${(i & 255).toString(16).padStart(2, '0')}`;
-    if (bucketOf(mac) === bucket) found.push(mac);
-  }
-  return [...found, 'aa:bb:cc:dd:ee:00', '02:ff:ff:ff:ff:ff', '00:00:00:00:00:00'];
-}
-export const MACS = addresses();
 
 const mac = fc.constantFrom(...MACS);
 const endpoint = fc.nat(12);
@@ -106,9 +97,17 @@ const rarely = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
 
 const optional = <T>(key: string, value: T | undefined): Record<string, T> =>
   value === undefined ? {} : { [key]: value };
-const spoiled = fc
+/** Addresses in the program's memory, most of them of a frame. */
+const address = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(PROGRAM_FRAMES - 1).map((f) => PROGRAM_BASE + 100 * f) },
+  { weight: 3, arbitrary: fc.nat(PROGRAM_BYTES.length).map((at) => PROGRAM_BASE + at) },
+  { weight: 1, arbitrary: fc.constantFrom(...ODD_ADDRESSES) },
+);
+const direct = fc
   .tuple(fc.option(bufIdx, { freq: 2 }), len, flags)
   .map(([idx, l, f]) => ({ ...optional('bufIdx', idx ?? undefined), len: l, flags: f }));
+const indirect = fc.tuple(direct, address).map(([slot, ptr]) => ({ ...slot, flags: slot.flags | NS_INDIRECT, ptr }));
+const spoiled: fc.Arbitrary<Spoiled> = fc.oneof(direct, indirect);
 
 export const openCommand: fc.Arbitrary<Command> = fc.record({
   op: fc.constant('open' as const),
@@ -150,6 +149,15 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('receive' as const), endpoint, most: fc.nat(10) }) },
   { weight: 4, arbitrary: fc.constant({ op: 'drain' as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('range' as const),
+      endpoint,
+      which: fc.constantFrom(...RANGES.keys(), RANGES.length - 1),
+      on: fc.constantFrom(true, true, true, false),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ op: fc.constantFrom('txsync' as const, 'rxsync' as const), endpoint }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('restart' as const), endpoint }) },
 );

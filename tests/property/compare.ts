@@ -34,7 +34,10 @@ function compareEndpoint({ name, real, model, guest }: Endpoint): void {
 
 function readRing(real: NetmapRing): Ring {
   const word = (i: number, w: number): number => real.i32[real.slotBase + 4 * i + w] >>> 0;
-  const slots = Array.from({ length: real.numSlots }, (_, i) => ({ ...real.slot(i), ptr: word(i, 2) }));
+  const slots = Array.from({ length: real.numSlots }, (_, i) => ({
+    ...real.slot(i),
+    ptr: word(i, 2) + word(i, 3) * 2 ** 32,
+  }));
   return { head: real.head >>> 0, cur: real.cur >>> 0, tail: real.tail >>> 0, slots };
 }
 
@@ -44,7 +47,11 @@ function compareRing(name: string, real: NetmapRing, kr: Kring): void {
   const { i32, slotBase } = real;
   const same = slots.every(({ bufIdx, len, flags, ptr }, i) => {
     const at = slotBase + 4 * i;
-    return i32[at] >>> 0 === bufIdx && i32[at + 1] === (len | (flags << 16)) && i32[at + 2] >>> 0 === ptr;
+    return (
+      i32[at] >>> 0 === bufIdx &&
+      i32[at + 1] === (len | (flags << 16)) &&
+      (i32[at + 2] >>> 0) + (i32[at + 3] >>> 0) * 2 ** 32 === ptr
+    );
   });
   const indices = real.head >>> 0 === head && real.cur >>> 0 === cur && real.tail >>> 0 === tail;
   if (!same || !indices) assert.deepEqual(readRing(real), kr.shown, name); // shows what differs

@@ -62,6 +62,9 @@ export class Host {
   close(open: OpenPort): void {
     const { adapter, tx, rx } = open;
     this.opens.delete(open);
+    for (const range of [...(adapter.ranges ?? [])]) {
+      if (range.owner === open) this.unregisterRange(open, range.address, range.length);
+    }
     if (adapter.watched) unwatchRings(adapter, adapter.watched);
     if (!this.isOpen(adapter)) this.#stopMonitors(adapter);
     for (const kr of [...tx, ...rx]) {
@@ -74,6 +77,23 @@ export class Host {
     adapter.region.freeIfs++;
     adapter.users--;
     this.#release(adapter);
+  }
+
+  /** The error of registering a range, if it is one. */
+  registerRange(owner: OpenPort, address: number, bytes: Uint8Array): ErrnoCode | undefined {
+    const { ranges } = owner.adapter;
+    if (!ranges) return 'EOPNOTSUPP';
+    if (ranges.length === 16) return 'ENOSPC';
+    ranges.push({ owner, address, length: bytes.length, bytes });
+    return undefined;
+  }
+
+  unregisterRange(owner: OpenPort, address: number, length: number): ErrnoCode | undefined {
+    const ranges = owner.adapter.ranges ?? [];
+    const at = ranges.findIndex((r) => r.owner === owner && r.address === address && r.length === length);
+    if (at < 0) return 'EINVAL';
+    ranges.splice(at, 1);
+    return undefined;
   }
 
   isOpen(adapter: Adapter): boolean {
@@ -227,6 +247,8 @@ export class Host {
     const adapter = this.makeAdapter(name, region ?? privateRegion(geometry), geometry, (kr) =>
       valeSync(adapter.bridge, adapter.bridgeIndex)(kr),
     );
+    adapter.ranges = [];
+    for (const kr of adapter.tx) kr.ranges = adapter.ranges;
     if (!name.startsWith('vale')) return adapter;
     const bridgeName = name.slice(0, name.indexOf(':'));
     const bridge = this.bridges.get(bridgeName) ?? new Bridge(bridgeName);
@@ -295,6 +317,7 @@ export class Host {
       hostTx: krings('tx', hostTx, txSlots),
       hostRx: krings('rx', hostRx, rxSlots),
       sync,
+      ranges: undefined,
       users: 0,
       watched: undefined,
       nic: undefined,

@@ -1,7 +1,7 @@
 // What the oracle's host is made of: adapters, requests, and how large a private region is. See oracle-host.ts.
 
 import type { ErrnoCode } from '../../src/errors.js';
-import { type Dir, type Kring, type PortSync, Region } from './oracle.js';
+import { type Dir, type Kring, type PortSync, type ProgramRange, Region } from './oracle.js';
 import type { Bridge, BridgePort } from './oracle-vale.js';
 
 export interface Geometry {
@@ -57,6 +57,8 @@ export interface Adapter extends Geometry {
   readonly hostTx: Kring[];
   readonly hostRx: Kring[];
   readonly sync: PortSync;
+  /** VALE ports. */
+  ranges: ProgramRange[] | undefined;
   users: number;
   /** Monitors: whom they watch. */
   watched: Adapter | undefined;

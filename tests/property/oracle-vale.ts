@@ -1,6 +1,6 @@
 // The oracle's VALE switch: a learning bridge whose table has buckets of eight addresses. See oracle.ts.
 
-import { type Drop, type Kring, NS_BUF_CHANGED, NS_INDIRECT, NS_MOREFRAG, type PortSync } from './oracle.js';
+import { type Drop, type Kring, NS_BUF_CHANGED, NS_INDIRECT, NS_MOREFRAG, type PortSync, type Slot } from './oracle.js';
 
 /** A port of the bridge, as the bridge knows it. */
 export interface BridgePort {
@@ -166,6 +166,22 @@ export class Bridge {
   }
 }
 
+/**
+ * A slot's bytes, or undefined if it has none: in its buffer, or, on a VALE port, where its address says. DIFF: that is in
+ * a range that the port has registered, and the slot then has no packet offset.
+ */
+function dataOf(kr: Kring, slot: Slot): Uint8Array | undefined {
+  if (!kr.ranges || !(slot.flags & NS_INDIRECT))
+    return kr.region.sound(slot) ? kr.region.bytes(slot.bufIdx) : undefined;
+  if (kr.loop || slot.len > kr.region.bufSize) return undefined;
+  const end = slot.ptr + slot.len;
+  const range = kr.ranges.find(
+    (r) => slot.ptr >= r.address && slot.ptr < r.address + r.length && end <= r.address + r.length,
+  );
+  if (!range) return undefined;
+  return range.bytes.subarray(slot.ptr - range.address);
+}
+
 /** Reads the slots, and makes batches of sound packets: a batch ends with the packet that fills it. */
 export function gather(kr: Kring, stop = kr.rhead): Packet[][] {
   const batches: Packet[][] = [];
@@ -175,8 +191,9 @@ export function gather(kr: Kring, stop = kr.rhead): Packet[][] {
   for (const k of kr.range(kr.hwcur, stop)) {
     const slot = kr.shown.slots[k];
     slot.flags &= ~NS_BUF_CHANGED;
-    const sound = kr.region.sound(slot) && !(slot.flags & NS_INDIRECT); // DIFF: no user pointers
-    fragments.push({ sound, bytes: sound ? kr.region.bytes(slot.bufIdx) : new Uint8Array(0), len: slot.len });
+    const data = dataOf(kr, slot);
+    const sound = data !== undefined;
+    fragments.push({ sound, bytes: data ?? new Uint8Array(0), len: slot.len });
     if (sound && fragments.length <= MAX_FRAGS) kr.bytes += slot.len;
     if (slot.flags & NS_MOREFRAG && kr.next(k) !== stop) continue;
     kr.packets++;

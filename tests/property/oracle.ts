@@ -100,6 +100,14 @@ export class Region {
   }
 }
 
+/** Memory of a program's, from which a VALE port sends slots with NS_INDIRECT. */
+export interface ProgramRange {
+  readonly owner: object;
+  readonly address: number;
+  readonly length: number;
+  readonly bytes: Uint8Array;
+}
+
 export class Kring {
   readonly region: Region;
   readonly dir: Dir;
@@ -119,6 +127,8 @@ export class Kring {
   watches: Watch[] = [];
   zmon: Kring | undefined;
   isMonitor = false;
+  /** VALE ports, tx: the port's ranges. */
+  ranges: ProgramRange[] | undefined;
   /** Copy monitors: the rx ring that this one watches. */
   pulls: Kring | undefined;
   /** Pipes: the kring at the other end. */

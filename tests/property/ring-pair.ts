@@ -30,6 +30,7 @@ export function setSlot(
   bufIdx: number | undefined,
   len: number,
   flags: number,
+  ptr = (len * 65537 + flags) >>> 0,
 ): void {
   const slot = model.shown.slots[i];
   if (bufIdx !== undefined) {
@@ -39,9 +40,10 @@ export function setSlot(
   }
   slot.len = len;
   slot.flags = flags;
-  slot.ptr = (len * 65537 + flags) >>> 0;
+  slot.ptr = ptr;
   real.setSlot(i, len, flags);
-  real.i32[real.slotBase + 4 * i + 2] = slot.ptr;
+  real.i32[real.slotBase + 4 * i + 2] = ptr >>> 0;
+  real.i32[real.slotBase + 4 * i + 3] = Math.floor(ptr / 2 ** 32);
 }
 
 export function setPayload({ real, model }: RingPair, i: number, bytes: Uint8Array): void {

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Netmap } from '../../src/index.js';
-import { type Command, type Frame, MACS } from './commands.js';
-import { BROADCAST } from './oracle-vale.js';
+import { BROADCAST, MACS } from './addresses.js';
+import type { Command, Frame } from './commands.js';
 import { makeHost, World } from './world.js';
 
 const BUCKET = MACS.slice(0, 11); // one bucket's addresses, three more than it has room for

@@ -22,6 +22,7 @@ import {
   txsync,
 } from './oracle-host.js';
 import { NR_FORWARD } from './oracle-nic.js';
+import { PRIVATE_RANGE, PROGRAM_BASE, PROGRAM_BYTES, RANGES, REGION_RANGE } from './program-memory.js';
 import { frameBytes, inRing, moveTo, type RingPair, setPayload, setSlot, slotAt } from './ring-pair.js';
 
 /** An open port, as an application has it, and its twin. */
@@ -37,7 +38,11 @@ type EndpointRing = RingPair & { readonly endpoint: Endpoint };
 
 /** A host with small buffers, so that all of them can be compared. */
 export async function makeHost(shared: boolean): Promise<Netmap> {
-  return Netmap.create({ memorySize: 1 << 26, shared, privatePools: POOLS, pools: GLOBAL_POOLS });
+  const pages = (1 << 26) / 65536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  new Uint8Array(memory.buffer).set(PROGRAM_BYTES, PROGRAM_BASE);
+  const ranges = { memory, privateRange: PRIVATE_RANGE, regionRange: REGION_RANGE };
+  return Netmap.create({ ...ranges, privatePools: POOLS, pools: GLOBAL_POOLS });
 }
 
 export class World {
@@ -128,6 +133,8 @@ export class World {
         return this.#sync(this.#endpoint(command.endpoint), command.op);
       case 'receive':
         return this.#receive(this.#endpoint(command.endpoint), command.most);
+      case 'range':
+        return this.#range(this.#endpoint(command.endpoint), command.which, command.on);
       case 'drain':
         return this.#drain();
       case 'plug':
@@ -149,7 +156,7 @@ export class World {
     const i = slotAt(at, command.at.slot);
     switch (command.op) {
       case 'slot':
-        setSlot(at, i, command.bufIdx, command.len, command.flags);
+        setSlot(at, i, command.bufIdx, command.len, command.flags, command.ptr);
         break;
       case 'payload':
         setPayload(at, i, frameBytes(command.frame, at.model.region.bufSize));
@@ -261,6 +268,20 @@ export class World {
     assert.equal(real instanceof NetmapError ? real.code : undefined, done ? undefined : 'ENXIO', name);
   }
 
+  /** A program registers memory of its own, or takes that back. */
+  async #range(endpoint: Endpoint | undefined, which: number, on: boolean): Promise<void> {
+    if (!endpoint || !(endpoint.real instanceof HostPort)) return;
+    const { real, model } = endpoint;
+    const { from, to } = RANGES[which];
+    const [address, bytes] = [PROGRAM_BASE + from, PROGRAM_BYTES.subarray(from, to)];
+    const call = on ? real.registerRange(address, to - from) : real.unregisterRange(address, to - from);
+    const error = await call.catch((reason: unknown) => reason);
+    const expected = on
+      ? this.host.registerRange(model, address, bytes)
+      : this.host.unregisterRange(model, address, to - from);
+    assert.equal(error instanceof NetmapError ? error.code : error, expected, real.name);
+  }
+
   async #close(n: number): Promise<void> {
     const host = this.endpoints.filter(({ guest, name }) => !guest && !/\(/.test(name));
     const endpoint = host[n % host.length];
@@ -327,8 +348,8 @@ export class World {
       }
       moveTo(at, inRing(at, slots), inRing(at, slots));
     }
-    for (const { slot, bufIdx, len, flags } of start < n ? spoiled : []) {
-      setSlot(at, (start + slot) % n, bufIdx, len, flags);
+    for (const { slot, bufIdx, len, flags, ptr } of start < n ? spoiled : []) {
+      setSlot(at, (start + slot) % n, bufIdx, len, flags, ptr);
     }
     this.#sync(at.endpoint, 'txsync');
   }
