@@ -121,7 +121,7 @@ export class Monitors {
           rxRings: rxRings + hostRxRings,
           txSlots,
           rxSlots,
-          extraBufs: options.extraBufs ?? 0,
+          extraBufs: 0,
           pipes: 0,
         });
     try {

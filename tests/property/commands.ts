@@ -116,6 +116,7 @@ export const openCommand: fc.Arbitrary<Command> = fc.record({
   dirs: fc.constantFrom('both', 'both', 'both', 'both', 'tx', 'rx'),
   exclusive: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   ring: rarely(fc.nat(2)),
+  extraBufs: fc.constantFrom(0, 0, 0, 1, 3, 40),
   sameRegionAs: rarely(fc.constantFrom(GLOBAL, GLOBAL, GLOBAL, ...NAMES)),
 });
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { Inspection, NetmapRing } from '../../src/index.js';
+import { HostPort } from '../../src/netmap/host-port.js';
 import type { Drop, Kring, Region, Ring } from './oracle.js';
 import type { OpenPort } from './oracle-host.js';
 import type { Endpoint, World } from './world.js';
@@ -27,6 +28,9 @@ function compareEndpoint({ name, real, model, guest }: Endpoint): void {
     const rings = real[`${dir}Rings`];
     assert.equal(rings.length, krings.length);
     for (const [k, kr] of krings.entries()) compareRing(`${name} ${dir} ring ${k}`, rings[k], kr);
+  }
+  if (real instanceof HostPort) {
+    assert.deepEqual({ head: real.nifp.bufsHead, granted: real.info.extraBufs }, model.extra, `${name}: extra buffers`);
   }
   if (!guest?.model.isOpen) return;
   assert.equal(guest.driver.kicks, guest.model.kicks, `${name}: doorbells`);

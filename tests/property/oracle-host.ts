@@ -74,6 +74,7 @@ export class Host {
       // An end of a pipe keeps its rings, with the packets in them.
       if (!adapter.peer) freeRing(kr);
     }
+    adapter.region.giveList(open.extra.head);
     adapter.region.freeIfs++;
     adapter.users--;
     this.#release(adapter);
@@ -224,7 +225,7 @@ export class Host {
     return true;
   }
 
-  #lookup({ name, config, sameRegionAs, host }: OpenRequest): Adapter {
+  #lookup({ name, config, sameRegionAs, host, extraBufs }: OpenRequest): Adapter {
     const region = this.regionOf(sameRegionAs);
     if (host && /[{}]/.test(name)) throw new OracleError('EINVAL'); // before the parent is looked for
     const existing = this.adapters.get(name);
@@ -233,18 +234,18 @@ export class Host {
     if (brace >= 0) return this.#makePipe(name.slice(0, brace), name[brace], name.slice(brace + 1), config, region);
     if (name.startsWith('vale') && this.adapters.get(name.slice(name.indexOf(':') + 1)))
       throw new OracleError('EINVAL');
-    if (name.startsWith('vale')) return this.#makeVale(name, config, region);
+    if (name.startsWith('vale')) return this.#makeVale(name, config, region, extraBufs);
     throw new OracleError('ENXIO');
   }
 
-  #makeVale(name: string, config: Partial<Geometry>, region: Region | undefined): Adapter {
+  #makeVale(name: string, config: Partial<Geometry>, region: Region | undefined, extraBufs = 0): Adapter {
     const geometry = {
       txRings: counted(config.txRings, 1, 16),
       rxRings: counted(config.rxRings, 1, 16),
       txSlots: counted(config.txSlots, 1024, 4096),
       rxSlots: counted(config.rxSlots, 1024, 4096),
     };
-    const adapter = this.makeAdapter(name, region ?? privateRegion(geometry), geometry, (kr) =>
+    const adapter = this.makeAdapter(name, region ?? privateRegion(geometry, 2, extraBufs), geometry, (kr) =>
       valeSync(adapter.bridge, adapter.bridgeIndex)(kr),
     );
     adapter.ranges = [];
@@ -332,7 +333,7 @@ export class Host {
     return adapter;
   }
 
-  #bind(adapter: Adapter, { ring, dirs, exclusive, host }: OpenRequest): OpenPort {
+  #bind(adapter: Adapter, { ring, dirs, exclusive, host, extraBufs = 0 }: OpenRequest): OpenPort {
     const select = (dir: Dir): Kring[] => {
       if (dirs !== 'both' && dirs !== dir) return [];
       if (host && adapter.hostRx.length === 0) throw new OracleError('EINVAL');
@@ -359,7 +360,7 @@ export class Host {
       kr.users++;
       kr.exclusive = exclusive;
     }
-    const open = { adapter, tx, rx };
+    const open = { adapter, extra: adapter.region.takeList(extraBufs), tx, rx };
     this.opens.add(open);
     return open;
   }

@@ -18,6 +18,7 @@ export interface OpenRequest {
   readonly dirs: 'both' | Dir;
   readonly exclusive: boolean;
   readonly ring: number | undefined;
+  readonly extraBufs?: number;
   /** Suffix of the host rings: `^`, or `*` for NIC and host rings. */
   readonly host?: '^' | '*';
   /** Letters of a monitor: t, r, rt, or z. */
@@ -73,6 +74,8 @@ export interface Adapter extends Geometry {
 /** An open port: what the harness drives beside the real one. */
 export interface OpenPort {
   readonly adapter: Adapter;
+  /** Its first extra buffer, and how many it got. */
+  readonly extra: { readonly head: number; readonly granted: number };
   readonly tx: Kring[];
   readonly rx: Kring[];
 }
@@ -95,11 +98,11 @@ export interface Nic {
 }
 
 /** A private region: room for these rings, a pair of host rings, and pipes (two for VALE ports and NICs). */
-export function privateRegion({ txRings, rxRings, txSlots, rxSlots }: Geometry, pipes = 2): Region {
+export function privateRegion({ txRings, rxRings, txSlots, rxSlots }: Geometry, pipes = 2, extraBufs = 0): Region {
   const [t, r] = [txRings + 1, rxRings + 1];
   const ifBytes = up(Math.max(POOLS.priv_if_size, 56 + 8 * (t + r)), 64);
   const ringBytes = up(Math.max(POOLS.priv_ring_size, 256 + 16 * Math.max(txSlots, rxSlots)), 64);
-  const bufs = (4 * pipes + r) * rxSlots + (4 * pipes + t) * txSlots + 2;
+  const bufs = (4 * pipes + r) * rxSlots + (4 * pipes + t) * txSlots + 2 + extraBufs;
   return new Region(
     poolSize(Math.max(bufs, POOLS.priv_buf_num), POOLS.priv_buf_size),
     POOLS.priv_buf_size,

@@ -85,6 +85,35 @@ export class Region {
     this.#lowest = Math.min(this.#lowest, i);
   }
 
+  isTaken(i: number): boolean {
+    return this.#taken.has(i);
+  }
+
+  /** Extra buffers: a list through the first word of each, as many as there are. Returns its first one and how many. */
+  takeList(wanted: number): { head: number; granted: number } {
+    const granted = Math.min(wanted, this.freeBufs);
+    let head = 0;
+    for (let k = 0; k < granted; k++) {
+      const i = this.take();
+      this.#link(i).setUint32(0, head, true);
+      head = i;
+    }
+    return { head, granted };
+  }
+
+  /** Gives the list back as far as it names buffers that are handed out. */
+  giveList(head: number): void {
+    for (let i = head; this.isTaken(i); ) {
+      const next = this.#link(i).getUint32(0, true);
+      this.give(i);
+      i = next;
+    }
+  }
+
+  #link(i: number): DataView {
+    return new DataView(this.data.buffer, i * this.bufSize, 4);
+  }
+
   isBuffer(i: number): boolean {
     return i >= 2 && i < this.numBufs;
   }

@@ -190,7 +190,10 @@ export class World {
       flags && `/${flags}`,
       memId === undefined ? '' : `@${memId}`,
     ].join('');
-    const real = await this.netmap.open(spec, { ...config, shareRegion: true }).catch((error: unknown) => error);
+    const { extraBufs = 0 } = request;
+    const real = await this.netmap
+      .open(spec, { ...config, extraBufs, shareRegion: true })
+      .catch((error: unknown) => error);
     let model: OpenPort | OracleError;
     try {
       model = this.host.open({ ...request, sameRegionAs: memId === undefined ? undefined : sameRegionAs });
