@@ -109,6 +109,12 @@ const direct = fc
 const indirect = fc.tuple(direct, address).map(([slot, ptr]) => ({ ...slot, flags: slot.flags | NS_INDIRECT, ptr }));
 const spoiled: fc.Arbitrary<Spoiled> = fc.oneof(direct, indirect);
 
+const offsets = fc.record({
+  max: fc.constantFrom(0, 16, 40, 64, 128, 129),
+  initial: fc.constantFrom(0, 0, 0, 16, 41),
+  bits: fc.constantFrom(0, 0, 8, 8, 8, 6, 64, 65),
+});
+
 export const openCommand: fc.Arbitrary<Command> = fc.record({
   op: fc.constant('open' as const),
   name: fc.constantFrom(...NAMES),
@@ -117,6 +123,7 @@ export const openCommand: fc.Arbitrary<Command> = fc.record({
   exclusive: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   ring: rarely(fc.nat(2)),
   extraBufs: fc.constantFrom(0, 0, 0, 1, 3, 40),
+  offsets: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: offsets }),
   sameRegionAs: rarely(fc.constantFrom(GLOBAL, GLOBAL, GLOBAL, ...NAMES)),
 });
 

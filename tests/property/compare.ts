@@ -30,6 +30,7 @@ function compareEndpoint({ name, real, model, guest }: Endpoint): void {
     for (const [k, kr] of krings.entries()) compareRing(`${name} ${dir} ring ${k}`, rings[k], kr);
   }
   if (real instanceof HostPort) {
+    assert.equal(real.maxOffset, model.maxOffset, `${name}: offsets`);
     assert.deepEqual({ head: real.nifp.bufsHead, granted: real.info.extraBufs }, model.extra, `${name}: extra buffers`);
   }
   if (!guest?.model.isOpen) return;

@@ -4,6 +4,7 @@ import type { ErrnoCode } from '../../src/errors.js';
 import { type Dir, Kring, type PortSync, pipeSync, Region } from './oracle.js';
 import { monitorSync } from './oracle-monitor.js';
 import { forwardUp, linkSync, nicSync } from './oracle-nic.js';
+import { setOffsets } from './oracle-offsets.js';
 import { freeRing, makeRings, ringsOf, unwatchRings, watchRings } from './oracle-rings.js';
 import {
   type Adapter,
@@ -333,7 +334,7 @@ export class Host {
     return adapter;
   }
 
-  #bind(adapter: Adapter, { ring, dirs, exclusive, host, extraBufs = 0 }: OpenRequest): OpenPort {
+  #bind(adapter: Adapter, { ring, dirs, exclusive, host, extraBufs = 0, offsets, monitor }: OpenRequest): OpenPort {
     const select = (dir: Dir): Kring[] => {
       if (dirs !== 'both' && dirs !== dir) return [];
       if (host && adapter.hostRx.length === 0) throw new OracleError('EINVAL');
@@ -348,10 +349,14 @@ export class Host {
     const inUse = [...tx, ...rx].filter(({ users }) => users > 0);
     if (inUse.some((kr) => kr.exclusive || exclusive)) throw new OracleError('EBUSY');
     const made: Kring[] = [];
+    let given = { max: 0, undo: (): void => {} };
     try {
       for (const kr of [...rx, ...tx]) if (!kr.ring) makeRings(kr, made);
+      if (offsets && monitor === 'z') throw new OracleError('EOPNOTSUPP');
+      if (offsets) given = setOffsets([...tx, ...rx], offsets);
       if (adapter.region.freeIfs === 0) throw new OracleError('ENOMEM');
     } catch (error) {
+      given.undo();
       for (const kr of made.reverse()) freeRing(kr);
       throw error;
     }
@@ -360,7 +365,7 @@ export class Host {
       kr.users++;
       kr.exclusive = exclusive;
     }
-    const open = { adapter, extra: adapter.region.takeList(extraBufs), tx, rx };
+    const open = { adapter, extra: adapter.region.takeList(extraBufs), maxOffset: given.max, tx, rx };
     this.opens.add(open);
     return open;
   }

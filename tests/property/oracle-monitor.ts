@@ -23,13 +23,13 @@ function copy(kr: Kring, ring: Kring, slots: readonly number[], mark: number): v
   if (slots.length === 0 || !isOpen(ring)) return;
   for (const k of newest(slots, ring)) {
     const from = kr.shown.slots[k];
-    if (!kr.region.sound(from)) continue;
+    if (!kr.sound(from)) continue;
     const to = ring.shown.slots[ring.mailTail];
     const ok = ring.region.isBuffer(to.bufIdx);
     if (!ok) ring.badSlots++;
-    to.len = ok ? Math.min(from.len, ring.region.bufSize) : 0;
+    to.len = ok ? Math.min(from.len, ring.room(to)) : 0;
     to.flags = (from.flags & ~(NS_TXMON | NS_BUF_CHANGED)) | mark;
-    if (ok) ring.region.bytes(to.bufIdx).set(kr.region.bytes(from.bufIdx).slice(0, to.len));
+    if (ok) ring.data(to).set(kr.data(from).slice(0, to.len));
     ring.mailTail = ring.next(ring.mailTail);
     ring.delivered++;
     ring.deliveredBytes += to.len;

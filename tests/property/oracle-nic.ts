@@ -58,12 +58,12 @@ export function forwardUp(kr: Kring, stack: Kring): void {
   for (const k of marked(kr)) {
     const slot = kr.shown.slots[k];
     slot.flags &= ~NS_FORWARD;
-    if (!kr.region.sound(slot)) {
+    if (!kr.sound(slot)) {
       kr.badSlots++;
       kr.drops.badSlot++;
       continue;
     }
-    const bytes = kr.region.bytes(slot.bufIdx);
+    const bytes = kr.data(slot);
     packets.push({ at: packets.length, fragments: [{ sound: true, bytes, len: slot.len }], dest: 'nobody' });
   }
   send(kr, packets, stack);

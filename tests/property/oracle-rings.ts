@@ -49,6 +49,8 @@ export function freeRing(kr: Kring): void {
   for (const i of bufs) kr.region.give(i);
   for (const one of kr.peer ? [kr, kr.peer] : [kr]) {
     one.ring = undefined;
+    one.mask = 0n;
+    one.maxOffset = 0;
     kr.region.freeRings++;
   }
 }

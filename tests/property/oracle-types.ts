@@ -2,6 +2,7 @@
 
 import type { ErrnoCode } from '../../src/errors.js';
 import { type Dir, type Kring, type PortSync, type ProgramRange, Region } from './oracle.js';
+import type { Offsets } from './oracle-offsets.js';
 import type { Bridge, BridgePort } from './oracle-vale.js';
 
 export interface Geometry {
@@ -19,6 +20,7 @@ export interface OpenRequest {
   readonly exclusive: boolean;
   readonly ring: number | undefined;
   readonly extraBufs?: number;
+  readonly offsets?: Offsets | undefined;
   /** Suffix of the host rings: `^`, or `*` for NIC and host rings. */
   readonly host?: '^' | '*';
   /** Letters of a monitor: t, r, rt, or z. */
@@ -76,6 +78,7 @@ export interface OpenPort {
   readonly adapter: Adapter;
   /** Its first extra buffer, and how many it got. */
   readonly extra: { readonly head: number; readonly granted: number };
+  readonly maxOffset: number;
   readonly tx: Kring[];
   readonly rx: Kring[];
 }

@@ -171,8 +171,7 @@ export class Bridge {
  * a range that the port has registered, and the slot then has no packet offset.
  */
 function dataOf(kr: Kring, slot: Slot): Uint8Array | undefined {
-  if (!kr.ranges || !(slot.flags & NS_INDIRECT))
-    return kr.region.sound(slot) ? kr.region.bytes(slot.bufIdx) : undefined;
+  if (!kr.ranges || !(slot.flags & NS_INDIRECT)) return kr.sound(slot) ? kr.data(slot) : undefined;
   if (kr.loop || slot.len > kr.region.bufSize) return undefined;
   const end = slot.ptr + slot.len;
   const range = kr.ranges.find(
@@ -228,7 +227,8 @@ export function deliver(kr: Kring, rx: Kring | undefined, packets: readonly Pack
       kr.drops.noSpace += packets.length - i;
       break;
     }
-    if (fragments.some(({ len }) => len > rx.region.bufSize)) {
+    const slots = fragments.map((_, f) => rx.shown.slots[(rx.mailTail + f) % rx.n]);
+    if (fragments.some(({ len }, f) => len > rx.room(slots[f]))) {
       kr.drops.tooLong++;
       continue;
     }
@@ -247,7 +247,7 @@ function copy(kr: Kring, rx: Kring, fragments: readonly Fragment[]): void {
   const bad = slots.filter(({ bufIdx }) => !rx.region.isBuffer(bufIdx)).length;
   for (const [f, slot] of slots.entries()) {
     const { bytes, len } = fragments[f];
-    if (rx.region.isBuffer(slot.bufIdx)) rx.region.bytes(slot.bufIdx).set(bytes.slice(0, len));
+    if (rx.region.isBuffer(slot.bufIdx)) rx.data(slot).set(bytes.slice(0, len));
     slot.len = bad > 0 ? 0 : len;
     slot.flags = bad > 0 ? 0 : (fragments.length << 8) | (f + 1 < fragments.length ? NS_MOREFRAG : 0);
   }

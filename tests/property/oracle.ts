@@ -201,6 +201,29 @@ export class Kring {
     this.n = n;
   }
 
+  /** Packet offsets: bits of a slot's ptr, 0 = none, and the largest one. */
+  mask = 0n;
+  maxOffset = 0;
+
+  /** Where in its buffer a slot's packet starts; larger offsets are cropped. */
+  offset({ ptr }: Slot): number {
+    return Math.min(Number(BigInt(ptr) & this.mask), this.maxOffset);
+  }
+
+  /** Bytes that the slot's buffer has behind its offset. */
+  room(slot: Slot): number {
+    return this.region.bufSize - this.offset(slot);
+  }
+
+  sound(slot: Slot): boolean {
+    return this.region.isBuffer(slot.bufIdx) && slot.len <= this.room(slot);
+  }
+
+  /** What a slot's buffer has from its offset on. */
+  data(slot: Slot): Uint8Array {
+    return this.region.bytes(slot.bufIdx).subarray(this.offset(slot));
+  }
+
   /** A fresh ring: a tx ring is all the application's but one slot, an rx ring is empty. */
   makeRing(bufs: readonly number[]): void {
     const tail = this.dir === 'tx' ? this.n - 1 : 0;
@@ -284,7 +307,7 @@ function pipeTxsync(kr: Kring): void {
   for (const k of kr.range(kr.hwcur, kr.rhead)) {
     const from = kr.shown.slots[k];
     const to = peer.shown.slots[k];
-    if (kr.region.sound(from)) {
+    if (kr.sound(from)) {
       Object.assign(to, from);
       kr.bytes += from.len;
       from.flags &= ~NS_BUF_CHANGED;
@@ -311,7 +334,7 @@ function pipeRxsync(kr: Kring): void {
   if (kr.hwcur === kr.rhead) return;
   for (const k of kr.range(kr.hwcur, kr.rhead)) {
     const from = kr.shown.slots[k];
-    if (kr.region.sound(from)) {
+    if (kr.sound(from)) {
       Object.assign(peer.shown.slots[k], from);
       from.flags &= ~NS_BUF_CHANGED;
     } else {

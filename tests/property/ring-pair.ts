@@ -46,11 +46,11 @@ export function setSlot(
   real.i32[real.slotBase + 4 * i + 3] = Math.floor(ptr / 2 ** 32);
 }
 
-export function setPayload({ real, model }: RingPair, i: number, bytes: Uint8Array): void {
+export function setPayload({ real, model }: RingPair, i: number, bytes: Uint8Array, offset = 0): void {
   const { bufIdx } = model.shown.slots[i];
   if (!model.region.isBuffer(bufIdx)) return;
-  model.region.bytes(bufIdx).set(bytes);
-  real.u8.set(bytes, real.bufAddress(i));
+  model.region.bytes(bufIdx).set(bytes, offset);
+  real.u8.set(bytes, real.bufBase + bufIdx * real.bufSize + offset);
 }
 
 /** A frame whose bytes tell where they belong. */

@@ -190,9 +190,9 @@ export class World {
       flags && `/${flags}`,
       memId === undefined ? '' : `@${memId}`,
     ].join('');
-    const { extraBufs = 0 } = request;
+    const { extraBufs = 0, offsets } = request;
     const real = await this.netmap
-      .open(spec, { ...config, extraBufs, shareRegion: true })
+      .open(spec, { ...config, extraBufs, shareRegion: true, ...(offsets ? { offsets } : {}) })
       .catch((error: unknown) => error);
     let model: OpenPort | OracleError;
     try {
@@ -341,13 +341,15 @@ export class World {
     const start = shown.head;
     for (const [f, frame] of frames.entries()) {
       const bytes = frameBytes(frame, sizes[f % sizes.length]);
-      const slots = Math.ceil(bytes.length / region.bufSize);
+      const offset = at.model.mask === 0n ? undefined : Math.min(frame.body % (at.model.maxOffset + 1), 100);
+      const room = region.bufSize - (offset ?? 0);
+      const slots = Math.ceil(bytes.length / room);
       if (shown.head >= n || (shown.tail - shown.head + n) % n < slots) break;
       for (let s = 0; s < slots; s++) {
-        const part = bytes.subarray(s * region.bufSize, (s + 1) * region.bufSize);
+        const part = bytes.subarray(s * room, (s + 1) * room);
         const i = (shown.head + s) % n;
-        setSlot(at, i, undefined, part.length, s + 1 < slots ? NS_MOREFRAG : 0);
-        setPayload(at, i, part);
+        setSlot(at, i, undefined, part.length, s + 1 < slots ? NS_MOREFRAG : 0, offset);
+        setPayload(at, i, part, offset);
       }
       moveTo(at, inRing(at, slots), inRing(at, slots));
     }
