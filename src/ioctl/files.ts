@@ -64,7 +64,7 @@ export class DeviceFiles {
   sync(fd: number, tx: boolean): number {
     const port = this.#files.get(fd)?.port;
     if (!port) return -ENXIO;
-    const host = new HostPort(this.#thread, port.info, () => Promise.resolve());
+    const host = new HostPort(this.#thread, port.info, { close: async () => {}, call: async () => {} });
     return tx ? host.txsync() : host.rxsync();
   }
 

@@ -220,7 +220,10 @@ export class NetmapFile {
     const answer = (yield { op: 'device', args: request }) as DeviceAnswer;
     this.#path.thread.wake(); // its waits look again: rings may have been stopped, or busy for a while
     if (answer.port && this.#isOwner) {
-      this.#port = new HostPort(this.#path.thread, answer.port, () => this.close());
+      this.#port = new HostPort(this.#path.thread, answer.port, {
+        close: () => this.close(),
+        call: (op, args) => this.#path.call(op, args),
+      });
     }
     return answer;
   }

@@ -3,8 +3,9 @@
 import { EOPNOTSUPP, NETMAP_REQ_OPT_OFFSETS, NR_MONITOR_RX, NR_MONITOR_TX, NR_ZCOPY_MON } from '../abi.js';
 import { NetmapError, netmapError } from '../errors.js';
 import { OFFSETS_OP } from '../netmap/offsets.js';
+import { headerLength, setHeaderLength } from '../netmap/port-header.js';
 import type { PortSpec } from '../netmap/port-name.js';
-import { headerLength, memoryInfo, portCounts, portInfo, setHeaderLength } from '../netmap/port-requests.js';
+import { memoryInfo, portCounts, portInfo } from '../netmap/port-requests.js';
 import type { OpenPort } from '../netmap/register.js';
 import type { MemoryInfo } from '../netmap/registry.js';
 import { type Call, nameOf, type Outcome } from './call.js';
