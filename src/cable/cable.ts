@@ -47,8 +47,8 @@ const ACTIVATIONS = 16;
  * Packets are passed on whole or not at all, with exactly their bytes; of the flags NS_MOREFRAG is kept. What finds no
  * room stays in its ring, so that a pipe's sender waits, and a switch drops. Slots that are larger than the other side's
  * buffers are split.
- * @throws NetmapError EINVAL: a port is closed, has no ring for the other one, or a ring that does not lie in its
- * memory; the lengths of their virtio-net headers differ; both are in one memory
+ * @throws NetmapError EINVAL: a port is closed, has no ring for the other one, or a ring that has packet offsets or does
+ * not lie in its memory; the lengths of their virtio-net headers differ; both are in one memory
  */
 export function joinPorts(a: NetmapPort, b: NetmapPort, options: CableOptions = {}): Cable {
   checkPorts(a, b, 'joinPorts');

@@ -171,6 +171,9 @@ export function checkPorts(a: NetmapPort, b: NetmapPort, op: string): void {
 /** The words that say where a ring is lie in memory that others may write: they are believed only if all is inside. */
 function checkRing(ring: NetmapRing, op: string, port: string): void {
   const { numSlots, bufSize, bufBase, numBufs, slotBase, i32, u8 } = ring;
+  if (ring.offsetMask !== 0) {
+    throw netmapError('EINVAL', `ring ${ring.ringId} has packet offsets, which a cable does not heed`, { op, port });
+  }
   const slotsInside = numSlots >= 2 && slotBase + 4 * numSlots <= i32.length;
   const bufsInside = bufSize > 0 && numBufs > 2 && bufBase + numBufs * bufSize <= u8.length;
   if (slotsInside && bufsInside) return;
