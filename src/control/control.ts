@@ -332,6 +332,11 @@ export class Control {
     await this.workers.stop();
     this.#stop.abort();
     this.arena.store(this.thread.ptr + THREAD_STATE, THREAD_FREE);
+    // Guests in other threads learn it now; ports of the host have, when their rings stopped.
+    for (let id = 1; id < THREAD_MAX; id++) {
+      const thread = this.arena.threadPtr(id);
+      if (this.arena.load(thread + THREAD_STATE) === THREAD_LIVE) this.arena.wasm.threadWake(thread);
+    }
     this.arena.wasm.threadWake(this.thread.ptr);
   }
 }

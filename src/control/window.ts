@@ -108,8 +108,11 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
   const stop = thread.addService(() => {
     for (const f of functions) f.deliver();
   });
+  let gone = false;
   const machine = {
-    gone: false,
+    get gone() {
+      return gone || thread.hostClosed;
+    },
     functions,
     ram: info.ram,
     views: thread.arena,
@@ -119,7 +122,7 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
   };
   const disconnect = (): void => {
     stop();
-    machine.gone = true;
+    gone = true;
     for (const f of functions) f.remove();
     thread.wake(); // whoever waits for interrupts sees that the machine is gone
   };

@@ -7,7 +7,10 @@ import {
   KRING_LOOP,
   KRING_PEER,
   KRING_PORT,
+  KRING_RING,
   KRING_STATS,
+  KRING_STOP,
+  KRING_STOPPED,
   NETMAP_RING_FLAGS,
   NETMAP_RING_TS,
   NR_NO_TX_POLL,
@@ -145,6 +148,19 @@ export class HostPort extends NetmapPort {
 
   protected override get pushesOnPoll(): boolean {
     return (this.info.flags & NR_NO_TX_POLL) === 0;
+  }
+
+  protected override get isDown(): boolean {
+    return this.#areDown(this.#tx) || this.#areDown(this.#rx);
+  }
+
+  #areDown(krings: readonly number[]): boolean {
+    const { u32 } = this.waiting.arena;
+    for (const kring of krings) {
+      if (u32[(kring + KRING_LOOP) >>> 2] !== 0 || u32[(kring + KRING_RING) >>> 2] === 0) return true;
+      if (u32[(kring + KRING_STOP) >>> 2] === KRING_STOPPED) return true;
+    }
+    return false;
   }
 
   /** A monitor sends nothing: who waits until it does, or has given it slots, learns so. */

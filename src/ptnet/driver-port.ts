@@ -2,7 +2,7 @@
 
 import { GKRING_REINITS } from '../../assembly/abi/arena.js';
 import { EIO } from '../../assembly/abi/errno.js';
-import { NAF_FORCE_READ, NAF_FORCE_RECLAIM } from '../../assembly/abi/netmap.js';
+import { NAF_FORCE_READ, NAF_FORCE_RECLAIM, NR_NO_TX_POLL } from '../../assembly/abi/netmap.js';
 import { NetmapPort, type PortCounters } from '../ring/port.js';
 import type { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { PtnetDriver } from './driver.js';
@@ -28,10 +28,18 @@ export class GuestPort extends NetmapPort {
   readonly #driver: PtnetDriver;
   readonly #tx: readonly GuestKring[];
   readonly #rx: readonly GuestKring[];
+  readonly #flags: number;
   readonly #release: () => void;
 
-  constructor(driver: PtnetDriver, tx: readonly GuestKring[], rx: readonly GuestKring[], release: () => void) {
+  /** @param flags NR_NO_TX_POLL */
+  constructor(
+    driver: PtnetDriver,
+    { tx, rx }: { readonly tx: readonly GuestKring[]; readonly rx: readonly GuestKring[] },
+    flags: number,
+    release: () => void,
+  ) {
     super();
+    this.#flags = flags;
     this.name = driver.name;
     this.memId = driver.memId;
     this.nifp = driver.nifp;
@@ -52,8 +60,16 @@ export class GuestPort extends NetmapPort {
     return this.#driver.vnetHdrLen;
   }
 
+  protected override get pushesOnPoll(): boolean {
+    return (this.#flags & NR_NO_TX_POLL) === 0;
+  }
+
+  protected override get isDown(): boolean {
+    return this.#driver.machine.gone || !this.#driver.isAttached;
+  }
+
   override rxsync(): number {
-    if (!this.isOpen || this.#driver.machine.gone) return -EIO;
+    if (!this.isOpen || this.isDown) return -EIO;
     const { ptnetRxsync } = this.#driver.machine.wasm;
     for (const kring of this.#rx) {
       if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#driver.kick(kring);
@@ -67,7 +83,7 @@ export class GuestPort extends NetmapPort {
   }
 
   #txsync(flags: number): number {
-    if (!this.isOpen || this.#driver.machine.gone) return -EIO;
+    if (!this.isOpen || this.isDown) return -EIO;
     const { ptnetTxsync } = this.#driver.machine.wasm;
     for (const kring of this.#tx) {
       if (ptnetTxsync(kring.ptr, flags) !== 0) this.#driver.kick(kring);
@@ -96,6 +112,7 @@ export class GuestPort extends NetmapPort {
   override subscribe(): void {}
 
   protected override async doClose(): Promise<void> {
+    this.waiting.wake(); // waits of this port end with POLLERR
     this.#release();
   }
 }

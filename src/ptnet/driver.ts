@@ -150,19 +150,20 @@ export class PtnetDriver {
 
   /**
    * Opens the interface in netmap mode (REGISTER in the guest). The first opening starts the host's kernel loop.
-   * @param options flags: NR_ACCEPT_VNET_HDR for an application that understands virtio-net headers
+   * @param options flags: NR_ACCEPT_VNET_HDR for an application that understands virtio-net headers, NR_NO_TX_POLL
    * @throws NetmapError EIO when packets have a header that is not accepted; else the errno that PTCTL returned
    */
   open(options: { readonly flags?: number } = {}): NetmapPort {
-    const accepts = ((options.flags ?? 0) & NR_ACCEPT_VNET_HDR) !== 0;
-    const { tx, rx } = this.acquire(accepts);
+    const { flags = 0 } = options;
+    const accepts = (flags & NR_ACCEPT_VNET_HDR) !== 0;
+    const krings = this.acquire(accepts);
     if (this.#hdrLen !== 0 && !accepts) {
       this.release();
       throw this.#error('EIO', `packets have a header of ${this.#hdrLen} bytes and NR_ACCEPT_VNET_HDR is not set`);
     }
     this.#netmapPorts++;
     this.#tellMode();
-    return new GuestPort(this, tx, rx, () => {
+    return new GuestPort(this, krings, flags, () => {
       this.#netmapPorts--;
       this.release();
       this.#tellMode();
@@ -233,13 +234,14 @@ export class PtnetDriver {
     this.#device.ioWrite(kring.doorbell, 4, 1);
   }
 
-  /** Stops the device and forgets the CSB (detach, shutdown). Open ports are closed by their owners. */
+  /** Stops the device and forgets the CSB (detach, shutdown). Open ports get POLLERR; their owners close them. */
   detach(): void {
     if (!this.#attached) return;
     this.#attached = false;
     this.#write(PTNET_IO_PTCTL, PTNETMAP_PTCTL_DELETE);
     this.#programCsb(false);
     this.#device.setInterruptHandler(undefined);
+    this.machine.waiting.wake();
     this.#tellMode();
   }
 

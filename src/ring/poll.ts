@@ -13,11 +13,13 @@ export interface Waiting {
   sleepAsync(seen: number, timeout?: number, signal?: AbortSignal, keepAlive?: boolean): Promise<boolean>;
   /** Does what events have left to this thread to do. */
   service(): void;
+  /** Ends the sleeps of this thread: their waits look again. */
+  wake(): void;
 }
 
 /** How long a poll waits. */
 export interface PollOptions {
-  /** Milliseconds; Infinity (the default) waits for ever, 0 looks once. */
+  /** Milliseconds; Infinity (the default, INFTIM of poll(2)) waits for ever, 0 looks once. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
 }
@@ -54,7 +56,11 @@ function look(requests: readonly PollRequest[], ready: number[]): boolean {
 }
 
 /** The thread's waiting; all ports of a poll belong to one thread. */
-function waitingOf(requests: readonly PollRequest[]): Waiting {
+function waitingOf(requests: readonly PollRequest[], timeout: number): Waiting {
+  if (!(timeout >= 0)) {
+    // DIFF: INFTIM is -1 in poll(2). Here that is what is left of a time that has passed, and must not wait for ever.
+    throw netmapError('EINVAL', `a timeout of ${timeout} ms: 0 looks once, Infinity waits for ever`, { op: 'poll' });
+  }
   const waiting = requests[0]?.port.waiting;
   if (!waiting || requests.some(({ port }) => port.waiting !== waiting)) {
     throw netmapError('EINVAL', 'poll needs ports, all of one thread', { op: 'poll' });
@@ -65,11 +71,12 @@ function waitingOf(requests: readonly PollRequest[]): Waiting {
 /**
  * Waits until one of the ports is ready.
  * @returns the ready events of each, all 0 on timeout
- * @throws NetmapError EINVAL for no ports or ports of several threads; the signal's reason when it aborts
+ * @throws NetmapError EINVAL for no ports, ports of several threads, a timeout below 0 or NaN; the signal's reason when
+ * it aborts
  */
 export async function pollMany(requests: readonly PollRequest[], options: PollOptions = {}): Promise<number[]> {
-  const waiting = waitingOf(requests);
   const { timeout = Infinity, signal } = options;
+  const waiting = waitingOf(requests, timeout);
   const until = performance.now() + timeout;
   const ready: number[] = [];
   let subscribed = false;
@@ -103,7 +110,7 @@ export function pollManySync(
   timeout = Infinity,
   stop: () => boolean = () => false,
 ): number[] {
-  const waiting = waitingOf(requests);
+  const waiting = waitingOf(requests, timeout);
   if (!waiting.canBlock) {
     throw netmapError('EOPNOTSUPP', 'this thread may not block: use poll()', {
       op: 'poll',

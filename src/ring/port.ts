@@ -81,6 +81,11 @@ export abstract class NetmapPort implements Pollable {
     return true;
   }
 
+  /** Whether the port's rings are beyond its reach: in CSB mode, or gone. poll then says so without a sync. */
+  protected get isDown(): boolean {
+    return false;
+  }
+
   /** Closes the port. Waits for it end with POLLERR. */
   async close(): Promise<void> {
     if (!this.#open) return;
@@ -90,7 +95,7 @@ export abstract class NetmapPort implements Pollable {
 
   /** One look of poll(2): syncs and returns the ready events (POLLIN, POLLOUT, POLLERR), 0 when none is. */
   pollOnce(events: number): number {
-    if (!this.#open) return POLLERR;
+    if (!this.#open || this.isDown) return POLLERR;
     let ready = 0;
     // POLLIN alone also pushes pending tx slots, as in netmap.
     const wanted = (events & TX_EVENTS) !== 0;

@@ -93,6 +93,11 @@ export class Thread {
     this.arena.wasm.threadWake(control);
   }
 
+  /** Whether the control thread has closed the host. */
+  get hostClosed(): boolean {
+    return this.arena.load(this.arena.threadPtr(CONTROL_THREAD) + THREAD_STATE) !== THREAD_LIVE;
+  }
+
   /** The waiter word now. To be read before looking for work. */
   seq(): number {
     return Atomics.load(this.arena.i32, this.#seq);

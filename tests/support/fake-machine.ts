@@ -161,6 +161,7 @@ export class FakeMachine {
         sleep: () => false,
         sleepAsync: async () => false,
         service: () => {},
+        wake: () => {},
       },
     };
   }
