@@ -57,7 +57,7 @@ export interface DriverOptions {
 /** Pages of guest RAM that a driver takes: two for the CSB (atok, ktoa), one for its krings. */
 const PAGES_PER_DEVICE = 3;
 /** How long (ms) the host may take to see what was published before its loop is stopped; usually it takes microseconds. */
-const SETTLE_LIMIT = 20;
+const SETTLE_LIMIT = 100;
 
 /** One ptnet interface of a guest: `ptnet0`, `ptnet1`, … in the order in which the bus shows them. */
 export class PtnetDriver {

@@ -401,6 +401,15 @@ export const rows: readonly Row[] = [
   },
   {
     situation: CLOSED,
+    what: 'closes, one of two of one interface',
+    kinds: ['guest'],
+    forms: ['await'],
+    before: ({ drivers }) => void drivers[0].open(),
+    during: ({ ports }) => ports[0].close(),
+    answer: [POLLERR],
+  },
+  {
+    situation: CLOSED,
     what: 'closes, one of three',
     forms: ['await'],
     pipes: 3,
