@@ -114,7 +114,10 @@ export function checkLayout({ data, stackTop: stack, growsHeap }: ProgramLayout,
   if (stack === undefined) refuse('the module does not tell where its stack is');
   else if (stack <= base || stack > end) refuse(`the stack begins at ${stack}: link with --global-base=${base}`);
   else if (data !== undefined && stack < data.end) refuse('the stack lies below the data: link without --stack-first');
-  if (growsHeap === undefined) refuse('the module has no names to tell whether it has a heap: link without --strip');
+  if (growsHeap === undefined)
+    refuse(
+      'the module has no names to tell whether it has a heap: link without --strip, and without a wasm-opt on the path (npm puts one there)',
+    );
   else if (growsHeap) refuse('its heap would take all memory: compile with -include ptnet/heap.h');
 }
 

@@ -13,8 +13,13 @@ const CLANG = process.env['PTNET_CLANG'] ?? 'clang';
 /** The line of the README. */
 const FLAGS = ['--target=wasm32-wasi', '-O2', `-I${join(root, 'include')}`, `-I${join(root, 'include/wasi')}`];
 
+/** clang runs a wasm-opt that it finds, and npm puts one on the path (binaryen's, of asc), which takes the names away. */
+const PATH = (process.env['PATH'] ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+const env = { ...process.env, PATH: PATH.join(':') };
+
 function run(source: string, output: string, flags: readonly string[]): { ok: boolean; said: string } {
-  const { status, stderr, error } = spawnSync(CLANG, [...FLAGS, ...flags, source, '-o', output], { encoding: 'utf8' });
+  const args = [...FLAGS, ...flags, source, '-o', output];
+  const { status, stderr, error } = spawnSync(CLANG, args, { encoding: 'utf8', env });
   return { ok: status === 0, said: error?.message ?? stderr };
 }
 
