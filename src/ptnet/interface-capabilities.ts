@@ -157,7 +157,7 @@ export class Capabilities {
     const needsCsum = (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0;
     const gso = gsoType & ~VIRTIO_NET_HDR_GSO_ECN;
     if (!needsCsum && gso === VIRTIO_NET_HDR_GSO_NONE) {
-      if (flags !== 0 && !this.available.has('txcsum')) this.#need('txcsum');
+      if (flags !== 0 && !this.available.has('txcsum')) this.#need('txcsum'); // there is no header to say it in
       return;
     }
     const { type, tags } = etherTypeOf(frame);

@@ -95,10 +95,6 @@ export class ReceiveBatch {
     this.#used = IN;
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
   /** Where the next packet goes, with room for the longest one; -1 when the batch is full. */
   reserve(): number {
     return this.#used + LONGEST_PACKET <= OUT && this.#count < BATCH_PACKETS ? this.#used : -1;

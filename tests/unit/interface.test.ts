@@ -1,14 +1,28 @@
 // A ptnet device as a network interface: frames go in and out whole, the header carries the metadata, and netmap
 // applications take the rings over without anything being lost.
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 import { EMSGSIZE, ENETDOWN, ENOBUFS, NS_MOREFRAG, POLLIN } from '../../src/abi.js';
+import type { NetmapOptions } from '../../src/control/control.js';
 import { Netmap } from '../../src/control/netmap.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
 import { PtnetInterface } from '../../src/ptnet/interface.js';
 import type { PacketMetadata } from '../../src/ptnet/interface-header.js';
 
 const TIMEOUT = { timeout: 30_000 };
+
+const hosts: Netmap[] = [];
+
+/** A host that is closed when its test has ended, however that was: one that is open keeps the process alive. */
+async function makeHost(options: NetmapOptions): Promise<Netmap> {
+  const netmap = await Netmap.create(options);
+  hosts.push(netmap);
+  return netmap;
+}
+
+afterEach(async () => {
+  for (const netmap of hosts.splice(0)) await netmap.close();
+});
 
 interface Received {
   readonly data: Uint8Array;
@@ -26,7 +40,7 @@ async function pair(
   names = ['vale0:a', 'vale0:b'],
   config = {},
 ): Promise<{ netmap: Netmap; ends: End[] }> {
-  const netmap = await Netmap.create({ memorySize: 512 << 20 });
+  const netmap = await makeHost({ memorySize: 512 << 20 });
   const ends: End[] = [];
   for (const name of names) {
     const guest = await netmap.createGuest();
@@ -126,6 +140,50 @@ test(
     await until(() => b.received.length === taken);
     assert.ok(b.received.every(({ data }, i) => data[11] === i % 251));
     assert.ok(a.nif.counters().stalls > 0);
+    await netmap.close();
+  },
+);
+
+test('flush drops what waits for room, counts it, and leaves what the host has got', TIMEOUT, async () => {
+  const { netmap, ends } = await pair(false, ['netmap:p{1', 'netmap:p}1'], { txSlots: 64, rxSlots: 64 });
+  const [a, b] = ends;
+  b.nif.holdReceive(true);
+  for (let i = 0; i < 1000; i++) assert.equal(a.nif.transmit(frame(60, i % 251)), 0);
+  const given = a.nif.counters().opackets;
+  assert.ok(given > 0 && given < 1000);
+  a.nif.flush();
+  assert.equal(a.nif.counters().oqdrops, 1000 - given);
+  b.nif.holdReceive(false);
+  await until(() => b.received.length === given);
+  assert.equal(a.nif.transmit(frame(61, 7)), 0);
+  await until(() => b.received.length === given + 1);
+  assert.equal(b.received[given].data.length, 61);
+  await netmap.close();
+});
+
+test(
+  'an activation takes 512 frames at the most; the rest comes when the thread has had its turn',
+  TIMEOUT,
+  async () => {
+    const { netmap, ends } = await pair(false, ['netmap:p{1', 'netmap:p}1'], { txSlots: 1024, rxSlots: 1024 });
+    const [a, b] = ends;
+    b.nif.holdReceive(true);
+    assert.equal(a.nif.transmitBatch(Array.from({ length: 1000 }, (_, i) => ({ data: frame(60, i % 251) }))), 1000);
+    assert.equal(a.nif.counters().opackets, 1000);
+    const turns: number[] = [];
+    let before = 0;
+    const look = (): void => {
+      if (b.received.length !== before) turns.push(b.received.length - before);
+      before = b.received.length;
+    };
+    b.nif.holdReceive(false);
+    look();
+    while (b.received.length < 1000) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      look();
+    }
+    assert.equal(turns[0], 512);
+    assert.ok(b.received.every(({ data }, i) => data[11] === i % 251));
     await netmap.close();
   },
 );
@@ -320,7 +378,7 @@ describe('a pipe peer that writes to the rings', () => {
 });
 
 test('what was transmitted before down arrives, and what was received does not come again', TIMEOUT, async () => {
-  const netmap = await Netmap.create({ memorySize: 512 << 20, threads: 2 });
+  const netmap = await makeHost({ memorySize: 512 << 20, threads: 2 });
   const nifs: PtnetInterface[] = [];
   const received: number[] = [];
   for (const name of ['vale0:a', 'vale0:b']) {
@@ -395,7 +453,7 @@ test('a handler that throws is told of, and gets the next frames', TIMEOUT, asyn
 });
 
 test('who waits for room is told when the machine has gone', TIMEOUT, async () => {
-  const netmap = await Netmap.create({ memorySize: 512 << 20 });
+  const netmap = await makeHost({ memorySize: 512 << 20 });
   await netmap.open('netmap:p{1'); // takes nothing
   const guest = await netmap.createGuest();
   await guest.passthrough('netmap:p}1');
