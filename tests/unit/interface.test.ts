@@ -168,8 +168,8 @@ test(
     const { netmap, ends } = await pair(false, ['netmap:p{1', 'netmap:p}1'], { txSlots: 1024, rxSlots: 1024 });
     const [a, b] = ends;
     b.nif.holdReceive(true);
-    assert.equal(a.nif.transmitBatch(Array.from({ length: 1000 }, (_, i) => ({ data: frame(60, i % 251) }))), 1000);
-    assert.equal(a.nif.counters().opackets, 1000);
+    assert.equal(a.nif.transmitBatch(Array.from({ length: 900 }, (_, i) => ({ data: frame(60, i % 251) }))), 900);
+    assert.equal(a.nif.counters().opackets, 900);
     const turns: number[] = [];
     let before = 0;
     const look = (): void => {
@@ -178,7 +178,7 @@ test(
     };
     b.nif.holdReceive(false);
     look();
-    while (b.received.length < 1000) {
+    while (b.received.length < 900) {
       await new Promise((resolve) => setTimeout(resolve, 0));
       look();
     }
