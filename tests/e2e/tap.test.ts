@@ -103,7 +103,10 @@ const both: readonly [boolean, boolean] = [true, true];
 const tso: readonly Capability[] = ['tso4', 'tso6'];
 const txcsum: readonly Capability[] = ['txcsum', 'txcsum6']; // tso goes with it
 const rxcsum: readonly Capability[] = ['rxcsum', 'rxcsum6']; // lro goes with it
-/** Path, header, segmentation, checksums both ways and LRO: every pair of settings that go together. */
+/**
+ * Path, header, segmentation, checksums both ways and LRO: every pair of settings that go together. (Data goes from end 1
+ * in downloads and from end 0 in iperf3.)
+ */
 const combinations: [string, LabOptions][] = [
   ['VALE, all capabilities', { path: 'vale', header: both }],
   ['VALE, no TSO', { path: 'vale', header: both, off: tso }],
@@ -118,6 +121,8 @@ const combinations: [string, LabOptions][] = [
   ['VALE, no header', { path: 'vale', header: [false, false] }],
   ['VALE, header at one end', { path: 'vale', header: [true, false] }],
   ['VALE, header at the other end', { path: 'vale', header: [false, true] }],
+  ['VALE, header at one end, no TX checksums', { path: 'vale', header: [true, false], off: txcsum }],
+  ['VALE, header at the other end, no RX checksums', { path: 'vale', header: [false, true], off: rxcsum }],
   ['pipe, all capabilities', { path: 'pipe', header: both }],
   ['pipe, no TSO', { path: 'pipe', header: both, off: tso }],
   ['pipe, no TX checksums, no LRO', { path: 'pipe', header: both, off: [...txcsum, 'lro'] }],
