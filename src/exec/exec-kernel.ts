@@ -2,7 +2,8 @@
 // opens its first device, and answers its requests.
 
 import { ENOMEM } from '../abi.js';
-import { Netmap, type NetmapHandle } from '../control/netmap.js';
+import type { NetmapHandle } from '../control/backend.js';
+import { Netmap } from '../control/netmap.js';
 import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
 import { endWorker, parentPoster, receiveWorkerData, spawnWorker } from '../threads/platform.js';

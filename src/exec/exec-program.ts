@@ -1,6 +1,7 @@
 // The worker that a program runs in.
 
-import { Netmap, type NetmapHandle } from '../control/netmap.js';
+import type { NetmapHandle } from '../control/backend.js';
+import { Netmap } from '../control/netmap.js';
 import { parentPoster, receiveWorkerData } from '../threads/platform.js';
 import { toWasiErrno, WASI } from './errno.js';
 import { deviceFile, deviceFolder, inputFile, type OpenFile, outputFile } from './files.js';

@@ -4,7 +4,8 @@
 // has its ports, and cables join them with the ports of the real host. What the program writes can harm these two workers
 // only. A program that was linked to a range of the host's memory can do without both.
 
-import type { Guest, Netmap } from '../control/netmap.js';
+import type { Guest } from '../control/guests.js';
+import type { Netmap } from '../control/netmap.js';
 import type { MemoryReservation } from '../control/reservation.js';
 import { netmapError } from '../errors.js';
 import type { GlobalPoolParams } from '../memory/pools.js';
