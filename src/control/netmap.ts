@@ -60,17 +60,18 @@ export class Netmap {
 
   /**
    * Joins a host from another thread.
-   * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed), EINVAL (a lookup cannot be loaded)
+   * @throws NetmapError EINVAL (another version, a lookup that cannot be loaded), EAGAIN (63 threads already), ENOMEM, ENXIO
+   *   (closed)
    */
   static async attach(handle: NetmapHandle): Promise<Netmap> {
     const joined = join(handle, await isWorkerThread());
     try {
       await loadLookups(joined.backend.thread, handle.lookups);
+      await joined.requests.request('hello', {});
     } catch (error) {
       await joined.backend.close();
       throw error;
     }
-    await joined.requests.request('hello', {});
     return new Netmap(joined.backend);
   }
 
@@ -81,7 +82,12 @@ export class Netmap {
   static attachSync(handle: NetmapHandle): Netmap {
     if (handle.lookups.length !== 0) throw netmapError('EOPNOTSUPP', 'the host has lookups', { op: 'attachSync' });
     const joined = join(handle, true);
-    joined.requests.requestSync('hello', {});
+    try {
+      joined.requests.requestSync('hello', {});
+    } catch (error) {
+      void joined.backend.close(); // does not wait for anything
+      throw error;
+    }
     return new Netmap(joined.backend);
   }
 
