@@ -5,72 +5,21 @@ import { THREAD_SEQ } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { EventFd } from '../ioctl/eventfd.js';
 import { type DeviceOptions, NetmapFile } from '../ioctl/netmap-file.js';
-import { Arena } from '../memory/arena.js';
 import { HostPort, type PortControl } from '../netmap/host-port.js';
 import { NetmapInterface } from '../netmap/interface.js';
 import type { InterfaceInfo, PersistentInfo, PersistentOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { PtnetMachine } from '../ptnet/driver-machine.js';
-import {
-  isWorkerThread,
-  onThreadExit,
-  type SpawnOptions,
-  spawnWorker,
-  type WorkerHandle,
-  watchWorker,
-} from '../threads/platform.js';
-import { Requester } from '../threads/requests.js';
-import { Thread } from '../threads/thread.js';
+import { isWorkerThread, type SpawnOptions, spawnWorker, type WorkerHandle, watchWorker } from '../threads/platform.js';
 import type { ValeEntry } from '../vale/list.js';
-import { type LookupSpec, loadLookups } from '../vale/lookups.js';
+import { loadLookups } from '../vale/lookups.js';
+import { type Backend, controlBackend, join, type NetmapHandle } from './backend.js';
 import { Control, type Inspection, type Intercept, type NetmapOptions } from './control.js';
-import type { GuestInfo, GuestOptions } from './guest-record.js';
-import type { PassthroughOptions } from './operations.js';
+import type { GuestOptions } from './guest-record.js';
+import { type Guest, type GuestHandle, Guests } from './guests.js';
 import { MemoryReservation } from './reservation.js';
 import type { BridgeInspection } from './vale-operations.js';
-import { type GuestMachine, type IoPath, makeMachine } from './window.js';
-
-/** Can be posted to a worker, where `Netmap.attach` gives the same host. */
-export interface NetmapHandle {
-  readonly memory: WebAssembly.Memory;
-  readonly module: WebAssembly.Module;
-  readonly arena: number;
-  readonly token: number;
-  readonly lookups: readonly LookupSpec[];
-}
-
-/** Can be posted to a worker, where `Netmap.attachGuest` gives the guest's machine. */
-export interface GuestHandle {
-  readonly netmap: NetmapHandle;
-  readonly guest: number;
-}
-
-/** A guest: RAM and a bus with ptnet devices. */
-export interface Guest {
-  readonly id: number;
-  /**
-   * Passes a host port through: opens it exclusively and puts a ptnet device on the guest's bus.
-   * @throws NetmapError as `open`, and EINVAL (more than 32 rings, loop mode without loop workers)
-   */
-  passthrough(spec: string, options?: PassthroughOptions): Promise<void>;
-  /** The machine as code in this thread sees it; the guest's interrupts come to this thread from now on. */
-  machine(): Promise<PtnetMachine>;
-  /** For a worker that is to run the guest; pass the worker if you have it, so that its death is noticed. */
-  handle(worker?: object): GuestHandle;
-  /** Stops its devices, closes their ports, frees its RAM. */
-  close(): Promise<void>;
-}
-
-/** What differs between the control thread and the others. */
-interface Backend {
-  readonly thread: Thread;
-  readonly path: IoPath;
-  call(op: string, args: unknown): Promise<unknown>;
-  /** The same, blocking. @throws NetmapError EOPNOTSUPP where the thread may not block */
-  callSync(op: string, args: unknown): unknown;
-  close(): Promise<void>;
-}
 
 /** Descriptors of one thread; the thread's id is in the bits above. */
 const FILES_PER_THREAD = 2 ** 24;
@@ -82,8 +31,7 @@ export class Netmap {
   readonly #ports = new Set<HostPort>();
   readonly #files = new Set<NetmapFile>();
   #filesOpened = 0;
-  /** Machines of guests in this thread, by the guest's id. */
-  readonly #machines = new Map<number, GuestMachine>();
+  readonly #guests: Guests;
   #closed = false;
   readonly #portControl: PortControl = {
     close: (port) => this.#give(port),
@@ -93,6 +41,7 @@ export class Netmap {
   private constructor(backend: Backend, control?: Control) {
     this.#backend = backend;
     this.#control = control;
+    this.#guests = new Guests(backend, (op, args) => this.#call(op, args));
   }
 
   /**
@@ -106,36 +55,23 @@ export class Netmap {
   /** A host whose threads' requests are looked at first. @throws NetmapError as create */
   static async createFor(intercept: Intercept, options: NetmapOptions): Promise<Netmap> {
     const control = await Control.create(options, intercept);
-    const path: IoPath = {
-      ioRead: ({ id, index, offset, size }) => control.guest(id).functionAt(index).ioRead(offset, size),
-      ioWrite: ({ id, index, offset, size, value = 0 }) =>
-        control.guest(id).functionAt(index).ioWrite(offset, size, value),
-    };
-    const backend: Backend = {
-      thread: control.thread,
-      path,
-      call: (op, args) => control.call(control.thread.id, op, args),
-      callSync: (op) => {
-        throw netmapError('EOPNOTSUPP', 'the control thread may not block', { op });
-      },
-      close: () => control.close(),
-    };
-    return new Netmap(backend, control);
+    return new Netmap(controlBackend(control), control);
   }
 
   /**
    * Joins a host from another thread.
-   * @throws NetmapError EINVAL (another version), EAGAIN (63 threads already), ENXIO (closed), EINVAL (a lookup cannot be loaded)
+   * @throws NetmapError EINVAL (another version, a lookup that cannot be loaded), EAGAIN (63 threads already), ENOMEM, ENXIO
+   *   (closed)
    */
   static async attach(handle: NetmapHandle): Promise<Netmap> {
     const joined = join(handle, await isWorkerThread());
     try {
       await loadLookups(joined.backend.thread, handle.lookups);
+      await joined.requests.request('hello', {});
     } catch (error) {
       await joined.backend.close();
       throw error;
     }
-    await joined.requests.request('hello', {});
     return new Netmap(joined.backend);
   }
 
@@ -146,14 +82,19 @@ export class Netmap {
   static attachSync(handle: NetmapHandle): Netmap {
     if (handle.lookups.length !== 0) throw netmapError('EOPNOTSUPP', 'the host has lookups', { op: 'attachSync' });
     const joined = join(handle, true);
-    joined.requests.requestSync('hello', {});
+    try {
+      joined.requests.requestSync('hello', {});
+    } catch (error) {
+      void joined.backend.close(); // does not wait for anything
+      throw error;
+    }
     return new Netmap(joined.backend);
   }
 
   /** In a guest's worker: the machine of the guest that the handle names. */
   static async attachGuest(handle: GuestHandle): Promise<{ netmap: Netmap; machine: PtnetMachine }> {
     const netmap = await Netmap.attach(handle.netmap);
-    return { netmap, machine: await netmap.#machine(handle.guest) };
+    return { netmap, machine: await netmap.#guests.machine(handle.guest) };
   }
 
   /** The thread's id in the arena, 1..63. */
@@ -314,29 +255,7 @@ export class Netmap {
 
   /** Makes a guest. @throws NetmapError EINVAL, ENOMEM */
   async createGuest(options: GuestOptions = {}): Promise<Guest> {
-    const { id } = (await this.#call('createGuest', { options })) as GuestInfo;
-    return {
-      id,
-      passthrough: async (spec, passthrough = {}) => {
-        const mac = passthrough.mac === undefined ? {} : { mac: [...passthrough.mac] };
-        await this.#call('passthrough', { id, spec, options: { ...passthrough, ...mac } });
-      },
-      machine: () => this.#machine(id),
-      handle: (worker) => ({ netmap: this.handle(worker), guest: id }),
-      close: async () => {
-        this.#machines.get(id)?.disconnect();
-        this.#machines.delete(id);
-        await this.#call('closeGuest', { id });
-      },
-    };
-  }
-
-  async #machine(id: number): Promise<PtnetMachine> {
-    const info = (await this.#call('bindGuest', { id })) as GuestInfo;
-    this.#machines.get(id)?.stop();
-    const made = makeMachine(this.#backend.thread, this.#backend.path, info);
-    this.#machines.set(id, made);
-    return made.machine;
+    return this.#guests.create(options, (worker) => this.handle(worker));
   }
 
   /** Ports, bridges with their forwarding tables, regions with their free objects, guests, counters: live. */
@@ -389,7 +308,7 @@ export class Netmap {
     for (const file of [...this.#files]) await file.close();
     for (const port of [...this.#ports]) await port.close();
     this.#closed = true;
-    for (const machine of this.#machines.values()) machine.disconnect();
+    this.#guests.disconnect();
     await this.#backend.close();
   }
 
@@ -407,27 +326,4 @@ export class Netmap {
     if (this.#closed) throw netmapError('ENXIO', 'the host is closed', { op });
     return this.#control;
   }
-}
-
-/** Takes a thread record of a host that another thread has made. */
-function join(handle: NetmapHandle, canBlock: boolean): { backend: Backend; requests: Requester } {
-  const arena = Arena.attach(handle.memory, handle.arena, handle.module);
-  const thread = Thread.claim(arena, handle.token, canBlock);
-  const requests = new Requester(thread);
-  const stopWatching = onThreadExit(() => thread.leave());
-  const path: IoPath = {
-    ioRead: (access) => requests.requestSync('ioRead', access) as number,
-    ioWrite: (access) => void requests.requestSync('ioWrite', access),
-  };
-  const backend: Backend = {
-    thread,
-    path,
-    call: (op, args) => requests.request(op, args),
-    callSync: (op, args) => requests.requestSync(op, args),
-    close: async () => {
-      stopWatching();
-      thread.leave();
-    },
-  };
-  return { backend, requests };
 }

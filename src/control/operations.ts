@@ -111,7 +111,6 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   createGuest: (control, { options }: { options: GuestOptions }): GuestInfo => control.addGuest(options).info(),
   closeGuest: (control, { id }: { id: number }) => control.removeGuest(id),
   passthrough,
-  guestInfo: (control, { id }: { id: number }): GuestInfo => control.guest(id).info(),
   bindGuest: (control, { id }: { id: number }, tid): GuestInfo => {
     const guest = control.guest(id);
     const record = control.arena.threadPtr(tid);

@@ -2,11 +2,12 @@
 // opens its first device, and answers its requests.
 
 import { ENOMEM } from '../abi.js';
-import { Netmap, type NetmapHandle } from '../control/netmap.js';
+import type { NetmapHandle } from '../control/backend.js';
+import { Netmap } from '../control/netmap.js';
 import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
 import { endWorker, parentPoster, receiveWorkerData, spawnWorker } from '../threads/platform.js';
-import type { ProgramData, ProgramMessage } from './exec-program.js';
+import type { ProgramData, ProgramHost, ProgramMessage } from './exec-program.js';
 import type { Ending } from './process.js';
 import { ProcessControl } from './process-control.js';
 import { PAGE } from './program-module.js';
@@ -94,8 +95,9 @@ async function end(result: Ending): Promise<void> {
   endWorker();
 }
 
+const host: ProgramHost = { wasm: handle.module };
 const child = await spawnWorker(new URL('./exec-program.js', import.meta.url), {
-  data: { data: data.program },
+  data: { ...host, data: data.program },
   keepAlive: true,
   onMessage: (message) => on(message as ProgramMessage),
   onError: (error) => void end({ code: 134, reason: error instanceof Error ? error.message : String(error) }),

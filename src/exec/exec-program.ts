@@ -1,6 +1,7 @@
 // The worker that a program runs in.
 
-import { Netmap, type NetmapHandle } from '../control/netmap.js';
+import type { NetmapHandle } from '../control/backend.js';
+import { Netmap } from '../control/netmap.js';
 import { parentPoster, receiveWorkerData } from '../threads/platform.js';
 import { toWasiErrno, WASI } from './errno.js';
 import { deviceFile, deviceFolder, inputFile, type OpenFile, outputFile } from './files.js';
@@ -19,9 +20,10 @@ export interface ProgramData {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
-  /** The package's module, for that host. */
-  readonly wasm: WebAssembly.Module;
 }
+
+/** How it reaches a host: that of its memory, or a module of the package for one that its kernel makes there. */
+export type ProgramHost = { readonly netmap: NetmapHandle } | { readonly wasm: WebAssembly.Module };
 
 /** What it tells. */
 export type ProgramMessage =
@@ -32,23 +34,25 @@ export type ProgramMessage =
   | { readonly type: 'host' }
   | { readonly type: 'exit'; readonly ending: Ending };
 
-// A program with a memory of its own gets no host: it asks its kernel for one over that memory.
-const { netmap: shared, data } = await receiveWorkerData<{ netmap?: NetmapHandle; data: ProgramData }>();
+const given = await receiveWorkerData<ProgramHost & { data: ProgramData }>();
+const { data } = given;
 const post = (await parentPoster()) as (message: ProgramMessage) => void;
 const control = new ProcessControl(data.control);
 const process = new Process(new UserBytes(data.memory), control);
 let netmap: Netmap | undefined;
 
+/** The host of its memory. A program with a memory of its own asks its kernel for one. */
+function hostHandle(): NetmapHandle {
+  if ('netmap' in given) return given.netmap;
+  const found = control.waitForHost(() => post({ type: 'host' }));
+  data.memory.grow(0); // this thread's view of the memory has not grown by itself
+  return { memory: data.memory, module: given.wasm, lookups: [], ...found };
+}
+
 /** The host, which the program joins when it opens its first device. */
 function host(): Netmap {
   if (netmap) return netmap;
-  let handle = shared;
-  if (!handle) {
-    const found = control.waitForHost(() => post({ type: 'host' }));
-    data.memory.grow(0); // this thread's view of the memory has not grown by itself
-    handle = { memory: data.memory, module: data.wasm, lookups: [], ...found };
-  }
-  netmap = Netmap.attachSync(handle);
+  netmap = Netmap.attachSync(hostHandle());
   control.waiter = netmap.waiterAddress;
   return netmap;
 }

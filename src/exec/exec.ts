@@ -4,7 +4,8 @@
 // has its ports, and cables join them with the ports of the real host. What the program writes can harm these two workers
 // only. A program that was linked to a range of the host's memory can do without both.
 
-import type { Guest, Netmap } from '../control/netmap.js';
+import type { Guest } from '../control/guests.js';
+import type { Netmap } from '../control/netmap.js';
 import type { MemoryReservation } from '../control/reservation.js';
 import { netmapError } from '../errors.js';
 import type { GlobalPoolParams } from '../memory/pools.js';
@@ -53,6 +54,7 @@ export const SIGTERM = 15;
 const SIGNALLED = 128;
 const LOST = SIGNALLED + 6;
 const DEFAULT_MEMORY = 1 << 30;
+const MAX_PAGES = 65536;
 /** How long (ms) a worker may take to close what a program had open. */
 const CLOSE_LIMIT = 5000;
 
@@ -60,7 +62,8 @@ const CLOSE_LIMIT = 5000;
  * Starts a program.
  * @param binary the module, as `clang --target=wasm32-wasi` makes it
  * @throws NetmapError EINVAL: not a program, or one that wants what is not provided; with a reservation: one that does not
- *   keep to it, EBUSY when another program is in it. EOPNOTSUPP: the host has no shared memory, or runs elsewhere
+ *   keep to it, EBUSY when another program is in it. EINVAL: the host has no shared memory. EPERM: this is not its control
+ *   thread. ENXIO: it is closed
  */
 export async function exec(netmap: Netmap, binary: Uint8Array, options: ExecOptions = {}): Promise<RunningProgram> {
   const { reservation, maxMemory = DEFAULT_MEMORY } = options;
@@ -71,9 +74,17 @@ export async function exec(netmap: Netmap, binary: Uint8Array, options: ExecOpti
     checkLayout(prepared.layout, reservation.base, reservation.size);
     const module = await compile(prepared);
     reservation.take();
-    return start(netmap, module, netmap.memory, options);
+    try {
+      return await start(netmap, module, netmap.memory, options);
+    } catch (error) {
+      reservation.giveBack();
+      throw error;
+    }
   }
   const maximum = Math.floor(maxMemory / PAGE);
+  if (!(maximum >= 1 && maximum <= MAX_PAGES)) {
+    throw netmapError('EINVAL', `maxMemory ${maxMemory} is not within 64 KiB..4 GiB`, { op: 'exec' });
+  }
   const prepared = prepareModule(binary, maximum);
   const module = await compile(prepared);
   const memory = new WebAssembly.Memory({ initial: prepared.initial, maximum, shared: true });
@@ -94,16 +105,7 @@ async function start(
 ): Promise<RunningProgram> {
   const { name = 'program', args = [], env = {}, stdin = new Uint8Array(), guest, reservation, pools = {} } = options;
   const control = new ProcessControl();
-  const handle = netmap.handle();
-  const program: ProgramData = {
-    module,
-    memory,
-    control: control.buffer,
-    args: [name, ...args],
-    env,
-    stdin,
-    wasm: handle.module,
-  };
+  const program: ProgramData = { module, memory, control: control.buffer, args: [name, ...args], env, stdin };
   const kernel: KernelData = { program, pools, guest: guest?.id ?? 0 };
   const running = new Running(memory, control, options);
   const spawn = {

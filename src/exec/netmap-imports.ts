@@ -1,5 +1,5 @@
-// The functions of the module `ptnet`: what wasi-libc has not, ioctl(2), mmap(2) and a whole poll(2). include/wasi declares them. They
-// return error numbers, and the headers set errno.
+// The functions of the module `ptnet`: ioctl(2), mmap(2) and a whole poll(2), which wasi-libc does not have. include/wasi
+// declares them. They return error numbers, and the headers set errno.
 
 import { toWasiErrno, WASI } from './errno.js';
 import { poll } from './poll.js';

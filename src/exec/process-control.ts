@@ -10,6 +10,7 @@ const OUTPUT = 2; // bytes that were written and not taken yet
 const HOST_STATE = 3; // of the host over the program's memory: see below, or a negative errno
 const HOST_ARENA = 4;
 const HOST_TOKEN = 5;
+const EVENTS = 6; // counts signals, and output that was taken: what a write that waits for room sleeps on
 const SIZE = 64;
 
 const ASKED = 1;
@@ -31,7 +32,7 @@ export class ProcessControl {
   raise(signal: number, memory: WebAssembly.Memory): void {
     Atomics.or(this.#words, SIGNALS, 1 << signal);
     Atomics.notify(this.#words, SIGNALS);
-    Atomics.notify(this.#words, OUTPUT);
+    this.#event();
     const waiter = Atomics.load(this.#words, WAITER) >>> 2;
     if (waiter === 0) return;
     memory.grow(0); // the program's kernel has made it larger, which this thread may not see by itself
@@ -43,7 +44,12 @@ export class ProcessControl {
   /** Takes `bytes` of output off the program's account. */
   outputTaken(bytes: number): void {
     Atomics.sub(this.#words, OUTPUT, bytes);
-    Atomics.notify(this.#words, OUTPUT);
+    this.#event();
+  }
+
+  #event(): void {
+    Atomics.add(this.#words, EVENTS, 1);
+    Atomics.notify(this.#words, EVENTS);
   }
 
   /** The host over the program's memory is there: where its arena is, and what the program joins it with. */
@@ -108,13 +114,13 @@ export class ProcessControl {
   /** Puts `bytes` of output on the account, once there is room; false if a signal has come first. */
   waitForOutput(bytes: number): boolean {
     for (;;) {
-      const now = Atomics.load(this.#words, OUTPUT);
-      if (now < OUTPUT_LIMIT) {
+      const seen = Atomics.load(this.#words, EVENTS);
+      if (Atomics.load(this.#words, OUTPUT) < OUTPUT_LIMIT) {
         Atomics.add(this.#words, OUTPUT, bytes);
         return true;
       }
       if (this.interrupted) return false;
-      Atomics.wait(this.#words, OUTPUT, now);
+      Atomics.wait(this.#words, EVENTS, seen);
     }
   }
 }

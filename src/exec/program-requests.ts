@@ -15,9 +15,11 @@ import {
   NR_REG_ONE_NIC,
 } from '../abi.js';
 import { type Cable, joinPorts } from '../cable/cable.js';
+import { checkPorts } from '../cable/pump.js';
 import type { Intercept } from '../control/control.js';
 import type { Netmap } from '../control/netmap.js';
 import { NetmapError, netmapError } from '../errors.js';
+import { BODIES } from '../ioctl/codec.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
 import type { HostPort } from '../netmap/host-port.js';
@@ -73,13 +75,14 @@ export class ProgramRequests {
   }
 
   async #device(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
-    const { type, body, name } = request;
+    const { type, body, name, options } = request;
     try {
       if (LOCAL.includes(type)) return await next(request);
       if (type === NETMAP_REQ_REGISTER) return await this.#register(request, next);
       const isInfo = type === NETMAP_REQ_PORT_INFO_GET || type === NETMAP_REQ_POOLS_INFO_GET;
       if (type === NETMAP_REQ_PORT_INFO_GET && name === '') return await next(request);
-      const answer = await this.#upstream.ask({ ...request, body: { ...body, memId: isInfo ? 0 : body.memId } });
+      const asked = isInfo ? { ...body, memId: 0 } : body;
+      const answer = await this.#upstream.ask({ type, name, options, body: asked });
       return isInfo && answer.errno === 0 ? await this.#ownMemory(request, answer, next) : answer;
     } catch (error) {
       if (error instanceof NetmapError) return { errno: -error.errno, status: {} };
@@ -95,16 +98,19 @@ export class ProgramRequests {
     return { ...answer, body: { ...answer.body, memsize, memId } };
   }
 
-  /** REGISTER, without the OFFSETS option: cables pass packets on from the start of their buffers. */
+  /**
+   * REGISTER, without the OFFSETS option: cables pass packets on from the start of their buffers. The real host gets no
+   * option at all: what a CSB names are addresses of the program's memory.
+   */
   async #register({ offsets: _, ...request }: DeviceRequest, next: Next): Promise<DeviceAnswer> {
-    const { body, name, fd } = request;
+    const { type, body, name, fd } = request;
     const { mode, ringId } = body;
     if (mode === NR_REG_NULL) return next({ ...request, body: { ...body, memId: GLOBAL_MEM_ID } });
     if (this.#joined.has(fd)) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
     if (mode !== NR_REG_ALL_NIC && mode !== NR_REG_ONE_NIC) {
       throw netmapError('EOPNOTSUPP', 'a program with a memory of its own has no host rings', { op: 'register' });
     }
-    const upstream = await this.#upstream.open({ ...request, options: [], body: { ...body, extraBufs: 0 } });
+    const upstream = await this.#upstream.open({ type, name, options: [], body: { ...body, extraBufs: 0 } });
     const { txRings, rxRings } = upstream.port;
     const geometry = {
       txRings: mode === NR_REG_ONE_NIC ? ringId + 1 : txRings.length,
@@ -113,21 +119,22 @@ export class ProgramRequests {
       rxSlots: slotsOf(rxRings, txRings),
     };
     const pipe = `cable${this.#made++}`;
-    let answer: DeviceAnswer | undefined;
+    let end: HostPort | undefined;
     try {
-      const end = await this.#openEnd(pipe, mode === NR_REG_ONE_NIC ? `-${ringId}` : '', geometry);
+      end = await this.#openEnd(pipe, mode === NR_REG_ONE_NIC ? `-${ringId}` : '', geometry);
+      checkPorts(end, upstream.port, 'register'); // before the program's descriptor is bound
       const flags = body.flags & ~MONITOR_FLAGS;
       const own = { ...body, ...geometry, flags, memId: GLOBAL_MEM_ID };
-      answer = await next({ ...request, name: `${pipe}{1`, body: own });
-      if (answer.errno !== 0 || !answer.port) {
-        await end.close();
-        return answer;
-      }
+      const answer = await next({ ...request, name: `${pipe}{1`, body: own });
+      if (answer.errno !== 0 || !answer.port) return answer;
       this.#writeName(answer.port.regionBase + answer.port.offset, name ?? '');
       this.#join(fd, upstream, end);
       return answer;
     } finally {
-      if (answer?.port === undefined) await upstream.close();
+      if (this.#joined.get(fd)?.upstream !== upstream) {
+        await end?.close();
+        await upstream.close();
+      }
     }
   }
 
@@ -186,17 +193,25 @@ function slotsOf(rings: readonly NetmapRing[], others: readonly NetmapRing[]): n
   return (rings[0] ?? others[0])?.numSlots ?? 0;
 }
 
-/** A request as it should be: it comes through memory that the program may write. */
+/** A request as it should be, with the fields of its type only: it comes through memory that the program may write. */
 function checked(args: unknown): DeviceRequest {
   const { fd, isOwner, type, name, body, options, ...rest } = (args ?? {}) as Partial<DeviceRequest>;
-  const numbers = Object.entries(body ?? {}).every(([, value]) => Number.isSafeInteger(value) && value >= 0);
+  const fields = Object.keys(BODIES[type ?? 0]?.fields ?? {}).map((field) => [field, body?.[field] ?? 0] as const);
   const sound =
     Number.isSafeInteger(fd) &&
     Number.isSafeInteger(type) &&
     (name === null || typeof name === 'string') &&
-    numbers &&
+    fields.every(([, value]) => Number.isSafeInteger(value) && value >= 0) &&
     Array.isArray(options) &&
     options.every((option) => Number.isSafeInteger(option));
   if (!sound) throw netmapError('EINVAL', 'a request that is none', { op: 'ioctl' });
-  return { ...rest, fd, isOwner: isOwner === true, type, name, body: body ?? {}, options } as DeviceRequest;
+  return {
+    ...rest,
+    fd,
+    isOwner: isOwner === true,
+    type,
+    name,
+    body: Object.fromEntries(fields),
+    options,
+  } as DeviceRequest;
 }

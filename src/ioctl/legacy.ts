@@ -29,7 +29,8 @@ export interface LegacyRequest {
   readonly body: Readonly<Record<string, number>>;
 }
 
-const nameField = (bytes: Uint8Array): Uint8Array => bytes.subarray(abi.NMREQ_NAME, abi.NETMAP_IFNAMSIZ);
+const nameField = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(abi.NMREQ_NAME, abi.NMREQ_NAME + abi.NETMAP_IFNAMSIZ);
 
 /** Translates the copy of a legacy request; a negative errno if it stands for none. */
 export function fromLegacy(ioctl: number, bytes: Uint8Array): LegacyRequest | number {

@@ -194,12 +194,14 @@ test('a netmap_if has the width of its reader', async () => {
   await netmap.close();
 });
 
-test('exec refuses signals that are none, and a host without shared memory', async () => {
+test('exec refuses signals and sizes that are none, and a host without shared memory', async () => {
   const own = module(VOID, START[0], section(5, 1, 0, 2), START[1], CODE);
   const unshared = await Netmap.create({ shared: false, memorySize: 1 << 24 });
   await assert.rejects(exec(unshared, own), /not shared/);
   await unshared.close();
   const netmap = await Netmap.create();
+  for (const maxMemory of [0, NaN, 2 ** 33])
+    await assert.rejects(exec(netmap, own, { maxMemory }), /EINVAL: maxMemory/);
   const running = await exec(netmap, own);
   for (const signal of [0, 32, 1.5, -1]) assert.throws(() => running.kill(signal), /there is no signal/);
   assert.deepEqual(await running.ended, { code: 0 });

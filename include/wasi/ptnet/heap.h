@@ -82,7 +82,8 @@ __attribute__((weak)) int posix_memalign(void **pointer, size_t align, size_t si
 
 __attribute__((weak)) void *aligned_alloc(size_t align, size_t size) {
   void *pointer = NULL;
-  errno = posix_memalign(&pointer, align, size);
+  int error = posix_memalign(&pointer, align, size);
+  if (error != 0) errno = error;
   return pointer;
 }
 

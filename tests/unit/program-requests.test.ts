@@ -1,0 +1,82 @@
+// What a program with a memory of its own asks for, as its kernel hands it on: the real host gets the fields of a request
+// and nothing else, and keeps nothing of one that fails.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { ProgramRequests } from '../../src/exec/program-requests.js';
+import { hostUpstream, type Upstream } from '../../src/exec/upstream.js';
+import { abi, Netmap } from '../../src/index.js';
+import { REGISTER } from '../../src/ioctl/codec.js';
+import type { DeviceAnswer, ProgramRequest } from '../../src/ioctl/messages.js';
+
+const BODY = { mode: abi.NR_REG_ALL_NIC, ringId: 0, memId: 0, flags: abi.NR_EXCLUSIVE };
+
+let real: Netmap;
+let own: Netmap;
+/** What the real host was asked. */
+let asked: ProgramRequest[];
+
+beforeEach(async () => {
+  real = await Netmap.create();
+  own = await Netmap.create();
+  asked = [];
+});
+afterEach(async () => {
+  await own.close();
+  await real.close();
+});
+
+/** A request of a program, or of who has written into its memory. */
+async function send(request: Record<string, unknown>): Promise<DeviceAnswer> {
+  const { open, ask, close } = hostUpstream(real);
+  const upstream: Upstream = {
+    open: (given) => {
+      asked.push(given);
+      return open(given);
+    },
+    ask: (given) => {
+      asked.push(given);
+      return ask(given);
+    },
+    close,
+  };
+  const requests = new ProgramRequests(upstream, own.memory, (error) => assert.fail(error));
+  requests.host = own;
+  const file = own.openDevice();
+  try {
+    const next = (given: unknown): Promise<DeviceAnswer> => file.request(given as ProgramRequest);
+    const args = {
+      fd: file.fd,
+      isOwner: true,
+      type: abi.NETMAP_REQ_REGISTER,
+      name: 'vale0:a',
+      body: BODY,
+      options: [],
+    };
+    return (await requests.intercept.device({ ...args, ...request }, next)) as DeviceAnswer;
+  } finally {
+    await requests.close();
+    await file.close();
+  }
+}
+
+test('the CSB and the offsets of a program are no addresses of the real host', async () => {
+  const other = await real.open('netmap:p{1');
+  const { regionBase: base } = other.info;
+  const csb = { atok: base + 4096, ktoa: base + 8192, end: 2 ** 32 };
+  const arrays = new Uint8Array(real.memory.buffer, base + 4096, 2 * 4096).fill(0xa5);
+  const body = { ...BODY, shareRegion: 1 };
+  await send({ body, options: [abi.NETMAP_REQ_OPT_CSB], csb, offsets: { max: 64, initial: 0, bits: 0 } });
+  assert.ok(arrays.every((byte) => byte === 0xa5));
+  assert.deepEqual(Object.keys(asked[0]).sort(), ['body', 'name', 'options', 'type']);
+  assert.deepEqual(Object.keys(asked[0].body).sort(), Object.keys(REGISTER).sort());
+});
+
+test('a request that the cable cannot serve leaves nothing behind', async () => {
+  const other = await real.open('vale0:a');
+  await real.setPortHeader('vale0:a', 12);
+  const { errno } = await send({ body: { ...BODY, flags: abi.NR_ACCEPT_VNET_HDR } });
+  assert.equal(errno, -abi.EINVAL);
+  assert.equal((await real.inspect()).ports.length, 1);
+  assert.equal((await own.inspect()).ports.length, 0);
+  await other.close();
+});
