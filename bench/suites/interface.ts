@@ -21,7 +21,7 @@ const PROOF_ROUNDS = 4;
 const VNET_HDR = { vnetHdr: true };
 
 /** What a kernel says of TCP over IPv4; nothing of a frame that is too short for that. */
-export function metadataOf(size: number): PacketMetadata {
+function metadataOf(size: number): PacketMetadata {
   if (size < abi.ETHER_HDR_LEN + abi.IPV4_HDR_LEN + abi.TCP_HDR_LEN) return {};
   const checksum = { flags: abi.VIRTIO_NET_HDR_F_NEEDS_CSUM, csumStart: 34, csumOffset: abi.TCP_CSUM };
   if (size <= FULL_FRAME) return checksum;

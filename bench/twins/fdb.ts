@@ -22,7 +22,7 @@ function mulHigh(a: number, b: number): number {
 }
 
 /** Index (in 32-bit words) of the bucket: the top bits of mac * 0x9e3779b97f4a7c15 modulo 2^64. */
-export function fdbBucket(fdb: number, low: number, high: number): number {
+function fdbBucket(fdb: number, low: number, high: number): number {
   const product = (mulHigh(low >>> 0, 0x7f4a7c15) + Math.imul(low, 0x9e3779b9) + Math.imul(high, 0x7f4a7c15)) >>> 0;
   return (fdb + ((product >>> (32 - FDB_BUCKETS_LOG2)) << FDB_BUCKET_SHIFT)) >>> 2;
 }

@@ -18,7 +18,7 @@ export interface CableHalf {
   counters(): DirectionCounters;
 }
 
-/** How long it spins before it sleeps, in ms: a sleep and its wake-up cost up to 30 µs. */
+/** How long it spins before it sleeps, in ms: less than a wake-up costs (docs/benchmarks.md). */
 const SPIN_MS = 0.02;
 
 /**

@@ -4,7 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { LoopMode } from '../index.js';
 import { usage } from './errors.js';
 import { pktGenCommand, pktGenOptions } from './pkt-gen-arguments.js';
-import type { BridgeOptions, ProgramOptions } from './programs/options.js';
+import type { BridgeOptions, PortConfig, ProgramOptions } from './programs/options.js';
 import { valeCtlCommand, valeCtlOptions } from './vale-ctl.js';
 import { integer, MAX_BURST, portOption, seconds } from './values.js';
 
@@ -28,6 +28,14 @@ export interface RunOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly debug?: boolean;
+}
+
+/** Counts of the ports and interfaces that a run makes, as far as its options say them. */
+export function portCounts({ slots, rings }: RunOptions): PortConfig {
+  return {
+    ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
+    ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
+  };
 }
 
 export function bridgeCommand(): Command {

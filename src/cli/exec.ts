@@ -4,7 +4,9 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import { SIGKILL } from '../exec/exec.js';
 import { Netmap } from '../index.js';
+import { loaderConfOption, type RunOptions } from './arguments.js';
 import { startProgram } from './programs/exec.js';
+import { readTunables } from './tunables.js';
 
 const HELP = `
 The program is compiled for wasm32 against the package's headers:
@@ -22,12 +24,15 @@ export function execCommand(exit: (code: number) => void): Command {
     .argument('<program.wasm>', 'the program')
     .argument('[arguments...]', 'its arguments')
     .passThroughOptions()
+    .addOption(loaderConfOption())
     .addHelpText('after', HELP)
-    .action(async (file: string, args: string[]) => exit(await execAlone(file, args)));
+    .action(async (file: string, args: string[], { loaderConf }: Pick<RunOptions, 'loaderConf'>) =>
+      exit(await execAlone(file, args, loaderConf)),
+    );
 }
 
-async function execAlone(file: string, args: readonly string[]): Promise<number> {
-  const netmap = await Netmap.create();
+async function execAlone(file: string, args: readonly string[], loaderConf: string | undefined): Promise<number> {
+  const netmap = await Netmap.create({ tunables: readTunables(loaderConf) });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   let onSignal: ((name: NodeJS.Signals) => void) | undefined;
   try {

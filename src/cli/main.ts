@@ -19,9 +19,9 @@ const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
 const RUN_HELP = `
-A program is 'pkt-gen …', 'bridge …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to which the ports are
-passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own. 'exec PROGRAM.wasm arguments…' is a C
-program (ptnet exec --help), which ends by itself or with the run.
+A program is 'pkt-gen …', 'bridge …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to
+which the ports are passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own; vale-ctl acts
+and is done. 'exec PROGRAM.wasm arguments…' is a C program (ptnet exec --help), which ends by itself or with the run.
 
 Programs start in order, each once the one before has its ports open. A receiver or a bridge ends one second after
 traffic has stopped; a sender without -n ends when all receivers have ended. Ctrl-C ends the run with its summary.

@@ -81,9 +81,9 @@ export function pktGenCommand(): Command {
     .option('-e <count>', 'extra buffers to ask for', integer(0, 1e6), 0)
     .option('-c <cores>', 'ignored, with a note: the system schedules threads', integer(0, 1024))
     .addOption(refused('-a <cpu>', 'threads cannot be pinned to processors'))
-    .addOption(refused('-H <len>', 'a host port has no header length to set; guests have, and their interface sets it'))
+    .addOption(refused('-H <len>', 'the frames have no virtio-net headers'))
     .addOption(refused('-F <frags>', 'packets of several fragments are not made'))
-    .addOption(refused('-I', 'there are no indirect buffers: user space and kernel share a memory'))
+    .addOption(refused('-I', 'frames lie in the buffers of the rings'))
     .addOption(refused('-6', 'frames are IPv4'));
 }
 

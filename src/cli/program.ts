@@ -9,7 +9,7 @@ import {
   type PortCounters,
   type WorkerHandle,
 } from '../index.js';
-import type { RunOptions } from './arguments.js';
+import { portCounts, type RunOptions } from './arguments.js';
 import { ProgramControl } from './control.js';
 import { failure } from './errors.js';
 import type { ProgramData, ProgramMessage } from './program-worker.js';
@@ -103,12 +103,7 @@ export class Program {
         await this.#finish();
         return;
       }
-      const { slots, rings } = options;
-      const counts = {
-        ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
-        ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
-        ...config,
-      };
+      const counts = { ...portCounts(options), ...config };
       if (this.spec.guest) await this.#makeGuest(netmap, this.spec.guest, { ...counts, loop: options.loop });
       if (this.spec.options.program === 'exec') await this.#exec(netmap, this.spec.options, options);
       else await this.#spawn(netmap, counts);

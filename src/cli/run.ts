@@ -9,7 +9,7 @@
 // ping is as tx, and pong as rx. For rx and bridge, traffic has also stopped when all senders of the run have ended.
 
 import { crossWire, loopback, Netmap, type NetmapPort, type Tunables } from '../index.js';
-import type { RunOptions } from './arguments.js';
+import { portCounts, type RunOptions } from './arguments.js';
 import { usage } from './errors.js';
 import { Program, type ProgramReport } from './program.js';
 import type { ProgramSpec } from './programs/options.js';
@@ -89,16 +89,12 @@ export class Run {
 
   /** The network interfaces of the run: alone, one gets back what it sends; two are joined by a cable. */
   async #addInterfaces(netmap: Netmap): Promise<void> {
-    const { slots, rings } = this.#options;
-    const options = {
-      ...(slots === undefined ? {} : { txSlots: slots, rxSlots: slots }),
-      ...(rings === undefined ? {} : { txRings: rings, rxRings: rings }),
-    };
+    const counts = portCounts(this.#options);
     for (const spec of this.#options.interface ?? []) {
       const names = spec.split(',');
       if (names.length > 2) throw usage(`--interface ${spec}: a cable has two ends`);
       const wires: NetmapPort[] = [];
-      for (const name of names) wires.push((await netmap.addInterface(name, options)).wire);
+      for (const name of names) wires.push((await netmap.addInterface(name, counts)).wire);
       const [a, b] = wires;
       const backend = b ? crossWire(a, b) : loopback(a);
       backend.catch((error: unknown) => this.stop(`the wire of ${spec} has failed: ${error}`));

@@ -35,7 +35,7 @@ export function frameSize(text: string): number {
 }
 
 /** Six pairs of hexadecimal digits. */
-export function parseMac(text: string): number[] {
+function parseMac(text: string): number[] {
   if (!/^[\da-f]{1,2}(:[\da-f]{1,2}){5}$/i.test(text))
     throw bad('It must be a MAC address, such as 02:00:00:00:00:01.');
   return text.split(':').map((byte) => Number.parseInt(byte, 16));

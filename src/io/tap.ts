@@ -51,7 +51,8 @@ const MAX_PACKET = 65536 + 64;
 const FIXED_MEMORY = 65536;
 /** How long (ms) the reader may take to start. */
 const START_LIMIT = 20_000;
-const STOP_LIMIT = 5000;
+/** Period (ms) of a timer that does nothing but keep the process alive. */
+const KEEP_ALIVE = 5000;
 const DEFAULT_RING = 4 << 20;
 const MIN_RING = 256 << 10;
 
@@ -174,7 +175,7 @@ export class Tap implements StackAdapter {
     if (this.#closed) return;
     this.#closed = true;
     this.#ring.stop();
-    const alive = setInterval(() => {}, STOP_LIMIT); // the worker does not keep the process alive
+    const alive = setInterval(() => {}, KEEP_ALIVE); // the worker does not keep the process alive
     await this.#worker?.ended; // it uses the descriptor
     clearInterval(alive);
     this.#libc.close(this.#fd);

@@ -102,6 +102,7 @@ describe('bad settings end every command with 2, before anything starts:', () =>
     ['run', '--json', 'pkt-gen -i vale0:a -f tx -n 1'],
     ['pkt-gen', '-i', 'vale0:a', '-f', 'tx', '-n', '1'],
     ['bridge', '-i', 'vale0:a', '-i', 'vale1:a', '--duration', '0.1'],
+    ['exec', 'program.wasm'],
   ]) {
     test(command, async () => {
       const file = conf(`\n${BRIDGES}="none"\n`);

@@ -1,5 +1,5 @@
-// bridge: forwards frames between two ports, both ways, or from a port back to it (-L). Buffers are swapped where the ports share a region, frames are
-// copied where they do not (moveSlots knows).
+// bridge: forwards frames between two ports, both ways, or from a port back to it (-L). Buffers are swapped where the
+// ports share a region, frames are copied where they do not (moveSlots knows).
 
 import { abi, moveSlots, type NetmapPort, pollManySync } from '../../index.js';
 import type { ProgramControl } from '../control.js';
