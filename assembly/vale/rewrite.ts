@@ -92,6 +92,7 @@ export function rewritePrepare(trans: usize, e: usize): i32 {
   const srcHdrLen = load<u32>(trans, TRANS_SRC_HDR_LEN);
   const dstHdrLen = load<u32>(trans, TRANS_DST_HDR_LEN);
   const room = load<u32>(trans, TRANS_ROOM);
+  if (room <= dstHdrLen) return -STAT_DROP_TOO_LONG; // the receiver's packet offsets leave no room behind a header
   const frags = <usize>load<u16>(e, SCRATCH_FRAGS);
   const hdr = trans + TRANS_HDR;
   store<u64>(hdr, 0);

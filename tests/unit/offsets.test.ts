@@ -95,6 +95,26 @@ describe('packet offsets', () => {
       },
     ));
 
+  for (const max of [116, 117, 127, 128]) {
+    test(`offsets of up to ${max} in buffers of 128 bytes: the header of 12 has no room, the packet is dropped`, () =>
+      use(
+        [
+          ['vale0:a', {}],
+          ['vale0:b', { offsets: { max, initial: max } }],
+        ],
+        async (a, b) => {
+          await netmap.setPortHeader('vale0:b', 12);
+          const [rx] = b.rxRings;
+          const buffers = rx.u8.subarray(rx.bufBase, rx.bufBase + rx.numBufs * rx.bufSize).fill(0xa5);
+          await a.send(frame(60));
+          assert.equal((await a.counters()).drops['tooLong'], 1);
+          assert.ok(buffers.every((byte) => byte === 0xa5));
+          b.rxsync();
+          assert.deepEqual(b.recv(), []);
+        },
+      ));
+  }
+
   test('NICs, their host rings and copy monitors have them too', async () => {
     const eth0 = await netmap.addInterface('eth0', small);
     await use(
