@@ -189,7 +189,7 @@ function placePlain(trans: usize, dkr: usize, j: u32): u32 {
     let src = <usize>load<u32>(piece, IOV_ADDR);
     let len = load<u32>(piece, IOV_LEN);
     do {
-      const buf = bufferOf(dkr, j);
+      const buf = bufferOf(dkr, j, room);
       if (buf == 0) return fault(dkr, start, j);
       if (hdrLen != 0) putHeader(buf, trans + TRANS_HDR, hdrLen);
       const dst = buf + hdrLen;
@@ -238,7 +238,7 @@ function placeSegments(trans: usize, dkr: usize, j: u32): u32 {
   for (let count = load<u32>(state, SEG_COUNT); count != 0; count--) {
     let src = trans + TRANS_SEGMENT;
     if (whole) {
-      const dst = bufferOf(dkr, j);
+      const dst = bufferOf(dkr, j, room);
       if (dst == 0) return fault(dkr, start, j);
       setSlot(dkr, j, segmentNext(state, dst, room), 0);
       j = ringNext(j, n);
@@ -247,7 +247,7 @@ function placeSegments(trans: usize, dkr: usize, j: u32): u32 {
     let len = <u32>segmentNext(state, src, TRANS_SEGMENT_SIZE);
     const frags: u32 = slotsOf(len, room);
     for (let left = frags; left != 0; left--) {
-      const dst = bufferOf(dkr, j);
+      const dst = bufferOf(dkr, j, room);
       if (dst == 0) return fault(dkr, start, j);
       const m = min(len, room);
       packetCopy(dst, src, m);
@@ -264,12 +264,16 @@ function slotOf(dkr: usize, j: u32): usize {
   return <usize>load<u32>(dkr, KRING_RING) + NETMAP_RING_SLOT + <usize>j * NETMAP_SLOT_SIZE;
 }
 
-/** The buffer that the receiver's slot j names, or 0 if that is none. */
-function bufferOf(dkr: usize, j: u32): usize {
+/**
+ * Where the packet starts in the buffer that the receiver's slot j names, or 0 if that is none. `room` bytes are there,
+ * even if the ring has been given larger offsets since the packet was prepared.
+ */
+function bufferOf(dkr: usize, j: u32, room: u32): usize {
   const slot = slotOf(dkr, j);
   const idx = load<u32>(slot); // the receiver's: read once
   if (idx - 2 >= load<u32>(dkr, KRING_NBUFS) - 2) return 0;
-  return <usize>load<u32>(dkr, KRING_BUFBASE) + <usize>idx * load<u32>(dkr, KRING_BUFSIZE) + slotOffset(dkr, slot);
+  const bufSize = load<u32>(dkr, KRING_BUFSIZE);
+  return <usize>load<u32>(dkr, KRING_BUFBASE) + <usize>idx * bufSize + min(slotOffset(dkr, slot), bufSize - room);
 }
 
 function setSlot(dkr: usize, j: u32, len: u32, flags: u32): void {
