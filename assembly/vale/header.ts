@@ -3,7 +3,6 @@
 // DIFF: netmap leaves such packets in the ring, and their receiver takes them for what they are not.
 import {
   KRING_HWCUR,
-  KRING_HWLEASE,
   KRING_HWTAIL,
   KRING_LEASE_HEAD,
   KRING_LEASE_TAIL,
@@ -21,6 +20,7 @@ import {
 import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_MOREFRAG } from '../abi/netmap';
 import { ringNext } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
+import { leaseAdvance } from './lease';
 
 /** Whether a sender still copies into slots that it has leased. */
 export function leaseIsOpen(kr: usize): bool {
@@ -36,7 +36,7 @@ export function leaseIsOpen(kr: usize): bool {
 /** Drops and counts all packets in the ring, when no lease is open. The application begins behind them. */
 export function leaseDiscard(kr: usize): void {
   const n = load<u32>(kr, KRING_NSLOTS);
-  const end = load<u32>(kr, KRING_HWLEASE);
+  const end = leaseAdvance(kr, n); // now: the next sender may have the lock before somebody publishes
   const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
   let packets: u64 = 0;
   for (let i = load<u32>(kr, KRING_RHEAD); i != end; i = ringNext(i, n)) {

@@ -109,7 +109,7 @@ export function leasePublish(kr: usize, self: usize): void {
   for (;;) {
     if (!tryLock(kr, self)) return; // the holder looks again after unlocking
     const before = load<u32>(kr, KRING_MAILTAIL);
-    const after = advance(kr, n);
+    const after = leaseAdvance(kr, n);
     leaseUnlock(kr);
     if (after != before) kringNotify(kr, self);
     // Pairs with `state := DONE; trylock` of others: either they got the lock, or we see their lease here.
@@ -119,7 +119,7 @@ export function leasePublish(kr: usize, self: usize): void {
 }
 
 /** Moves the mailbox over the done leases; the lock is held. Returns the new mailbox value. */
-function advance(kr: usize, n: u32): u32 {
+export function leaseAdvance(kr: usize, n: u32): u32 {
   let tail = load<u32>(kr, KRING_MAILTAIL);
   let head = load<u32>(kr, KRING_LEASE_HEAD);
   const last = load<u32>(kr, KRING_LEASE_TAIL);
