@@ -31,12 +31,10 @@ const CONF_KEYS: Readonly<Record<string, readonly Field[]>> = {
   tx_slots: ['txSlots'],
   rx_slots: ['rxSlots'],
 };
-/** Options with a key that may be left out, and must have a value. */
-const DEFAULT_KEYS: Readonly<Record<string, string>> = { share: 'port', offset: 'initial', extmem: 'file' };
-const UNSUPPORTED: Readonly<Record<string, string>> = {
-  offset: "'@offset' (use the option offsets of open)",
-  extmem: "'@extmem'",
-};
+const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
+  ['offset', "'@offset' (use the option offsets of open)"],
+  ['extmem', "'@extmem'"],
+]);
 
 type Refuse = (code: 'EINVAL' | 'EOPNOTSUPP', what: string) => Error;
 
@@ -50,18 +48,18 @@ export function parsePortOptions(text: string, refuse: Refuse): PortOptions {
   for (const option of text.slice(1).split('@')) {
     const name = /^\w*/.exec(option)?.[0] ?? '';
     const body = option.slice(name.length);
-    const defaultKey = DEFAULT_KEYS[name];
-    if (name !== 'conf' && defaultKey === undefined) throw refuse('EINVAL', `there is no option '@${name}'`);
+    const unsupported = UNSUPPORTED.get(name);
+    if (name !== 'conf' && name !== 'share' && !unsupported) throw refuse('EINVAL', `there is no option '@${name}'`);
     if (body === '') throw refuse('EINVAL', `no ':' or '=' after '@${name}'`);
-    if (UNSUPPORTED[name]) throw refuse('EOPNOTSUPP', `${UNSUPPORTED[name]} is not supported`);
+    if (unsupported) throw refuse('EOPNOTSUPP', `${unsupported} is not supported`);
     if (name === 'conf') {
       if (body[0] !== ':') throw refuse('EINVAL', "'@conf' wants keys: '@conf:rings=2'");
       readConf(body.slice(1), conf, refuse);
       continue;
     }
     const value = /^(?:=|:port=)(.*)$/.exec(body)?.[1];
-    if (value === undefined) throw refuse('EINVAL', `'@${name}' wants '=' or ':${defaultKey}='`);
-    if (value === '') throw refuse('EINVAL', `no value after '@${name}'`);
+    if (value === undefined) throw refuse('EINVAL', "'@share' wants '=' or ':port='");
+    if (value === '') throw refuse('EINVAL', "no value after '@share'");
     if (share !== undefined && share !== value) throw refuse('EINVAL', `'@share' of '${share}' and of '${value}'`);
     share = value;
   }

@@ -155,6 +155,7 @@ describe('options set fields of the request', () => {
     ['@conf:foo=1', /no key 'foo'/],
     ['@conf:rings=two', /'two' of 'rings'/],
     ['@foo', /no option '@foo'/],
+    ['@constructor=4', /no option '@constructor'/],
     ['@conf:rings=2@', /no option '@'/],
     ['@share', /no ':' or '='/],
     ['@share=', /no value/],
