@@ -19,23 +19,13 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
-import {
-  GLOBAL_POOLS,
-  type GlobalPoolParams,
-  globalRegionPools,
-  PRIVATE_MIN_POOLS,
-  type PrivatePoolParams,
-  type PrivateRegionNeeds,
-  privateRegionPools,
-  type RegionLayout,
-  type RegionPools,
-  regionLayout,
-} from '../memory/pools.js';
-import { GLOBAL_MEM_ID, Region } from '../memory/region.js';
+import type { GlobalPoolParams, PrivatePoolParams, PrivateRegionNeeds } from '../memory/pools.js';
+import type { Region } from '../memory/region.js';
 import { Bridge, MAX_PORTS } from '../vale/bridge.js';
 import { Adapter, DEFAULT_MFS, type Geometry, type Kring } from './adapter.js';
 import { parseKernelName } from './port-name.js';
 import { quiesce } from './quiesce.js';
+import { type MemoryInfo, Regions } from './regions.js';
 
 /** Ring and slot counts wanted of a port that a request creates; 0 or absent means the default (NETMAP_REQ_REGISTER). */
 export interface PortConfig {
@@ -61,12 +51,8 @@ export interface RegistryOptions {
   readonly fwd?: boolean;
 }
 
-/** A region as a request is told of it, in bytes and objects. */
-export interface MemoryInfo extends RegionLayout, RegionPools {
-  readonly memId: number;
-}
+export type { MemoryInfo } from './regions.js';
 
-const MAX_MEM_ID = 0xffff;
 const MIN_MFS = 64;
 const MAX_MFS = 65535;
 
@@ -98,23 +84,18 @@ export class Registry {
   readonly fwd: boolean;
   /** NICs and persistent ports that a bridge has: kept from those who want to open them. */
   readonly attached = new Map<Adapter, Bridge>();
-  readonly #regions = new Map<number, Region>();
+  readonly #regions: Regions;
   readonly #bridgeOf = new Map<Adapter, Bridge>();
   readonly #pipes = new Map<Adapter, { parent: Adapter; peer: Adapter }>();
   readonly #pipeCount = new Map<Adapter, number>();
-  readonly #pools: GlobalPoolParams;
-  readonly #privatePools: PrivatePoolParams;
   readonly #maxBridges: number;
   readonly #maxBridgePorts: number;
   /** Lookups of bridges, also of those that are not there at the moment. */
   readonly #lookups = new Map<string, number>();
-  #lastMemId = GLOBAL_MEM_ID;
   #nullPorts = 0;
 
   constructor(arena: ArenaOwner, options: RegistryOptions = {}) {
     this.arena = arena;
-    this.#pools = { ...GLOBAL_POOLS, ...options.pools };
-    this.#privatePools = { ...PRIVATE_MIN_POOLS, ...options.privatePools };
     this.#maxBridges = options.maxBridges ?? NM_BRIDGES;
     this.#maxBridgePorts = options.maxBridgePorts ?? MAX_PORTS;
     if (!Number.isInteger(this.#maxBridgePorts) || this.#maxBridgePorts < 1 || this.#maxBridgePorts > MAX_PORTS) {
@@ -123,13 +104,11 @@ export class Registry {
       });
     }
     this.fwd = options.fwd ?? false;
-    // Bad parameters are to be refused now, not at the first open.
-    globalRegionPools(this.#pools);
-    privateRegionPools({ txRings: 1, txSlots: 1, rxRings: 1, rxSlots: 1, extraBufs: 0, pipes: 0 }, this.#privatePools);
+    this.#regions = new Regions(arena, options.pools, options.privatePools);
   }
 
   get regions(): Region[] {
-    return [...this.#regions.values()];
+    return this.#regions.all;
   }
 
   /** All krings there are. */
@@ -172,42 +151,17 @@ export class Registry {
 
   /** @throws NetmapError EINVAL for a mem id that no region has */
   checkMemId(memId: number, port: string): void {
-    if (memId === 0 || memId === GLOBAL_MEM_ID || this.#regions.has(memId)) return;
-    throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'open', port });
+    this.#regions.check(memId, port);
   }
 
   /** The region with this mem id or, for 0, a new private one for these needs. @throws NetmapError EINVAL, ENOMEM */
   regionFor(memId: number, needs: PrivateRegionNeeds): Region {
-    if (memId !== 0) return this.#region(memId);
-    return this.#addRegion(new Region(this.arena, this.#newMemId(), privateRegionPools(needs, this.#privatePools)));
+    return memId === 0 ? this.#regions.makePrivate(needs) : this.#regions.get(memId);
   }
 
   /** Size and pools of a region, also of the global one when nobody uses it yet. @throws NetmapError EINVAL */
   memoryInfo(memId: number): MemoryInfo {
-    const region = this.#regions.get(memId);
-    if (region) return { memId, ...region.layout, ...region.pools };
-    this.checkMemId(memId, '');
-    const pools = globalRegionPools(this.#pools);
-    return { memId, ...regionLayout(pools.ifPool, pools.ringPool, pools.bufPool), ...pools };
-  }
-
-  #region(memId: number): Region {
-    const region = this.#regions.get(memId);
-    if (region) return region;
-    return this.#addRegion(new Region(this.arena, GLOBAL_MEM_ID, globalRegionPools(this.#pools)));
-  }
-
-  #addRegion(region: Region): Region {
-    this.#regions.set(region.memId, region);
-    return region;
-  }
-
-  #newMemId(): number {
-    for (let tries = 0; tries < MAX_MEM_ID; tries++) {
-      this.#lastMemId = this.#lastMemId >= MAX_MEM_ID ? GLOBAL_MEM_ID + 1 : this.#lastMemId + 1;
-      if (!this.#regions.has(this.#lastMemId)) return this.#lastMemId;
-    }
-    throw netmapError('ENOMEM', 'no mem id left', { op: 'open' });
+    return this.#regions.info(memId);
   }
 
   #makeVale(name: string, bridgeName: string | undefined, memId: number, config: PortConfig): Adapter {
@@ -251,10 +205,7 @@ export class Registry {
 
   /** Gives a region back that no adapter has come to use. */
   releaseUnused(region: Region): void {
-    region.addUser();
-    if (!region.dropUser()) return;
-    region.destroy();
-    this.#regions.delete(region.memId);
+    this.#regions.releaseUnused(region);
   }
 
   /** The bridge of this name, made if need be. @throws NetmapError ENOMEM */
@@ -343,7 +294,7 @@ export class Registry {
     if ((txRings > 0 && txSlots === 0) || (rxRings > 0 && rxSlots === 0)) {
       throw netmapError('EINVAL', 'a ring needs slots', { op: 'open', port: name });
     }
-    const region = this.#region(memId);
+    const region = this.#regions.get(memId);
     try {
       const adapter = new Adapter(this.arena, `null:${name}#${++this.#nullPorts}`, PORT_KIND_NULL, region, {
         txRings,
@@ -408,7 +359,7 @@ export class Registry {
   }
 
   #destroyAdapter(adapter: Adapter): void {
-    if (adapter.destroy()) this.#regions.delete(adapter.region.memId);
+    if (adapter.destroy()) this.#regions.forget(adapter.region);
   }
 
   /** Resolves when every sync, and every pass over kernel loops, that is under way now has ended. */
