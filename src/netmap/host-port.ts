@@ -47,7 +47,7 @@ import type { Thread } from '../threads/thread.js';
 import type { PortInfo } from './register.js';
 
 /** Drop reasons as they are reported, with their counters. */
-export const DROP_REASONS: Readonly<Record<string, number>> = {
+const DROP_REASONS: Readonly<Record<string, number>> = {
   short: STAT_DROP_SHORT,
   self: STAT_DROP_SELF,
   noPort: STAT_DROP_NO_PORT,

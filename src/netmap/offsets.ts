@@ -20,7 +20,8 @@ export const OFFSETS_OP = 'offsets';
 const ALL = (1n << 64n) - 1n;
 
 /**
- * Gives the rings that are to be opened their offsets; `undo` takes them back. Rings that have some keep them, if the request is content with those.
+ * Gives the rings that are to be opened their offsets; `undo` takes them back. Rings that have some keep them, if the
+ * request is content with those.
  * @returns nro_max_offset: the largest offset that all the rings take
  * @throws NetmapError EOPNOTSUPP, EINVAL, EBUSY
  */
