@@ -81,7 +81,7 @@ export const KRING_LOCK = 132; // VALE rx: holder of the lease lock
 export const KRING_HWLEASE = 136; // VALE rx: first slot not leased
 export const KRING_LEASE_HEAD = 140; // VALE rx: oldest lease not yet published
 export const KRING_LEASE_TAIL = 144; // VALE rx: next lease
-//   line 3: who is to be woken
+//   line 3: who is to be woken; who watches; packet offsets
 export const KRING_WAITERS = 192; // u64: bit t set = thread t waits for this ring
 export const KRING_CONTENDED = 200; // somebody found the ring busy: its waiters are woken when it is free
 export const KRING_MONITORS = 204; // address of the first struct monitor, 0 = none

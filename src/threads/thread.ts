@@ -224,7 +224,11 @@ export class Thread {
     }
   }
 
-  /** Registers work that this thread does when it is woken with THREAD_ATTENTION set (interrupts of its devices, requests to the control thread). */
+  /**
+   * Registers work that this thread does when it is woken with THREAD_ATTENTION set: interrupts of its devices, requests to
+   * the control thread.
+   * @returns takes it back
+   */
   addService(service: () => void): () => void {
     this.#services.add(service);
     return () => this.#services.delete(service);
