@@ -166,7 +166,9 @@ export abstract class NetmapPort implements Pollable {
       let i = ring.head;
       for (let at = 0; at < frame.length; at += least) {
         const part = frame.subarray(at, at + least);
-        ring.u8.set(part, ring.bufAddress(i));
+        if (ring.room(i) < part.length) ring.setOffset(i, 0); // another opening, or the other end, wants more than this one
+        const buf = ring.buf(i, part.length);
+        buf.set(part.subarray(0, buf.length)); // all of it, unless somebody moves the packet at this moment
         ring.setSlot(i, part.length, at + part.length < frame.length ? NS_MOREFRAG : 0);
         i = ring.next(i);
       }

@@ -160,6 +160,28 @@ describe('packet offsets', () => {
       assert.equal(a.txRings[0].offset(0), 4);
     }));
 
+  test('an opening that has not asked for offsets writes nothing behind a buffer', () =>
+    use(
+      [
+        ['vale0:a', { offsets: { max: 100, initial: 100 } }],
+        ['vale0:a', {}],
+        ['vale0:b', {}],
+      ],
+      (_, again, b) => {
+        const [tx] = again.txRings;
+        const at = tx.bufBase + tx.slot(0).bufIdx * tx.bufSize;
+        tx.u8.fill(0xa5, at, at + 2 * tx.bufSize);
+        assert.equal(again.trySend(frame(20)), true); // fits behind the offset
+        assert.deepEqual([...tx.u8.subarray(at + 100, at + 120)], [...frame(20)]);
+        assert.equal(again.trySend(frame(128)), true);
+        again.txsync();
+        b.rxsync();
+        assert.deepEqual(b.recv(), [frame(20), frame(128)]);
+        const next = tx.bufBase + (tx.slot(1).bufIdx + 1) * tx.bufSize;
+        assert.ok(!tx.u8.subarray(next, next + 100).some((byte) => byte !== 0 && byte !== 0xa5));
+      },
+    ));
+
   test('rings with offsets are not moved slot by slot', () =>
     use([['vale0:a', { offsets: { max: 8 } }]], (a) => {
       assert.throws(() => moveSlots(a.rxRings[0], a.txRings[0], 1), { code: 'EOPNOTSUPP' });
