@@ -10,6 +10,8 @@ const entries = [
   ['program-worker', 'build/ts/src/cli/program-worker.js'],
   ['loop-worker', 'build/ts/src/kloop/loop-worker.js'],
   ['tap-worker', 'build/ts/src/io/tap-worker.js'],
+  ['backend-worker', 'build/ts/src/io/backends/backend-worker.js'],
+  ['backends', 'build/ts/src/io/backends/backend.js'],
   ['exec', 'build/ts/src/exec/exec.js'],
   ['exec-kernel', 'build/ts/src/exec/exec-kernel.js'],
   ['exec-program', 'build/ts/src/exec/exec-program.js'],

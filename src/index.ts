@@ -25,7 +25,7 @@ export type { ArenaOptions, MemoryRange } from './memory/arena.js';
 export { type BackendOptions, crossWire, loopback } from './netmap/backends.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { NetmapInterface } from './netmap/interface.js';
-export type { PersistentInfo, PersistentOptions } from './netmap/interfaces.js';
+export type { PersistentInfo, PersistentOptions, WireOptions } from './netmap/interfaces.js';
 export type { DataModel } from './netmap/netmap-if.js';
 export type { InterfaceOptions } from './netmap/nic.js';
 export type { OffsetOptions } from './netmap/offsets.js';

@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly rings?: number;
   /** MiB. */
   readonly memory?: number;
-  /** Network interfaces: `eth0`, or `eth0,eth1`. */
+  /** Network interfaces: `eth0`, or `eth0,eth1`, or a backend's specification. */
   readonly interface?: readonly string[];
   /** Seconds. */
   readonly duration?: number;
@@ -78,7 +78,7 @@ export function addRunOptions(command: Command): Command {
     .option('--memory <MiB>', 'memory of the host (default: 1024)', integer(96, 4095))
     .option(
       '--interface <name[,name]>',
-      'a network interface whose wire leads back to it, or two with a cable between them; may be repeated',
+      'a network interface whose wire leads back to it, two with a cable between them, or one with a backend, such as tap:t0; may be repeated',
       (text: string, before: string[] = []) => [...before, text],
     )
     .option('--duration <seconds>', 'end the run after this time', seconds(0.001))

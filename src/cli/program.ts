@@ -59,7 +59,7 @@ const NOTHING: ProgramResult = { packets: 0, bytes: 0, seconds: 0 };
 
 export class Program {
   readonly index: number;
-  readonly spec: ProgramSpec;
+  spec: ProgramSpec;
   readonly control = new ProgramControl();
   /** Resolves when the program has ended and its report is complete. Never rejects. */
   readonly ended: Promise<void>;
@@ -91,6 +91,13 @@ export class Program {
     if (options.program === 'vale-ctl') return 'control';
     if (options.program !== 'pkt-gen') return options.program;
     return options.fn === 'tx' || options.fn === 'ping' ? 'tx' : 'rx';
+  }
+
+  /** A port that it names is open under another name. Before it starts. */
+  rename(from: string, to: string): void {
+    const { ports, guest } = this.spec;
+    const change = (port: string): string => (port === from ? to : port);
+    this.spec = { ...this.spec, ports: ports.map(change), guest: guest?.map(change) ?? null };
   }
 
   /** Makes the guest, starts the worker; resolves when the ports are open, or when it has failed. */

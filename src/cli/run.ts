@@ -9,6 +9,8 @@
 // ping is as tx, and pong as rx. For rx and bridge, traffic has also stopped when all senders of the run have ended.
 
 import { crossWire, loopback, Netmap, type NetmapPort, type Tunables } from '../index.js';
+import { type BackendPort, openBackend } from '../io/backends/backend.js';
+import { isBackendSpec } from '../io/backends/spec.js';
 import { portCounts, type RunOptions } from './arguments.js';
 import { usage } from './errors.js';
 import { Program, type ProgramReport } from './program.js';
@@ -32,6 +34,7 @@ export class Run {
   readonly #options: RunOptions;
   readonly #tunables: Tunables;
   readonly #observer: RunObserver;
+  readonly #backends: BackendPort[] = [];
   readonly #left = new Set<Program>();
   #why: string | undefined;
   #killer: ReturnType<typeof setTimeout> | undefined;
@@ -55,6 +58,7 @@ export class Run {
       for (const program of this.#programs) this.#left.add(program);
       this.#observer.begin(this.#programs);
       await this.#addInterfaces(netmap);
+      await this.#openBackends(netmap);
       const ends = this.#programs.map((program) => program.ended.then(() => this.#onEnd(program)));
       for (const program of this.#programs) await this.#start(program, netmap);
       const { duration } = this.#options;
@@ -63,6 +67,7 @@ export class Run {
     } finally {
       clearTimeout(timer);
       clearTimeout(this.#killer);
+      for (const backend of this.#backends) await backend.close();
       await netmap.close();
     }
     return this.#programs.every(({ error }) => error === undefined);
@@ -87,10 +92,14 @@ export class Run {
     return Netmap.create({ threads, tunables, ...(memory === undefined ? {} : { memorySize: memory * MIB }) });
   }
 
-  /** The network interfaces of the run: alone, one gets back what it sends; two are joined by a cable. */
+  /** The network interfaces of the run: those with a backend; alone, one gets back what it sends; two are joined by a cable. */
   async #addInterfaces(netmap: Netmap): Promise<void> {
     const counts = portCounts(this.#options);
     for (const spec of this.#options.interface ?? []) {
+      if (isBackendSpec(spec)) {
+        this.#backends.push(await openBackend(netmap, spec));
+        continue;
+      }
       const names = spec.split(',');
       if (names.length > 2) throw usage(`--interface ${spec}: a cable has two ends`);
       const wires: NetmapPort[] = [];
@@ -98,6 +107,16 @@ export class Run {
       const [a, b] = wires;
       const backend = b ? crossWire(a, b) : loopback(a);
       backend.catch((error: unknown) => this.stop(`the wire of ${spec} has failed: ${error}`));
+    }
+  }
+
+  /** The backends that programs name as ports: each is opened once, and its interface has their rings. */
+  async #openBackends(netmap: Netmap): Promise<void> {
+    const named = this.#programs.flatMap(({ spec }) => [...spec.ports, ...(spec.guest ?? [])]);
+    for (const spec of new Set(named.filter(isBackendSpec))) {
+      const backend = await openBackend(netmap, spec);
+      this.#backends.push(backend);
+      for (const program of this.#programs) program.rename(spec, `netmap:${backend.name}`);
     }
   }
 

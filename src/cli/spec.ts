@@ -1,5 +1,6 @@
 // A program as a string of `ptnet run`: words as a shell splits them, `[guest PORT[,PORT…]] program arguments…`.
 
+import { isBackendSpec } from '../io/backends/spec.js';
 import { parseProgramArguments } from './arguments.js';
 import { usage } from './errors.js';
 import { type ProgramOptions, type ProgramSpec, ptnetUnit } from './programs/options.js';
@@ -64,6 +65,7 @@ export function makePrograms(text: string, guest: readonly string[] | null, opti
   if (threads === 1) return [{ ...spec, config }];
   if (guest !== null) throw usage('pkt-gen -p: the rings of a guest belong to one driver, and so to one thread');
   const [port] = spec.ports;
+  if (isBackendSpec(port)) throw usage(`pkt-gen -p: name '${port}' with --interface, and open its interface`);
   if (/[-*^@]|\/./.test(port)) throw usage(`pkt-gen -p needs all rings of its port, not '${port}'`);
   // Each thread has a ring pair, as netmap's.
   const rings = { txRings: Math.max(threads, config.txRings ?? 0), rxRings: Math.max(threads, config.rxRings ?? 0) };
@@ -102,7 +104,12 @@ function portsOf(guest: readonly string[] | null, options: ProgramOptions): read
 }
 
 function parseGuestPorts(word: string | undefined): string[] {
-  const ports = word?.split(',') ?? [];
+  const ports: string[] = [];
+  for (const part of word?.split(',') ?? []) {
+    // Options of a backend are behind commas, too.
+    if (/^[a-z][\w-]*=/.test(part) && isBackendSpec(ports.at(-1) ?? '')) ports[ports.length - 1] += `,${part}`;
+    else ports.push(part);
+  }
   if (ports.length === 0 || ports.includes('')) throw usage('guest needs its ports: guest PORT[,PORT…] program …');
   return ports;
 }

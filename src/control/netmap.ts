@@ -7,7 +7,7 @@ import { EventFd } from '../ioctl/eventfd.js';
 import { type DeviceOptions, NetmapFile } from '../ioctl/netmap-file.js';
 import { HostPort, type PortControl } from '../netmap/host-port.js';
 import { NetmapInterface } from '../netmap/interface.js';
-import type { InterfaceInfo, PersistentInfo, PersistentOptions } from '../netmap/interfaces.js';
+import type { InterfaceInfo, PersistentInfo, PersistentOptions, WireOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { PtnetMachine } from '../ptnet/driver-machine.js';
@@ -134,6 +134,18 @@ export class Netmap {
     const made = new NetmapInterface(this.#backend.thread, info, this.#portControl);
     this.#ports.add(made.wire).add(made.stack);
     return made;
+  }
+
+  /**
+   * Opens the wire of a network interface in this thread too: a backend may have a thread for each direction, and for each
+   * ring. The interface does not go with it.
+   * @throws NetmapError ENXIO (no such network interface), EINVAL (no such ring)
+   */
+  async openWire(name: string, options: WireOptions = {}): Promise<HostPort> {
+    const info = (await this.#call('openWire', { name, options })) as PortInfo;
+    const port = new HostPort(this.#backend.thread, info, this.#portControl);
+    this.#ports.add(port);
+    return port;
   }
 
   async #give(port: HostPort): Promise<void> {

@@ -5,7 +5,7 @@ import { netmapError } from '../errors.js';
 import { handleRequest } from '../ioctl/handlers.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import type { LoopMode } from '../kloop/loop.js';
-import type { PersistentOptions } from '../netmap/interfaces.js';
+import type { PersistentOptions, WireOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
 import { headerLength, setHeaderLength } from '../netmap/port-header.js';
 import { parsePortSpec } from '../netmap/port-name.js';
@@ -90,6 +90,8 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   addInterface: (control, { name, options }: { name: string; options: InterfaceOptions }, tid) =>
     control.interfaces.add(name, options, tid),
+  openWire: (control, { name, options }: { name: string; options: WireOptions }, tid) =>
+    control.interfaces.openWire(name, options, tid),
   removeInterface: (control, { name }: { name: string }) => control.interfaces.remove(name),
   newInterface: (control, { name, config }: { name: string; config: PersistentOptions }) =>
     control.interfaces.newif(name, config),

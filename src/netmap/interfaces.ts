@@ -6,8 +6,10 @@ import {
   KRING_RUN,
   KRING_STOP,
   NETMAP_IFNAMSIZ,
+  NR_ACCEPT_VNET_HDR,
   NR_REG_ALL_NIC,
   NR_REG_NIC_SW,
+  NR_REG_ONE_NIC,
   PORT_BDG_INDEX,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
@@ -40,6 +42,14 @@ export interface PersistentInfo {
   readonly rxRings: number;
   readonly txSlots: number;
   readonly rxSlots: number;
+}
+
+/** Which part of a wire is opened. */
+export interface WireOptions {
+  /** The ring pair. Default: all of them. */
+  readonly ring?: number;
+  /** NR_TX_RINGS_ONLY, NR_RX_RINGS_ONLY. */
+  readonly flags?: number;
 }
 
 interface Attachment {
@@ -79,6 +89,15 @@ export class Interfaces {
       for (const end of [nic.wire, nic.stack]) await registry.release(end, freeRings);
       throw error;
     }
+  }
+
+  /** Opens the wire of a network interface once more, for `owner`: all its rings, or one pair. @throws NetmapError ENXIO, EINVAL */
+  async openWire(name: string, { ring, flags = 0 }: WireOptions, owner: number): Promise<PortInfo> {
+    const nic = this.#nics.get(name)?.nic;
+    if (!nic) throw netmapError('ENXIO', `there is no network interface '${name}'`, { op: 'openWire', port: name });
+    const mode = ring === undefined ? NR_REG_ALL_NIC : NR_REG_ONE_NIC;
+    const request = { name: nic.wire.name, mode, ringId: ring ?? 0, flags: flags | NR_ACCEPT_VNET_HDR, memId: 0 };
+    return (await this.#ports.openAdapter(nic.wire, request, { shareRegion: true }, owner)).info;
   }
 
   /**

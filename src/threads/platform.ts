@@ -151,6 +151,18 @@ export async function parentPoster(): Promise<(message: unknown) => void> {
   return (message) => parentPort?.postMessage(message);
 }
 
+/** In a worker started by spawnWorker: calls back with each message to it. The returned function takes that back. */
+export async function onParentMessage(callback: (message: unknown) => void): Promise<() => void> {
+  if (webWorker) {
+    const listener = (event: Event): void => callback((event as MessageEvent).data);
+    globalThis.addEventListener('message', listener);
+    return () => globalThis.removeEventListener('message', listener);
+  }
+  const { parentPort } = await import('node:worker_threads');
+  parentPort?.on('message', callback);
+  return () => void parentPort?.off('message', callback);
+}
+
 /** In a worker that has nothing more to do. Only Web workers need to say so. */
 export function endWorker(): void {
   if (webWorker) globalThis.close();

@@ -1,0 +1,7 @@
+// The kinds of backend by name. Each is loaded when it is first used: in the control thread, and in its workers.
+
+import type { BackendKind } from './kind.js';
+
+export const KINDS: Readonly<Record<string, () => Promise<{ readonly kind: BackendKind }>>> = {
+  qemu: () => import('./qemu.js'),
+};

@@ -1,0 +1,110 @@
+// Whole packets into and out of a wire, for backends whose outside gives and takes them in memory of its own.
+
+import { NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
+import type { NetmapPort } from '../../ring/port.js';
+import type { NetmapRing } from '../../ring/ring.js';
+
+const MIN_PACKET = 14;
+
+/** Puts packets that came from outside into a wire, several to a sync. */
+export class Injector {
+  readonly #wire: NetmapPort;
+  readonly #ring: NetmapRing;
+  /** Bytes of the longest packet: half of the ring's slots, full. */
+  readonly maxPacket: number;
+  packets = 0;
+  bytes = 0;
+
+  constructor(wire: NetmapPort, ring = 0) {
+    this.#wire = wire;
+    this.#ring = wire.txRings[ring];
+    this.maxPacket = (this.#ring.numSlots >>> 1) * this.#ring.bufSize;
+  }
+
+  /** Copies a packet. False: it is shorter than an Ethernet header, or too long, and was not taken. */
+  push(packet: Uint8Array): boolean {
+    const ring = this.#ring;
+    const { bufSize } = ring;
+    const length = packet.length;
+    if (length < MIN_PACKET || length > this.maxPacket) return false;
+    const slots = length <= bufSize ? 1 : Math.ceil(length / bufSize);
+    if (ring.space < slots) this.flush();
+    if (ring.space < slots) return true; // the interface is gone
+    let i = ring.head;
+    for (let at = 0; at < length; at += bufSize) {
+      const part = slots === 1 ? packet : packet.subarray(at, at + bufSize);
+      ring.u8.set(part, ring.bufAddress(i));
+      ring.setSlot(i, part.length, at + bufSize < length ? NS_MOREFRAG : 0);
+      i = ring.next(i);
+    }
+    ring.advance(slots);
+    this.packets++;
+    this.bytes += length;
+    return true;
+  }
+
+  /** Sends what was put in. The wire takes all of it, and drops what finds no room. @returns false: it is gone */
+  flush(): boolean {
+    return this.#wire.txsync() >= 0;
+  }
+}
+
+/** Takes the packets that an interface has transmitted out of its wire. */
+export class Drainer {
+  readonly #wire: NetmapPort;
+  #staging = new Uint8Array(65536);
+
+  constructor(wire: NetmapPort) {
+    this.#wire = wire;
+  }
+
+  /**
+   * Gives each packet that is there, at most `limit`, to `take`, as bytes that are valid until it returns; where it answers
+   * false, the packet stays, and the turn ends.
+   * @returns how many were taken
+   */
+  drain(take: (packet: Uint8Array) => boolean, limit = Infinity): number {
+    let taken = 0;
+    for (const ring of this.#wire.rxRings) {
+      let count = 0;
+      let from = ring.head;
+      for (let i = from, slots = 1; i !== ring.tail && taken < limit; slots++) {
+        const { flags } = ring.slot(i);
+        i = ring.next(i);
+        if (flags & NS_MOREFRAG) continue;
+        if (!take(this.#packet(ring, from, slots - count))) break;
+        from = i;
+        count = slots;
+        taken++;
+      }
+      if (count !== 0) ring.advance(count);
+    }
+    return taken;
+  }
+
+  #packet(ring: NetmapRing, first: number, slots: number): Uint8Array {
+    if (slots === 1) return ring.buf(first, ring.slot(first).len);
+    let length = 0;
+    for (let i = first, k = 0; k < slots; k++, i = ring.next(i)) {
+      const part = ring.buf(i, ring.slot(i).len);
+      if (length + part.length > this.#staging.length) {
+        const larger = new Uint8Array(2 * this.#staging.length + part.length);
+        larger.set(this.#staging);
+        this.#staging = larger;
+      }
+      this.#staging.set(part, length);
+      length += part.length;
+    }
+    return this.#staging.subarray(0, length);
+  }
+}
+
+/** Throws away what an interface transmits until the signal aborts. @param count is told how many packets */
+export async function discard(wire: NetmapPort, signal: AbortSignal, count: (packets: number) => void): Promise<void> {
+  const drainer = new Drainer(wire);
+  while (!signal.aborted) {
+    const ready = await wire.poll(POLLIN, { signal }).catch(() => POLLERR);
+    if (ready & POLLERR) return;
+    count(drainer.drain(() => true));
+  }
+}

@@ -1,0 +1,129 @@
+// The life of a backend: made by name, used through its interface, failing and coming back, closed.
+
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { abi, Netmap } from '../../src/index.js';
+import { type BackendState, openBackend } from '../../src/io/backends/backend.js';
+
+const TIMEOUT = { timeout: 30_000 };
+
+async function bound(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket;
+}
+
+function frame(byte: number): Uint8Array {
+  return new Uint8Array(60).fill(byte).fill(0xff, 0, 6);
+}
+
+/** A port that nobody has, at this moment. */
+async function freePort(): Promise<number> {
+  const socket = await bound();
+  const { port } = socket.address() as AddressInfo;
+  socket.close();
+  return port;
+}
+
+test('frames go out of a backend and come in, and are counted', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  const peer = await bound();
+  const { port: remote } = peer.address();
+  const local = await freePort();
+  const backend = await openBackend(netmap, `qemu:dgram:${local}:${remote},name=q0,slots=64`);
+  try {
+    assert.equal(backend.state, 'up');
+    const port = await netmap.open('netmap:q0');
+    assert.equal(port.txRings[0].numSlots, 64);
+    const arrived = once(peer, 'message');
+    await port.send(frame(1));
+    const [message] = (await arrived) as [Uint8Array];
+    assert.deepEqual(Uint8Array.from(message), frame(1));
+    peer.send(frame(2), local, '127.0.0.1');
+    peer.send(new Uint8Array(5), local, '127.0.0.1');
+    assert.equal(await port.poll(abi.POLLIN, { timeout: 5000 }), abi.POLLIN);
+    assert.deepEqual(port.recv(), [frame(2)]);
+    const deadline = Date.now() + 5000;
+    while ((await backend.counters()).rxDrops.runt === undefined && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const { rxPackets, rxBytes, txPackets, txBytes, rxDrops } = await backend.counters();
+    assert.deepEqual(
+      { rxPackets, rxBytes, txPackets, txBytes },
+      { rxPackets: 1, rxBytes: 60, txPackets: 1, txBytes: 60 },
+    );
+    assert.deepEqual(rxDrops, { runt: 1 });
+    const before = (await netmap.inspect()).threads;
+    await backend.close();
+    assert.equal(backend.state, 'closed');
+    assert.equal(await port.poll(abi.POLLIN), abi.POLLERR);
+    const gone = Date.now() + 5000;
+    while ((await netmap.inspect()).threads !== before - 1 && Date.now() < gone) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal((await netmap.inspect()).threads, before - 1);
+  } finally {
+    peer.close();
+    await netmap.close();
+  }
+});
+
+test('a backend that fails is told, started again, and what it is given meanwhile is counted', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  const holder = await bound(); // has the port that the backend wants
+  const { port: local } = holder.address();
+  const states: BackendState[] = [];
+  let up: () => void = () => {};
+  const isUp = new Promise<void>((resolve) => {
+    up = resolve;
+  });
+  const backend = await openBackend(netmap, `qemu:dgram:${local}:9`, {
+    onState: (state) => {
+      states.push(state);
+      if (state === 'up') up();
+    },
+  });
+  try {
+    assert.equal(backend.name, 'qemu0');
+    assert.equal(backend.state, 'retrying');
+    assert.match(backend.reason, /EADDRINUSE/);
+    const port = await netmap.open('netmap:qemu0');
+    const counted = async (): Promise<number> => (await backend.counters()).txDrops.down ?? 0;
+    const deadline = Date.now() + 10_000;
+    while ((await counted()) === 0 && Date.now() < deadline) await port.send(frame(1));
+    assert.notEqual(await counted(), 0);
+    holder.close();
+    await isUp;
+    assert.ok((await backend.counters()).restarts >= 1);
+    assert.deepEqual([...new Set(states)], ['retrying', 'up']);
+  } finally {
+    await netmap.close();
+    await backend.close();
+  }
+});
+
+test('specifications that cannot be used are refused, and nothing is left', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  try {
+    const before = await netmap.inspect();
+    for (const [spec, message] of [
+      ['nothing:x', /there is no backend 'nothing'/],
+      ['netmap:x', /no kind of backend/],
+      ['vale0:x', /no kind of backend/],
+      ['qemu:dgram:1', /qemu:dgram:LOCALPORT:REMOTEPORT/],
+      ['qemu:dgram:1:2,slots=1', /slots=1 is no whole number of 2\.\.4096/],
+      ['qemu:dgram:1:2,speed=1', /no option 'speed'/],
+      ['qemu:dgram:1:2,slots', /'slots' is no option/],
+      ['qemu:dgram:1:2,name=a,name=b', /option 'name' is there twice/],
+    ] as const) {
+      await assert.rejects(openBackend(netmap, spec), { code: 'EINVAL', message }, spec);
+    }
+    assert.deepEqual(await netmap.inspect(), before);
+  } finally {
+    await netmap.close();
+  }
+});
