@@ -106,6 +106,25 @@ test('a backend that fails is told, started again, and what it is given meanwhil
   }
 });
 
+test('a backend ends with its interface, and with the host', TIMEOUT, async () => {
+  for (const end of ['interface', 'host']) {
+    const netmap = await Netmap.create();
+    let closed: () => void = () => {};
+    const isClosed = new Promise<void>((resolve) => {
+      closed = resolve;
+    });
+    const onState = (state: BackendState): void => {
+      if (state === 'closed') closed();
+    };
+    const backend = await openBackend(netmap, `qemu:dgram:${await freePort()}:9`, { onState });
+    if (end === 'interface') await netmap.removeInterface(backend.name);
+    else await netmap.close();
+    await isClosed;
+    await backend.close();
+    await netmap.close();
+  }
+});
+
 test('specifications that cannot be used are refused, and nothing is left', TIMEOUT, async () => {
   const netmap = await Netmap.create();
   try {

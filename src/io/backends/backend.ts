@@ -1,5 +1,6 @@
 // Backends of network interfaces that reach the outside: opened by name, run in workers, started again when they fail.
 
+import { POLLERR, POLLIN } from '../../abi.js';
 import type { Netmap } from '../../control/netmap.js';
 import { NetmapError, netmapError } from '../../errors.js';
 import type { NetmapInterface } from '../../netmap/interface.js';
@@ -124,13 +125,13 @@ export class BackendPort {
     const { signal } = this.#closing;
     const backoff = new Backoff();
     let session = first;
-    for (let isFirst = true; !signal.aborted; isFirst = false) {
+    for (let isFirst = true; !signal.aborted && !this.#isGone; isFirst = false) {
       try {
         if (!isFirst) session = await this.#definition.open?.(this.#parsed);
         backoff.succeeded();
         await this.#runSession(session, told);
       } catch (error) {
-        if (signal.aborted) break;
+        if (signal.aborted || this.#isGone) break;
         this.#restarts++;
         this.#set('retrying', error instanceof Error ? error.message : String(error));
       }
@@ -142,6 +143,12 @@ export class BackendPort {
       await away;
     }
     told();
+    if (!signal.aborted) void this.close(); // somebody has taken the interface, or closed the host
+  }
+
+  /** Whether there is no interface any more. */
+  get #isGone(): boolean {
+    return (this.#netif.wire.pollOnce(POLLIN) & POLLERR) !== 0;
   }
 
   /** One life of the workers. Resolves when the backend is closed. @throws what has ended one of them */
