@@ -67,7 +67,7 @@ function portSync(kr: usize, kind: u32, self: usize): void {
 
 function nicRxsync(kr: usize, self: usize): void {
   if (forwards(kr)) forwardUp(kr, self);
-  valeRxsync(kr);
+  linkRxsync(kr, self);
 }
 
 /** A monitor also looks for what its ring's owner has not looked for (netmap intercepts the notifications instead). */
@@ -101,7 +101,7 @@ function watchedRxsync(kr: usize, kind: u32, self: usize): void {
     const clear: u32 = kind == PORT_KIND_MONITOR ? 0 : NS_TXMON;
     monitorSwap(kr, zmon, load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), clear, 0, self);
   }
-  if (kind == PORT_KIND_NIC) valeRxsync(kr);
+  if (kind == PORT_KIND_NIC) linkRxsync(kr, self);
   else portSync(kr, kind, self);
   monitorRx(kr, load<u32>(kr, KRING_HWTAIL), self);
 }

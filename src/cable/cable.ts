@@ -18,6 +18,13 @@ export interface CableCounters {
 export interface CableOptions {
   /** Whether the cable keeps the process alive. Default false. */
   readonly keepAlive?: boolean;
+  /**
+   * `a` stands for `b` where a program is that cannot reach `b`: frames pass with headers of any length, and the marks of
+   * received ones, NS_TXMON and NS_RFRAGS, reach `a`. Default false.
+   */
+  readonly standIn?: boolean;
+  /** Slots of `a` with NS_INDIRECT name packets anywhere in its memory, up to 65535 bytes. Default false: they are bad. */
+  readonly indirect?: boolean;
 }
 
 /** A cable between two ports. */
@@ -47,13 +54,14 @@ const ACTIVATIONS = 16;
  * Packets are passed on whole or not at all, with exactly their bytes; of the flags NS_MOREFRAG is kept. What finds no
  * room stays in its ring, so that a pipe's sender waits, and a switch drops. Slots that are larger than the other side's
  * buffers are split.
- * @throws NetmapError EINVAL: a port is closed, has no ring for the other one, or a ring that has packet offsets or does
- * not lie in its memory; the lengths of their virtio-net headers differ; both are in one memory
+ * @throws NetmapError EINVAL: a port is closed, has no ring for the other one, or a ring that does not lie in its memory;
+ * the lengths of their virtio-net headers differ; both are in one memory
  */
 export function joinPorts(a: NetmapPort, b: NetmapPort, options: CableOptions = {}): Cable {
-  checkPorts(a, b, 'joinPorts');
-  const aToB = new Direction(a, b);
-  const bToA = new Direction(b, a);
+  const { keepAlive = false, standIn: marks = false, indirect = false } = options;
+  checkPorts(a, b, 'joinPorts', marks);
+  const aToB = new Direction(a, b, { indirect });
+  const bToA = new Direction(b, a, { marks });
   if (!aToB.exists && !bToA.exists) {
     throw netmapError('EINVAL', 'no rx ring meets a tx ring', { op: 'joinPorts', port: a.name });
   }
@@ -62,7 +70,7 @@ export function joinPorts(a: NetmapPort, b: NetmapPort, options: CableOptions = 
     { direction: aToB, from: sideA, to: sideB },
     { direction: bToA, from: sideB, to: sideA },
   ].filter(({ direction }) => direction.exists);
-  const driver = new Driver(new Pump([sideA, sideB], flows), options.keepAlive ?? false);
+  const driver = new Driver(new Pump([sideA, sideB], flows), keepAlive);
   return {
     counters: () => ({ aToB: aToB.counters(), bToA: bToA.counters() }),
     pump: () => driver.pump(),

@@ -3,7 +3,7 @@
 
 import type { NetmapPort } from '../ring/port.js';
 import { type DirectionCounters, Tally } from './counters.js';
-import { EMPTY, FULL, Lane, LIMIT } from './lane.js';
+import { EMPTY, FULL, Lane, type LaneOptions, LIMIT } from './lane.js';
 
 /** Slots and bytes of one round, all lanes together: then it is the other direction's turn. */
 const ROUND_SLOTS = 512;
@@ -18,12 +18,15 @@ export class Direction {
   #first = 0;
   #stalled = false;
 
-  constructor(from: NetmapPort, to: NetmapPort) {
+  constructor(from: NetmapPort, to: NetmapPort, options: Pick<LaneOptions, 'marks' | 'indirect'> = {}) {
     const { txRings } = to;
+    // Rings may have offsets that another opening of their port has asked for.
+    const [srcOffset, dstOffset] = [from.maxOffset, to.maxOffset];
+    const all = { ...options, ...(srcOffset !== 0 && { srcOffset }), ...(dstOffset !== 0 && { dstOffset }) };
     this.#lanes =
       txRings.length === 0
         ? []
-        : from.rxRings.map((ring, i) => new Lane(ring, txRings[i % txRings.length], this.#tally));
+        : from.rxRings.map((ring, i) => new Lane(ring, txRings[i % txRings.length], this.#tally, all));
   }
 
   /** False when one of the ports has no ring for it. */

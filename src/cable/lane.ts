@@ -8,6 +8,8 @@ import {
   NETMAP_RING_HEAD,
   NS_INDIRECT,
   NS_MOREFRAG,
+  NS_RFRAGS_SHIFT,
+  NS_TXMON,
 } from '../../assembly/abi/netmap.js';
 import type { NetmapRing } from '../ring/ring.js';
 import { type Copy, makeCopy } from './copy.js';
@@ -19,10 +21,28 @@ export const FULL = 1;
 export const LIMIT = 2;
 
 const MORE = NS_MOREFRAG << 16;
+const INDIRECT = NS_INDIRECT << 16;
+const TXMON = NS_TXMON << 16;
+const RFRAGS = 0xff << (NS_RFRAGS_SHIFT + 16);
+const LENGTH = 0xffff;
 /** Flags of `len | flags << 16` that a whole frame in one slot does not have. */
-const UNUSUAL = (NS_MOREFRAG | NS_INDIRECT) << 16;
+const UNUSUAL = MORE | INDIRECT;
 /** A slot without a frame, as receivers skip it. */
 const NOTHING = 0;
+
+/** What a packet's way to its slots ends with. */
+type Drop = 'fragments' | 'tooLong';
+
+/** How a lane passes packets on. */
+export interface LaneOptions {
+  /** Largest packet offsets of the two rings, bytes, if they have offsets. Default: the size of their buffers. */
+  readonly srcOffset?: number;
+  readonly dstOffset?: number;
+  /** Keeps NS_TXMON, and the number of a packet's slots (NS_RFRAGS). */
+  readonly marks?: boolean;
+  /** Slots with NS_INDIRECT name packets anywhere in the source's memory. */
+  readonly indirect?: boolean;
+}
 
 export class Lane {
   readonly src: NetmapRing;
@@ -33,29 +53,41 @@ export class Lane {
   moved = 0;
   readonly #tally: Tally;
   readonly #copy: Copy;
-  /** Largest frame that fits one slot on either side. */
+  /** Largest frame that fits one slot on either side; 0 when the packets have offsets. */
   readonly #single: number;
+  readonly #srcOffset: number;
+  readonly #dstOffset: number;
+  readonly #indirect: boolean;
+  /** Bits of `len | flags << 16` that a frame in one slot keeps. */
+  readonly #kept: number;
   /** Indices, while `move` runs. */
   #r = 0;
   #rEnd = 0;
   #t = 0;
   #tEnd = 0;
   #bytes = 0;
-  /** The packet at #r: buffer and length of each slot. */
-  readonly #bufs = new Int32Array(NETMAP_MAX_FRAGS);
+  /** The packet at #r: address and length of what is in each slot, and whether that is no buffer. */
+  readonly #sources = new Uint32Array(NETMAP_MAX_FRAGS);
   readonly #lens = new Int32Array(NETMAP_MAX_FRAGS);
-  /** Buffers that it goes to. */
-  readonly #targets = new Int32Array(NETMAP_MAX_FRAGS);
+  readonly #isIndirect = new Uint8Array(NETMAP_MAX_FRAGS);
+  #marks = 0;
+  /** Where it goes to: address and length of each part, address 0 = the slot names no buffer. */
+  readonly #targets = new Uint32Array(NETMAP_MAX_FRAGS);
+  readonly #parts = new Int32Array(NETMAP_MAX_FRAGS);
   /** The packet's first slots were dropped, and the rest is to follow them. */
   #skips = false;
   #wasBad = false;
 
-  constructor(src: NetmapRing, dst: NetmapRing, tally: Tally) {
+  constructor(src: NetmapRing, dst: NetmapRing, tally: Tally, options: LaneOptions = {}) {
     this.src = src;
     this.dst = dst;
     this.#tally = tally;
     this.#copy = makeCopy(dst, src);
-    this.#single = Math.min(src.bufSize, dst.bufSize);
+    this.#srcOffset = options.srcOffset ?? src.bufSize;
+    this.#dstOffset = options.dstOffset ?? dst.bufSize;
+    this.#indirect = options.indirect ?? false;
+    this.#kept = options.marks ? LENGTH | TXMON | RFRAGS : LENGTH;
+    this.#single = src.offsetMask !== 0 || dst.offsetMask !== 0 ? 0 : Math.min(src.bufSize, dst.bufSize);
   }
 
   /**
@@ -104,6 +136,7 @@ export class Lane {
     const dLimit = dst.numBufs - 2;
     const single = this.#single;
     const copy = this.#copy;
+    const kept = this.#kept;
     const rEnd = this.#rEnd;
     const tEnd = this.#tEnd;
     let r = this.#r;
@@ -130,7 +163,7 @@ export class Lane {
       const to = d[slot];
       if ((to - 2) >>> 0 >= dLimit) break;
       copy(dBufs + to * dSize, sBufs + from * sSize, len);
-      d[slot + 1] = len;
+      d[slot + 1] = word & kept;
       sum += len;
       frames++;
       left--;
@@ -159,14 +192,15 @@ export class Lane {
     let need = 0;
     let more = true;
     for (let i = this.#r; more && count < most && i !== this.#rEnd; i = i + 1 === n ? 0 : i + 1, count++) {
-      const w = src.slotBase + (i << 2);
-      const from = src.i32[w];
-      const word = src.i32[w + 1];
-      const len = word & 0xffff;
+      const word = src.i32[src.slotBase + (i << 2) + 1];
+      const len = word & LENGTH;
       more = (word & MORE) !== 0;
-      sound &&= (from - 2) >>> 0 < src.numBufs - 2 && len <= src.bufSize && (word & (NS_INDIRECT << 16)) === 0;
-      this.#bufs[count] = from;
+      const at = this.#source(i, word, len);
+      sound &&= at !== 0;
+      if (count === 0) this.#marks = word & this.#kept & ~LENGTH;
+      this.#sources[count] = at;
       this.#lens[count] = len;
+      this.#isIndirect[count] = word & INDIRECT ? 1 : 0;
       total += len;
       need += Math.ceil(len / dst.bufSize);
     }
@@ -190,7 +224,22 @@ export class Lane {
     return true;
   }
 
-  /** Copies a sound packet of `count` slots to `need` slots, all of them or none. False if there is no room. */
+  /** Address of what is in slot i of the source; 0 if that does not lie where it may. */
+  #source(i: number, word: number, len: number): number {
+    const { src } = this;
+    const w = src.slotBase + (i << 2);
+    if (word & INDIRECT) {
+      const at = src.i32[w + 2] >>> 0;
+      const inside = this.#indirect && src.i32[w + 3] === 0 && at + len <= memoryOf(src).byteLength;
+      return inside ? at : 0;
+    }
+    const from = src.i32[w];
+    const offset = Math.min(src.offset(i), this.#srcOffset); // once: others may write it
+    if ((from - 2) >>> 0 >= src.numBufs - 2 || len > src.bufSize - offset) return 0;
+    return src.bufBase + from * src.bufSize + offset;
+  }
+
+  /** Copies a sound packet of `count` slots, all of it or nothing. False if there is no room for it now. */
   #send(count: number, total: number, need: number): boolean {
     const { dst } = this;
     const { numSlots: m } = dst;
@@ -198,38 +247,67 @@ export class Lane {
       this.waits = FULL;
       return false;
     }
-    let sound = true;
-    for (let k = 0, i = this.#t; k < need; k++, i = i + 1 === m ? 0 : i + 1) {
-      const to = dst.i32[dst.slotBase + (i << 2)];
-      sound &&= (to - 2) >>> 0 < dst.numBufs - 2;
-      this.#targets[k] = to;
+    const parts = this.#plan(count);
+    if (parts === 0) {
+      this.waits = FULL;
+      return false;
     }
-    if (sound) {
-      this.#copyPacket(count, need);
+    if (typeof parts === 'string') {
+      this.#tally.drops[parts]++;
+    } else if (this.#targets.subarray(0, parts).every((at) => at !== 0)) {
+      this.#copyPacket(count, parts);
       this.#tally.frames++;
       this.#bytes += total;
     } else {
       // The slots are passed on empty: the port counts and repairs them as it does with anybody's.
-      for (let k = 0; k < need; k++) this.#put(NOTHING);
+      for (let k = 0; k < parts; k++) this.#put(NOTHING);
       this.#tally.drops.badBuffer++;
     }
     return true;
   }
 
-  /** Slots that are larger than the destination's buffers are split, and empty ones left out. */
-  #copyPacket(count: number, need: number): void {
-    const { src, dst } = this;
+  /**
+   * Finds the packet's places in the next slots of the destination. Slots that are larger than the room there are split,
+   * and empty ones left out. How many slots it takes; 0: more than are free now.
+   */
+  #plan(count: number): number | Drop {
+    const { dst } = this;
+    const { numSlots: m } = dst;
     let k = 0;
+    let t = this.#t;
     for (let i = 0; i < count; i++) {
-      const source = src.bufBase + this.#bufs[i] * src.bufSize;
-      const len = this.#lens[i];
-      for (let at = 0; at < len; at += dst.bufSize, k++) {
-        const part = Math.min(len - at, dst.bufSize);
-        const target = dst.bufBase + this.#targets[k] * dst.bufSize;
-        this.#copy(target, source + at, part);
-        this.#put(part | (k + 1 < need ? MORE : 0));
+      for (let left = this.#lens[i]; left > 0; k++) {
+        if (k === NETMAP_MAX_FRAGS) return 'fragments';
+        if (k === m - 1) return 'tooLong';
+        if (t === this.#tEnd) return 0;
+        const to = dst.i32[dst.slotBase + (t << 2)];
+        const offset = Math.min(dst.offset(t), this.#dstOffset); // once: others may write it
+        const part = Math.min(left, dst.bufSize - offset);
+        this.#targets[k] = (to - 2) >>> 0 < dst.numBufs - 2 ? dst.bufBase + to * dst.bufSize + offset : 0;
+        this.#parts[k] = part;
+        left -= part;
+        t = t + 1 === m ? 0 : t + 1;
       }
     }
+    return k;
+  }
+
+  #copyPacket(count: number, parts: number): void {
+    const marks = (this.#marks & TXMON) | (this.#marks & RFRAGS ? parts << (NS_RFRAGS_SHIFT + 16) : 0);
+    let k = 0;
+    for (let i = 0; i < count; i++) {
+      for (let at = 0; at < this.#lens[i]; at += this.#parts[k], k++) {
+        const part = this.#parts[k];
+        this.#copyPart(this.#targets[k], this.#sources[i] + at, part, this.#isIndirect[i] !== 0);
+        this.#put(part | marks | (k + 1 < parts ? MORE : 0));
+      }
+    }
+  }
+
+  /** What lies behind the memory that the views show has come since they were made. */
+  #copyPart(to: number, from: number, len: number, isIndirect: boolean): void {
+    if (isIndirect) this.dst.u8.set(new Uint8Array(memoryOf(this.src), from, len), to);
+    else this.#copy(to, from, len);
   }
 
   /** Writes length and flags of the next slot. */
@@ -261,4 +339,11 @@ function set(ring: NetmapRing, field: number, value: number): boolean {
   if (ring.i32[w] === value) return false;
   ring.i32[w] = value;
   return true;
+}
+
+/** The memory of a ring as it is now: it may have grown. */
+function memoryOf({ memory, u8 }: NetmapRing): ArrayBufferLike {
+  if (!memory || !(u8.buffer instanceof SharedArrayBuffer)) return u8.buffer;
+  memory.grow(0); // this thread's view does not grow by itself
+  return memory.buffer;
 }

@@ -152,13 +152,16 @@ export class Pump {
   }
 }
 
-/** @throws NetmapError EINVAL unless the two ports can be joined */
-export function checkPorts(a: NetmapPort, b: NetmapPort, op: string): void {
+/**
+ * @param anyHeader whether their headers may differ
+ * @throws NetmapError EINVAL unless the two ports can be joined
+ */
+export function checkPorts(a: NetmapPort, b: NetmapPort, op: string, anyHeader = false): void {
   for (const port of [a, b]) {
     if (!port.isOpen) throw netmapError('EINVAL', 'the port is closed', { op, port: port.name });
     for (const ring of [...port.txRings, ...port.rxRings]) checkRing(ring, op, port.name);
   }
-  if (a.vnetHdrLen !== b.vnetHdrLen) {
+  if (!anyHeader && a.vnetHdrLen !== b.vnetHdrLen) {
     const lengths = `${a.vnetHdrLen} and ${b.vnetHdrLen}`;
     throw netmapError('EINVAL', `headers of ${lengths} bytes: a switch between them translates`, { op, port: a.name });
   }
@@ -171,9 +174,6 @@ export function checkPorts(a: NetmapPort, b: NetmapPort, op: string): void {
 /** The words that say where a ring is lie in memory that others may write: they are believed only if all is inside. */
 function checkRing(ring: NetmapRing, op: string, port: string): void {
   const { numSlots, bufSize, bufBase, numBufs, slotBase, i32, u8 } = ring;
-  if (ring.offsetMask !== 0) {
-    throw netmapError('EINVAL', `ring ${ring.ringId} has packet offsets, which a cable does not heed`, { op, port });
-  }
   const slotsInside = numSlots >= 2 && slotBase + 4 * numSlots <= i32.length;
   const bufsInside = bufSize > 0 && numBufs > 2 && bufBase + numBufs * bufSize <= u8.length;
   if (slotsInside && bufsInside) return;

@@ -34,6 +34,18 @@ export interface InterfaceOptions {
   readonly memId?: number;
   /** Forwards every released frame between NIC and host rings (`dev.netmap.fwd`). Default: the host's option `fwd`. */
   readonly fwd?: boolean;
+  /** The ends that its owner has. */
+  readonly ends?: EndOptions;
+}
+
+/** How the two ends of a network interface are made. */
+export interface EndOptions {
+  /** Slots of their rings, 1..4096. Default: as many as the rings have at the other side. */
+  readonly slots?: number;
+  /** Mem id of the region that they use. Default: one of their own. */
+  readonly memId?: number;
+  /** Frames wait for room in the ring that they go to, in place of being dropped or going elsewhere. Default false. */
+  readonly waits?: boolean;
 }
 
 export class Nic {
@@ -46,10 +58,12 @@ export class Nic {
 
   /** @throws NetmapError EINVAL, ENOMEM, and then nothing is left */
   constructor(registry: Registry, name: string, options: InterfaceOptions) {
-    const { hostTxRings = 1, hostRxRings = 1, memId = 0, fwd = registry.fwd } = options;
+    const { hostTxRings = 1, hostRxRings = 1, memId = 0, fwd = registry.fwd, ends = {} } = options;
     checkCounts({ ...options, txRings: hostTxRings, rxRings: hostRxRings } as PortConfig, name);
     checkCounts(options as PortConfig, name);
+    checkCounts({ txSlots: ends.slots ?? 0, rxSlots: ends.slots ?? 0 }, name);
     registry.checkMemId(memId, name);
+    registry.checkMemId(ends.memId ?? 0, name);
     const { arena } = registry;
     this.#arena = arena;
     const geometry: Required<Geometry> = {
@@ -62,7 +76,8 @@ export class Nic {
     };
     const { txRings, rxRings, txSlots, rxSlots } = geometry;
     // What the application transmits is received at the other end, and the reverse.
-    const wire: Geometry = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
+    const [endTxSlots, endRxSlots] = [rxSlots, txSlots].map((slots) => clamp(ends.slots, slots, NM_BDG_MAXSLOTS));
+    const wire: Geometry = { txRings: rxRings, rxRings: txRings, txSlots: endTxSlots, rxSlots: endRxSlots };
     const stack: Geometry = { ...wire, txRings: geometry.hostRxRings, rxRings: geometry.hostTxRings };
     const needs = { ...geometry, extraBufs: 0 };
     const made: Adapter[] = [];
@@ -74,7 +89,7 @@ export class Nic {
         share?.region ??
         (kind === PORT_KIND_NIC
           ? registry.regionFor(memId, { ...all, pipes: 2 })
-          : registry.regionFor(0, { ...both, extraBufs: 0, pipes: 0 }));
+          : registry.regionFor(ends.memId ?? 0, { ...both, extraBufs: 0, pipes: 0 }));
       try {
         made.push(new Adapter(arena, title, kind, region, of));
       } catch (error) {
@@ -92,6 +107,7 @@ export class Nic {
       throw error;
     }
     this.#connect();
+    if (ends.waits) this.#wait();
     for (const port of [this.adapter.ptr, this.adapter.hostPtr]) arena.store(port + PORT_FWD, fwd ? 1 : 0);
     registry.add(this.adapter, name);
     registry.add(this.wire);
@@ -117,6 +133,15 @@ export class Nic {
       this.#set(stack.tx[i], KRING_GATE, adapter.tx[i % adapter.tx.length].ptr);
     }
     this.attach(false, false);
+  }
+
+  /** Senders wait, as those of NIC rings do. What takes slots out of a ring tells the one that waits for them. */
+  #wait(): void {
+    const { adapter, wire, stack } = this;
+    for (const kring of [...wire.tx, ...stack.tx, ...adapter.hostTx]) this.#set(kring, KRING_KIND, PORT_KIND_NIC);
+    for (const [i, kring] of adapter.rx.entries()) this.#set(kring, KRING_PEER, wire.tx[i].ptr);
+    for (const [i, kring] of adapter.hostRx.entries()) this.#set(kring, KRING_PEER, stack.tx[i].ptr);
+    for (const [i, kring] of adapter.hostTx.entries()) this.#set(stack.rx[i], KRING_PEER, kring.ptr);
   }
 
   /** What is sent into the wire and the host stack goes through their bridge, or not. Nobody may be sending. */
