@@ -309,6 +309,14 @@ export class Netmap {
     return new MemoryReservation(this.#requireControl('reserve').arena, size);
   }
 
+  /**
+   * Stops the rings of an open port, by the `fd` of its info, for who serves a port that has gone: it gets POLLERR, and
+   * -EIO from syncs. Control thread only.
+   */
+  stopPort(fd: number): void {
+    this.#requireControl('stopPort').ports.stop(fd);
+  }
+
   /** A worker was ended in a way that the platform does not tell (a Web worker's terminate()): closes its ports. */
   release(handle: NetmapHandle): void {
     this.#requireControl('release').reap(handle.token);

@@ -8,11 +8,12 @@ import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
 import { endWorker, parentPoster, receiveWorkerData, spawnWorker } from '../threads/platform.js';
 import type { ProgramData, ProgramHost, ProgramMessage } from './exec-program.js';
+import { guestUpstream } from './guest-upstream.js';
 import type { Ending } from './process.js';
 import { ProcessControl } from './process-control.js';
 import { PAGE } from './program-module.js';
 import { ProgramRequests } from './program-requests.js';
-import { guestUpstream, hostUpstream } from './upstream.js';
+import { hostUpstream } from './upstream.js';
 
 /** What this worker gets. */
 export interface KernelData {
@@ -32,7 +33,7 @@ const POOLS: GlobalPoolParams = {
   ring_size: 65792, // 4096 slots, the most that a port has
   ring_num: 64,
   buf_size: 2112,
-  buf_num: 8192,
+  buf_num: 16384,
 };
 /** Bytes of the host's private state. */
 const PRIVATE = 1 << 22;
@@ -42,6 +43,8 @@ const post = (await parentPoster()) as (message: KernelMessage) => void;
 const { memory } = data.program;
 const control = new ProcessControl(data.program.control);
 let inner: Netmap | undefined;
+/** Where the pages for the host begin, once there are any. */
+let hostBase: number | undefined;
 let requests: ProgramRequests | undefined;
 
 const upstream =
@@ -54,8 +57,10 @@ async function makeHost(): Promise<void> {
   const params = { ...POOLS, ...data.pools };
   const pools = globalRegionPools(params);
   const { memsize } = regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
-  const base = memory.grow(Math.ceil((PRIVATE + memsize) / PAGE)) * PAGE;
-  requests = new ProgramRequests(upstream, memory, stop);
+  if (hostBase !== undefined) new Uint8Array(memory.buffer, hostBase, PRIVATE).fill(0); // left by an attempt that failed
+  hostBase ??= memory.grow(Math.ceil((PRIVATE + memsize) / PAGE)) * PAGE;
+  const base = hostBase;
+  requests = new ProgramRequests(upstream, stop);
   inner = await Netmap.createFor(requests.intercept, {
     memory,
     privateRange: { base, size: PRIVATE },
@@ -67,7 +72,7 @@ async function makeHost(): Promise<void> {
   control.giveHost(arena, token);
 }
 
-/** A cable has failed: its port works no more, and the program could wait for ever. */
+/** The real host is gone, or the memory of the program destroyed: it could wait for ever. */
 function stop(error: NetmapError): void {
   void end({ code: 1, reason: error.message });
 }

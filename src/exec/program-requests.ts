@@ -1,39 +1,37 @@
 // The requests of a program with a memory of its own. The host over that memory holds its region; a port that it registers
-// is a pipe there, whose other end a cable joins with the real port. What asks for anything else goes to the real host.
+// stands there for the real one, and a cable joins the two. What asks for anything else goes to the real host.
 
 import {
-  NETMAP_IF_NAME,
-  NETMAP_IFNAMSIZ,
   NETMAP_REQ_CSB_ENABLE,
+  NETMAP_REQ_OPT_OFFSETS,
   NETMAP_REQ_POOLS_INFO_GET,
   NETMAP_REQ_PORT_INFO_GET,
   NETMAP_REQ_REGISTER,
   NETMAP_REQ_SYNC_KLOOP_START,
   NETMAP_REQ_SYNC_KLOOP_STOP,
-  NR_REG_ALL_NIC,
+  NIOCTXSYNC,
   NR_REG_NULL,
-  NR_REG_ONE_NIC,
+  PORT_KIND_MONITOR,
 } from '../abi.js';
 import { type Cable, joinPorts } from '../cable/cable.js';
-import { checkPorts } from '../cable/pump.js';
 import type { Intercept } from '../control/control.js';
 import type { Netmap } from '../control/netmap.js';
 import { NetmapError, netmapError } from '../errors.js';
 import { BODIES } from '../ioctl/codec.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
-import type { HostPort } from '../netmap/host-port.js';
-import { MONITOR_FLAGS } from '../netmap/monitor.js';
-import type { NetmapRing } from '../ring/ring.js';
-import type { Upstream, UpstreamPort } from './upstream.js';
+import { OFFSETS_OP } from '../netmap/offsets.js';
+import { makeStandIn, type StandIn } from './stand-in.js';
+import { flagsBack, isDown, type Upstream, type UpstreamPort } from './upstream.js';
 
 type Next = (request: DeviceRequest) => Promise<DeviceAnswer>;
 
 /** A port of the program. */
 interface Joined {
   readonly upstream: UpstreamPort;
-  readonly end: HostPort;
-  readonly cable: Cable;
+  readonly standIn: StandIn;
+  /** Absent when no ring is bound. */
+  readonly cable: Cable | undefined;
 }
 
 /** What concerns only the program's own memory. */
@@ -50,17 +48,15 @@ export class ProgramRequests {
     deviceClose: (args, next) => this.#closeFile(args as { fd: number }, next),
   };
   readonly #upstream: Upstream;
-  readonly #memory: WebAssembly.Memory;
   readonly #onFailure: (error: NetmapError) => void;
-  /** By the descriptors of the program's host. */
-  readonly #joined = new Map<number, Joined>();
+  /** Bound descriptors of the program's host; those of null ports are joined with nothing. */
+  readonly #bound = new Map<number, Joined | undefined>();
   #host: Netmap | undefined;
   #made = 0;
 
-  /** @param onFailure a cable has ended by itself */
-  constructor(upstream: Upstream, memory: WebAssembly.Memory, onFailure: (error: NetmapError) => void) {
+  /** @param onFailure the real host is gone, or the program has destroyed its memory */
+  constructor(upstream: Upstream, onFailure: (error: NetmapError) => void) {
     this.#upstream = upstream;
-    this.#memory = memory;
     this.#onFailure = onFailure;
   }
 
@@ -71,7 +67,7 @@ export class ProgramRequests {
 
   /** Closes all ports of the program. */
   async close(): Promise<void> {
-    for (const fd of [...this.#joined.keys()]) await this.#separate(fd);
+    for (const fd of [...this.#bound.keys()]) await this.#separate(fd);
   }
 
   async #device(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
@@ -79,14 +75,18 @@ export class ProgramRequests {
     try {
       if (LOCAL.includes(type)) return await next(request);
       if (type === NETMAP_REQ_REGISTER) return await this.#register(request, next);
-      const isInfo = type === NETMAP_REQ_PORT_INFO_GET || type === NETMAP_REQ_POOLS_INFO_GET;
       if (type === NETMAP_REQ_PORT_INFO_GET && name === '') return await next(request);
-      const asked = isInfo ? { ...body, memId: 0 } : body;
-      const answer = await this.#upstream.ask({ type, name, options, body: asked });
-      return isInfo && answer.errno === 0 ? await this.#ownMemory(request, answer, next) : answer;
+      const answer = await this.#upstream.ask({ type, name, options, body: realMemory(body) });
+      if (answer.errno !== 0) return answer;
+      if (type === NETMAP_REQ_PORT_INFO_GET || type === NETMAP_REQ_POOLS_INFO_GET) {
+        return await this.#ownMemory(request, answer, next);
+      }
+      const hasMemId = answer.body?.['memId'] !== undefined;
+      return hasMemId ? { ...answer, body: { ...answer.body, memId: GLOBAL_MEM_ID } } : answer;
     } catch (error) {
-      if (error instanceof NetmapError) return { errno: -error.errno, status: {} };
-      throw error;
+      if (!(error instanceof NetmapError)) throw error;
+      const isOption = error.op === OFFSETS_OP;
+      return { errno: -error.errno, status: isOption ? { [NETMAP_REQ_OPT_OFFSETS]: error.errno } : {} };
     }
   }
 
@@ -98,66 +98,68 @@ export class ProgramRequests {
     return { ...answer, body: { ...answer.body, memsize, memId } };
   }
 
-  /**
-   * REGISTER, without the OFFSETS option: cables pass packets on from the start of their buffers. The real host gets no
-   * option at all: what a CSB names are addresses of the program's memory.
-   */
-  async #register({ offsets: _, ...request }: DeviceRequest, next: Next): Promise<DeviceAnswer> {
+  /** REGISTER. The real host gets no options: those are about the program's rings, and its memory. */
+  async #register(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
     const { type, body, name, fd } = request;
-    const { mode, ringId } = body;
-    if (mode === NR_REG_NULL) return next({ ...request, body: { ...body, memId: GLOBAL_MEM_ID } });
-    if (this.#joined.has(fd)) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
-    if (mode !== NR_REG_ALL_NIC && mode !== NR_REG_ONE_NIC) {
-      throw netmapError('EOPNOTSUPP', 'a program with a memory of its own has no host rings', { op: 'register' });
-    }
-    const upstream = await this.#upstream.open({ type, name, options: [], body: { ...body, extraBufs: 0 } });
-    const { txRings, rxRings } = upstream.port;
-    const geometry = {
-      txRings: mode === NR_REG_ONE_NIC ? ringId + 1 : txRings.length,
-      rxRings: mode === NR_REG_ONE_NIC ? ringId + 1 : rxRings.length,
-      txSlots: slotsOf(txRings, rxRings),
-      rxSlots: slotsOf(rxRings, txRings),
-    };
-    const pipe = `cable${this.#made++}`;
-    let end: HostPort | undefined;
-    try {
-      end = await this.#openEnd(pipe, mode === NR_REG_ONE_NIC ? `-${ringId}` : '', geometry);
-      checkPorts(end, upstream.port, 'register'); // before the program's descriptor is bound
-      const flags = body.flags & ~MONITOR_FLAGS;
-      const own = { ...body, ...geometry, flags, memId: GLOBAL_MEM_ID };
-      const answer = await next({ ...request, name: `${pipe}{1`, body: own });
-      if (answer.errno !== 0 || !answer.port) return answer;
-      this.#writeName(answer.port.regionBase + answer.port.offset, name ?? '');
-      this.#join(fd, upstream, end);
+    if (this.#bound.has(fd)) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
+    if (body['mode'] === NR_REG_NULL) {
+      const answer = await next(request);
+      if (answer.errno === 0) this.#bound.set(fd, undefined);
       return answer;
+    }
+    const asked = { ...realMemory(body), extraBufs: 0 };
+    const upstream = await this.#upstream.open({ type, name, options: [], body: asked });
+    let standIn: StandIn | undefined;
+    try {
+      if (request.offsets && !upstream.hasOffsets) {
+        throw netmapError('EOPNOTSUPP', 'the port has no packet offsets', { op: OFFSETS_OP });
+      }
+      standIn = await this.#standIn(request, upstream);
+      const answer = await next(this.#standInRequest(request, upstream, standIn));
+      if (answer.errno !== 0 || !answer.port) return answer;
+      this.#join(fd, answer.port.fd, upstream, standIn);
+      const port = upstream.isMonitor ? { ...answer.port, kind: PORT_KIND_MONITOR } : answer.port;
+      return { ...answer, port, body: { ...answer.body, ...countsOf(upstream), flags: flagsBack(body['flags']) } };
     } finally {
-      if (this.#joined.get(fd)?.upstream !== upstream) {
-        await end?.close();
+      if (this.#bound.get(fd)?.upstream !== upstream) {
+        await standIn?.close();
         await upstream.close();
       }
     }
   }
 
-  /** The cable's end of the program's pipe: what the program sends is received here. */
-  #openEnd(pipe: string, ring: string, geometry: Record<'txRings' | 'rxRings' | 'txSlots' | 'rxSlots', number>) {
-    const { txRings, rxRings, txSlots, rxSlots } = geometry;
-    const turned = { txRings: rxRings, rxRings: txRings, txSlots: rxSlots, rxSlots: txSlots };
-    return (this.#host as Netmap).open(`netmap:${pipe}}1${ring}@${GLOBAL_MEM_ID}`, turned);
+  #standIn({ body, offsets }: DeviceRequest, upstream: UpstreamPort): Promise<StandIn> {
+    const { mode, ringId, flags } = body;
+    return makeStandIn(this.#host as Netmap, this.#made++, { mode, ringId, flags, offsets }, upstream);
   }
 
-  #join(fd: number, upstream: UpstreamPort, end: HostPort): void {
-    const cable = joinPorts(end, upstream.port, { keepAlive: true });
-    this.#joined.set(fd, { upstream, end, cable });
-    void cable.ended.then((error) => {
-      if (error && this.#joined.has(fd)) this.#onFailure(error);
+  /** The program's request, of its stand-in. */
+  #standInRequest(request: DeviceRequest, upstream: UpstreamPort, { name, flags }: StandIn): DeviceRequest {
+    const { type, body, options, fd, isOwner, dataModel, csb, offsets } = request;
+    const { hostTxRings, hostRxRings } = upstream.counts;
+    return {
+      ...{ type, name, options, fd, isOwner },
+      body: { ...body, ...countsOf(upstream), flags, memId: GLOBAL_MEM_ID },
+      shownAs: { name: upstream.port.name, hostTxRings, hostRxRings },
+      ...(dataModel && { dataModel }),
+      ...(csb && { csb }),
+      ...(offsets && { offsets }),
+    };
+  }
+
+  /** @param port `fd` of the program's port in its host */
+  #join(fd: number, port: number, upstream: UpstreamPort, standIn: StandIn): void {
+    const { txRings, rxRings } = upstream.port;
+    const isBound = txRings.length + rxRings.length !== 0;
+    const options = { keepAlive: true, standIn: true, indirect: upstream.hasIndirect };
+    const cable = isBound ? joinPorts(standIn.end, upstream.port, options) : undefined;
+    this.#bound.set(fd, { upstream, standIn, cable });
+    void cable?.ended.then(async (error) => {
+      if (!error || !this.#bound.has(fd)) return;
+      const isGone = isDown(upstream.port) && (await this.#upstream.isAlive());
+      if (!isGone) this.#onFailure(error);
+      else if (this.#bound.has(fd)) this.#host?.stopPort(port);
     });
-  }
-
-  /** The program has asked for this name, and finds it in its netmap_if. */
-  #writeName(nifp: number, name: string): void {
-    const field = new Uint8Array(this.#memory.buffer, nifp + NETMAP_IF_NAME, NETMAP_IFNAMSIZ);
-    field.fill(0);
-    field.set(new TextEncoder().encode(name).subarray(0, NETMAP_IFNAMSIZ - 1));
   }
 
   async #closeFile(args: { fd: number }, next: (args: unknown) => Promise<unknown>): Promise<unknown> {
@@ -167,30 +169,41 @@ export class ProgramRequests {
     return result;
   }
 
-  /** What the program has sent is not lost with its end of the pipe, unless nobody takes it for a while. */
+  /** What the program has sent is not lost with its rings, unless nobody takes it for a while. */
   async #drain(fd: number): Promise<void> {
-    const joined = this.#joined.get(fd);
-    if (!joined) return;
-    joined.cable.pump();
+    const joined = this.#bound.get(fd);
+    if (!joined?.cable || joined.upstream.port.txRings.length === 0) return;
+    const { cable, standIn, upstream } = joined;
     const until = performance.now() + LINGER;
-    while (joined.end.rxRings.some((ring) => ring.head !== ring.tail) && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
+    for (let empty = 0; empty < 2 && performance.now() < until && !isDown(upstream.port); ) {
+      // What the wire had no room for is in the program's own rings still.
+      if (standIn.hasWire) await this.#host?.openDevice({ fd }).ioctlAsync(NIOCTXSYNC);
+      cable.pump();
+      const isEmpty = standIn.end.rxRings.every((ring) => ring.head === ring.tail);
+      empty = isEmpty ? empty + 1 : 0;
+      if (!isEmpty) await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
     }
   }
 
   async #separate(fd: number): Promise<void> {
-    const joined = this.#joined.get(fd);
-    if (!joined) return;
-    this.#joined.delete(fd);
-    await joined.cable.close();
-    await joined.end.close();
-    await joined.upstream.close();
+    const joined = this.#bound.get(fd);
+    this.#bound.delete(fd);
+    await joined?.cable?.close();
+    await joined?.standIn.close();
+    await joined?.upstream.close();
   }
 }
 
-/** Slots of the rings of one direction; where there are none, as many as the other has. */
-function slotsOf(rings: readonly NetmapRing[], others: readonly NetmapRing[]): number {
-  return (rings[0] ?? others[0])?.numSlots ?? 0;
+function countsOf({ counts }: UpstreamPort): Record<string, number> {
+  const { txRings, rxRings, txSlots, rxSlots, hostTxRings, hostRxRings } = counts;
+  return { txRings, rxRings, txSlots, rxSlots, hostTxRings, hostRxRings };
+}
+
+/** The program has one region, which all its ports are in; on the real host each port has the memory that it gets there. */
+function realMemory(body: DeviceRequest['body']): Record<string, number> {
+  const { memId = 0 } = body;
+  if (memId === 0 || memId === GLOBAL_MEM_ID) return { ...body, memId: 0 };
+  throw netmapError('EINVAL', `there is no region with mem id ${memId}`, { op: 'ioctl' });
 }
 
 /** A request as it should be, with the fields of its type only: it comes through memory that the program may write. */

@@ -1,59 +1,99 @@
 // Where the ports of a program with a memory of its own really are: on the host, or in a guest.
 
-import { EOPNOTSUPP } from '../abi.js';
+import {
+  NETMAP_REQ_PORT_INFO_GET,
+  NR_MONITOR_RX,
+  NR_MONITOR_TX,
+  NR_NO_TX_POLL,
+  NR_RX_RINGS_ONLY,
+  NR_ZCOPY_MON,
+  PORT_KIND_VALE,
+  POLLERR,
+} from '../abi.js';
 import type { Netmap } from '../control/netmap.js';
 import { check, netmapError } from '../errors.js';
 import type { DeviceAnswer, ProgramRequest } from '../ioctl/messages.js';
-import { PtnetDriver } from '../ptnet/driver.js';
-import type { PtnetMachine } from '../ptnet/driver-machine.js';
+import { MONITOR_FLAGS } from '../netmap/monitor.js';
+import type { PortCounts } from '../netmap/port-requests.js';
 import type { NetmapPort } from '../ring/port.js';
 
+/** A port that a program has bound, as it really is. */
 export interface UpstreamPort {
   readonly port: NetmapPort;
+  /** Of the port, whatever was bound of it. */
+  readonly counts: PortCounts;
+  readonly isMonitor: boolean;
+  /** Whether packets may have offsets. */
+  readonly hasOffsets: boolean;
+  /** Whether slots with NS_INDIRECT are sent. */
+  readonly hasIndirect: boolean;
   close(): Promise<void>;
 }
 
 export interface Upstream {
   /** Binds a port as REGISTER asks for. @throws NetmapError as REGISTER */
   open(request: ProgramRequest): Promise<UpstreamPort>;
-  /** Answers another request. */
+  /** Answers another request. @throws NetmapError */
   ask(request: ProgramRequest): Promise<DeviceAnswer>;
+  /** Whether requests are answered still. */
+  isAlive(): Promise<boolean>;
   close(): Promise<void>;
 }
 
+/** Whether a port works no more: it was closed, stopped, or its device is gone. */
+export function isDown(port: NetmapPort): boolean {
+  return (port.pollOnce(0) & POLLERR) !== 0;
+}
+
 export function hostUpstream(netmap: Netmap): Upstream {
+  const ask = async (request: ProgramRequest): Promise<DeviceAnswer> => {
+    const file = netmap.openDevice();
+    try {
+      return await file.request(request);
+    } finally {
+      await file.close();
+    }
+  };
   return {
     open: async (request) => {
       const file = netmap.openDevice();
-      const { errno } = await file.request(request);
-      if (file.port) return { port: file.port, close: () => file.close() };
+      const isMonitor = (request.body['flags'] & MONITOR_FLAGS) !== 0;
+      const { errno, body } = await file.request({ ...request, body: { ...request.body, ...asCable(request, isMonitor) } });
+      const { port } = file;
+      if (port) {
+        return {
+          port,
+          counts: body as unknown as PortCounts,
+          isMonitor,
+          hasOffsets: (request.body['flags'] & NR_ZCOPY_MON) === 0,
+          hasIndirect: port.info.kind === PORT_KIND_VALE,
+          close: () => file.close(),
+        };
+      }
       await file.close();
       check(errno, 'open', request.name ?? '');
       throw netmapError('EINVAL', 'the request binds no port', { op: 'open' });
     },
-    ask: async (request) => {
-      const file = netmap.openDevice();
+    ask,
+    isAlive: async () => {
       try {
-        return await file.request(request);
-      } finally {
-        await file.close();
+        const { errno } = await ask({ type: NETMAP_REQ_PORT_INFO_GET, name: '', body: { memId: 0 }, options: [] });
+        return errno === 0;
+      } catch {
+        return false;
       }
     },
     close: () => netmap.close(),
   };
 }
 
-export function guestUpstream({ netmap, machine }: { netmap: Netmap; machine: PtnetMachine }): Upstream {
-  const drivers = PtnetDriver.probe(machine);
-  return {
-    open: async ({ name }) => {
-      const unit = /^ptnet(\d+)$/.exec(name ?? '')?.[1];
-      const driver = unit === undefined ? undefined : drivers[Number(unit)];
-      if (!driver) throw netmapError('ENXIO', `the guest has no port '${name}'`, { op: 'open' });
-      const port = driver.open();
-      return { port, close: () => port.close() };
-    },
-    ask: async () => ({ errno: -EOPNOTSUPP, status: {} }),
-    close: () => netmap.close(),
-  };
+/** A cable sends whenever it looks, and has nothing to do with the rings that a monitor does not send by. */
+function asCable({ body }: ProgramRequest, isMonitor: boolean): { flags: number } {
+  const flags = body['flags'] & ~NR_NO_TX_POLL;
+  return { flags: isMonitor ? flags | NR_RX_RINGS_ONLY : flags };
+}
+
+/** nr_flags as REGISTER gives them back: a zero-copy monitor is one of both directions. */
+export function flagsBack(flags: number): number {
+  return flags & NR_ZCOPY_MON ? flags | NR_MONITOR_TX | NR_MONITOR_RX : flags;
 }

@@ -1,6 +1,6 @@
 // What the thread of a program and the control thread tell each other about a request; plain data.
 
-import type { DataModel } from '../netmap/netmap-if.js';
+import type { DataModel, ShownAs } from '../netmap/netmap-if.js';
 import type { OffsetOptions } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
 
@@ -32,6 +32,8 @@ export interface DeviceRequest {
   readonly isOwner: boolean;
   /** Of the program. Default: lp64. */
   readonly dataModel?: DataModel;
+  /** REGISTER: the port elsewhere that this one stands for. */
+  readonly shownAs?: ShownAs;
   /** nr_reqtype. */
   readonly type: number;
   /** nr_name; null when it is not UTF-8. */

@@ -41,11 +41,11 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
 /** Opens the port, and says whether the OFFSETS option was the reason for a failure. */
 async function openPort(call: Call<Values<typeof REGISTER>>, spec: PortSpec): Promise<OpenPort> {
   const { files, file, body, status } = call;
-  const { offsets, dataModel } = call.request;
+  const { offsets, dataModel, shownAs } = call.request;
   try {
     const port = await files.ports.register(
       spec,
-      { ...body, ...(dataModel && { dataModel }), ...(offsets && { offsets }) },
+      { ...body, ...(dataModel && { dataModel }), ...(shownAs && { shownAs }), ...(offsets && { offsets }) },
       file.owner,
     );
     if (offsets) status[NETMAP_REQ_OPT_OFFSETS] = 0;

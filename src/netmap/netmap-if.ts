@@ -21,6 +21,21 @@ import type { Adapter, Kring } from './adapter.js';
 export type DataModel = 'lp64' | 'ilp32';
 const ENTRY_SIZES: Readonly<Record<DataModel, number>> = { lp64: NETMAP_IF_RING_OFS_SIZE, ilp32: 4 };
 
+/** What a netmap_if says of the port elsewhere that its own one stands for. */
+export interface ShownAs {
+  readonly name: string;
+  readonly hostTxRings: number;
+  readonly hostRxRings: number;
+}
+
+/** How a netmap_if is written. */
+export interface IfForm {
+  /** Default: lp64. */
+  readonly dataModel?: DataModel;
+  /** Default: its own port, as it is. */
+  readonly shownAs?: ShownAs;
+}
+
 /**
  * Makes the directory, with the offsets of the rings that are bound. Returns its address.
  * @throws NetmapError ENOMEM
@@ -29,15 +44,18 @@ export function makeIf(
   arena: ArenaOwner,
   adapter: Adapter,
   bound: readonly Kring[],
-  dataModel: DataModel = 'lp64',
+  { dataModel = 'lp64', shownAs }: IfForm = {},
 ): number {
   const entrySize = ENTRY_SIZES[dataModel];
   const { tx, rx, hostTx, hostRx } = adapter;
   // One host ring a direction is reported by adapters that have none, too, with a directory entry of 0.
-  const hosts = [Math.max(hostTx.length, 1), Math.max(hostRx.length, 1)];
+  const hosts = [
+    Math.max(hostTx.length, shownAs?.hostTxRings ?? 0, 1),
+    Math.max(hostRx.length, shownAs?.hostRxRings ?? 0, 1),
+  ];
   const entries = tx.length + hosts[0] + rx.length + hosts[1];
   const nifp = adapter.region.allocIf(NETMAP_IF_SIZE + entries * entrySize);
-  const name = new TextEncoder().encode(adapter.name).subarray(0, NETMAP_IFNAMSIZ - 1);
+  const name = new TextEncoder().encode(shownAs?.name ?? adapter.name).subarray(0, NETMAP_IFNAMSIZ - 1);
   arena.u8.set(name, nifp + NETMAP_IF_NAME);
   const set = (field: number, value: number): void => arena.store(nifp + field, value);
   set(NETMAP_IF_FLAGS, adapter.region.isPrivate ? NI_PRIV_MEM : 0);

@@ -55,6 +55,8 @@ export class Nic {
   /** The other end of the host rings; on a bridge, the port of the host stack. */
   readonly stack: Adapter;
   readonly #arena: ArenaOwner;
+  /** Kind of the rings of wire and stack that frames are sent by, while they are on no bridge. */
+  readonly #sender: number;
 
   /** @throws NetmapError EINVAL, ENOMEM, and then nothing is left */
   constructor(registry: Registry, name: string, options: InterfaceOptions) {
@@ -66,6 +68,7 @@ export class Nic {
     registry.checkMemId(ends.memId ?? 0, name);
     const { arena } = registry;
     this.#arena = arena;
+    this.#sender = ends.waits ? PORT_KIND_NIC : PORT_KIND_LINK;
     const geometry: Required<Geometry> = {
       txRings: clamp(options.txRings, 1, NM_BDG_MAXRINGS),
       rxRings: clamp(options.rxRings, 1, NM_BDG_MAXRINGS),
@@ -138,7 +141,7 @@ export class Nic {
   /** Senders wait, as those of NIC rings do. What takes slots out of a ring tells the one that waits for them. */
   #wait(): void {
     const { adapter, wire, stack } = this;
-    for (const kring of [...wire.tx, ...stack.tx, ...adapter.hostTx]) this.#set(kring, KRING_KIND, PORT_KIND_NIC);
+    for (const kring of adapter.hostTx) this.#set(kring, KRING_KIND, this.#sender);
     for (const [i, kring] of adapter.rx.entries()) this.#set(kring, KRING_PEER, wire.tx[i].ptr);
     for (const [i, kring] of adapter.hostRx.entries()) this.#set(kring, KRING_PEER, stack.tx[i].ptr);
     for (const [i, kring] of adapter.hostTx.entries()) this.#set(stack.rx[i], KRING_PEER, kring.ptr);
@@ -146,9 +149,9 @@ export class Nic {
 
   /** What is sent into the wire and the host stack goes through their bridge, or not. Nobody may be sending. */
   attach(wire: boolean, stack: boolean): void {
-    for (const kring of this.wire.tx) this.#set(kring, KRING_KIND, wire ? PORT_KIND_VALE : PORT_KIND_LINK);
+    for (const kring of this.wire.tx) this.#set(kring, KRING_KIND, wire ? PORT_KIND_VALE : this.#sender);
     for (const [i, kring] of this.stack.tx.entries()) {
-      this.#set(kring, KRING_KIND, stack ? PORT_KIND_VALE : PORT_KIND_LINK);
+      this.#set(kring, KRING_KIND, stack ? PORT_KIND_VALE : this.#sender);
       // The bridge has the NIC: a host stack that is not on it talks to nobody.
       this.#set(kring, KRING_ELSE, wire ? 0 : this.wire.rx[i % this.wire.rx.length].ptr);
     }

@@ -15,7 +15,7 @@ import { netmapError } from '../errors.js';
 import type { Adapter, Kring } from './adapter.js';
 import { IndirectRanges } from './indirect.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
-import { allocExtraBufs, type DataModel, freeExtraBufs, makeIf } from './netmap-if.js';
+import { allocExtraBufs, freeExtraBufs, type IfForm, makeIf } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { ConfCounts } from './port-options.js';
@@ -23,13 +23,11 @@ import type { PortConfig, Registry } from './registry.js';
 import { checkExclusive, selectRings } from './select.js';
 
 /** What a request may ask of the port, beside its name, mode and flags (nmreq_register). */
-export interface PortOptions extends PortConfig {
+export interface PortOptions extends PortConfig, IfForm {
   /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
   readonly offsets?: OffsetOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
-  /** Width of the entries of its netmap_if. Default: lp64, 8 bytes. */
-  readonly dataModel?: DataModel;
 }
 
 export interface OpenOptions extends PortOptions {
@@ -171,7 +169,7 @@ export class PortTable {
         if (guest !== 0) throw netmapError('EOPNOTSUPP', 'a ptnet device has no offsets', { op: 'open', port: spec });
         maxOffset = setOffsets(adapter, [...tx, ...rx], flags, options.offsets, undo);
       }
-      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx], options.dataModel);
+      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx], options);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
         kring.users++;
@@ -227,6 +225,12 @@ export class PortTable {
         },
       );
     }
+  }
+
+  /** Stops the rings that a port has open: it gets POLLERR, and -EIO from syncs, until it is closed. */
+  stop(fd: number): void {
+    const open = this.opens.get(fd);
+    for (const kring of [...(open?.tx ?? []), ...(open?.rx ?? [])]) open?.adapter.setMode(kring, false);
   }
 
   async close(fd: number): Promise<void> {

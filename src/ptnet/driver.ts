@@ -10,7 +10,14 @@ import {
   CSB_KTOA_HWCUR,
   CSB_KTOA_KERN_NEED_KICK,
 } from '../../assembly/abi/csb.js';
-import { NETMAP_PAGE_SIZE, NETMAP_RING_SLOT, NETMAP_SLOT_SIZE, NR_ACCEPT_VNET_HDR } from '../../assembly/abi/netmap.js';
+import {
+  NETMAP_PAGE_SIZE,
+  NETMAP_RING_SLOT,
+  NETMAP_SLOT_SIZE,
+  NR_ACCEPT_VNET_HDR,
+  NR_RX_RINGS_ONLY,
+  NR_TX_RINGS_ONLY,
+} from '../../assembly/abi/netmap.js';
 import {
   PTNET_IO_CSB_GH_BAH,
   PTNET_IO_CSB_GH_BAL,
@@ -150,11 +157,15 @@ export class PtnetDriver {
 
   /**
    * Opens the interface in netmap mode (REGISTER in the guest). The first opening starts the host's kernel loop.
-   * @param options flags: NR_ACCEPT_VNET_HDR for an application that understands virtio-net headers, NR_NO_TX_POLL
-   * @throws NetmapError EIO when packets have a header that is not accepted; else the errno that PTCTL returned
+   * @param options flags: NR_ACCEPT_VNET_HDR for an application that understands virtio-net headers, NR_NO_TX_POLL,
+   *   NR_RX_RINGS_ONLY, NR_TX_RINGS_ONLY; ring: only this one of each direction, or the first where that has fewer
+   * @throws NetmapError EINVAL (no such ring); EIO when packets have a header that is not accepted; else the errno that PTCTL returned
    */
-  open(options: { readonly flags?: number } = {}): NetmapPort {
-    const { flags = 0 } = options;
+  open(options: { readonly flags?: number; readonly ring?: number } = {}): NetmapPort {
+    const { flags = 0, ring } = options;
+    if (ring !== undefined && ring >= Math.max(this.txRings, this.rxRings)) {
+      throw this.#error('EINVAL', `there is no ring ${ring}`);
+    }
     const accepts = (flags & NR_ACCEPT_VNET_HDR) !== 0;
     const krings = this.acquire(accepts);
     if (this.#hdrLen !== 0 && !accepts) {
@@ -163,7 +174,12 @@ export class PtnetDriver {
     }
     this.#netmapPorts++;
     this.#tellMode();
-    return new GuestPort(this, krings, flags, () => {
+    const pick = (of: readonly GuestKring[], without: number): readonly GuestKring[] => {
+      if (flags & without || of.length === 0) return [];
+      return ring === undefined ? of : [of[ring] ?? of[0]];
+    };
+    const bound = { tx: pick(krings.tx, NR_RX_RINGS_ONLY), rx: pick(krings.rx, NR_TX_RINGS_ONLY) };
+    return new GuestPort(this, bound, flags, () => {
       this.#netmapPorts--;
       this.release();
       this.#tellMode();

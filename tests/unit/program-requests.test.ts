@@ -27,7 +27,7 @@ afterEach(async () => {
 
 /** A request of a program, or of who has written into its memory. */
 async function send(request: Record<string, unknown>): Promise<DeviceAnswer> {
-  const { open, ask, close } = hostUpstream(real);
+  const { open, ask, ...rest } = hostUpstream(real);
   const upstream: Upstream = {
     open: (given) => {
       asked.push(given);
@@ -37,9 +37,9 @@ async function send(request: Record<string, unknown>): Promise<DeviceAnswer> {
       asked.push(given);
       return ask(given);
     },
-    close,
+    ...rest,
   };
-  const requests = new ProgramRequests(upstream, own.memory, (error) => assert.fail(error));
+  const requests = new ProgramRequests(upstream, (error) => assert.fail(error));
   requests.host = own;
   const file = own.openDevice();
   try {
