@@ -134,12 +134,12 @@ export class ProgramRequests {
   }
 
   /** The program's request, of its stand-in. */
-  #standInRequest(request: DeviceRequest, upstream: UpstreamPort, { name, flags }: StandIn): DeviceRequest {
+  #standInRequest(request: DeviceRequest, upstream: UpstreamPort, { name, mode, flags }: StandIn): DeviceRequest {
     const { type, body, options, fd, isOwner, dataModel, csb, offsets } = request;
     const { hostTxRings, hostRxRings } = upstream.counts;
     return {
       ...{ type, name, options, fd, isOwner },
-      body: { ...body, ...countsOf(upstream), flags, memId: GLOBAL_MEM_ID },
+      body: { ...body, ...countsOf(upstream), mode, flags, memId: GLOBAL_MEM_ID },
       shownAs: { name: upstream.port.name, hostTxRings, hostRxRings },
       ...(dataModel && { dataModel }),
       ...(csb && { csb }),
@@ -175,13 +175,13 @@ export class ProgramRequests {
     if (!joined?.cable || joined.upstream.port.txRings.length === 0) return;
     const { cable, standIn, upstream } = joined;
     const until = performance.now() + LINGER;
-    for (let empty = 0; empty < 2 && performance.now() < until && !isDown(upstream.port); ) {
+    while (performance.now() < until && !isDown(upstream.port)) {
       // What the wire had no room for is in the program's own rings still.
       if (standIn.hasWire) await this.#host?.openDevice({ fd }).ioctlAsync(NIOCTXSYNC);
-      cable.pump();
-      const isEmpty = standIn.end.rxRings.every((ring) => ring.head === ring.tail);
-      empty = isEmpty ? empty + 1 : 0;
-      if (!isEmpty) await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
+      standIn.end.rxsync();
+      if (standIn.end.rxRings.every((ring) => ring.head === ring.tail)) return;
+      if (cable.pump()) continue;
+      await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
     }
   }
 

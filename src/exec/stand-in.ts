@@ -2,7 +2,15 @@
 // cable joins with it. Where NIC rings only are bound it is a pipe, which copies nothing; where host rings are, it is a
 // network interface, whose wire and host stack are the other side.
 
-import { NR_REG_NIC_SW, NR_REG_ONE_NIC, NR_REG_ONE_SW, NR_REG_SW, NR_RX_RINGS_ONLY, NR_TX_RINGS_ONLY } from '../abi.js';
+import {
+  NR_REG_ALL_NIC,
+  NR_REG_NIC_SW,
+  NR_REG_ONE_NIC,
+  NR_REG_ONE_SW,
+  NR_REG_SW,
+  NR_RX_RINGS_ONLY,
+  NR_TX_RINGS_ONLY,
+} from '../abi.js';
 import type { Netmap } from '../control/netmap.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
 import { HostPort } from '../netmap/host-port.js';
@@ -15,7 +23,8 @@ import type { UpstreamPort } from './upstream.js';
 export interface StandIn {
   /** What the program's request is to name in place of the real port. */
   readonly name: string;
-  /** nr_flags of that request. */
+  /** nr_mode and nr_flags of that request. */
+  readonly mode: number;
   readonly flags: number;
   /** The other side, ring by ring as the real port's rings are bound. */
   readonly end: HostPort;
@@ -65,7 +74,9 @@ async function makePipe(
     ...(offsets && { offsets }),
     flags: turned(flags),
   });
-  return { name: `cable${id}{1`, flags, end, hasWire: false, close: () => end.close() };
+  // Where no ring is bound, any mode will do.
+  const own = mode === NR_REG_ONE_NIC ? mode : NR_REG_ALL_NIC;
+  return { name: `cable${id}{1`, mode: own, flags, end, hasWire: false, close: () => end.close() };
 }
 
 /** What the program sends by, the other side receives by. */
@@ -90,7 +101,7 @@ async function makeInterface(
     close: async () => {},
     call: async () => {},
   });
-  return { name, flags, end, hasWire: true, close: () => made.close() };
+  return { name, mode, flags, end, hasWire: true, close: () => made.close() };
 }
 
 /** The rings of wire and host stack whose other ends a mode binds, in its order. */

@@ -7,8 +7,8 @@ import {
   NR_NO_TX_POLL,
   NR_RX_RINGS_ONLY,
   NR_ZCOPY_MON,
-  PORT_KIND_VALE,
   POLLERR,
+  PORT_KIND_VALE,
 } from '../abi.js';
 import type { Netmap } from '../control/netmap.js';
 import { check, netmapError } from '../errors.js';
@@ -58,7 +58,10 @@ export function hostUpstream(netmap: Netmap): Upstream {
     open: async (request) => {
       const file = netmap.openDevice();
       const isMonitor = (request.body['flags'] & MONITOR_FLAGS) !== 0;
-      const { errno, body } = await file.request({ ...request, body: { ...request.body, ...asCable(request, isMonitor) } });
+      const { errno, body } = await file.request({
+        ...request,
+        body: { ...request.body, ...asCable(request, isMonitor) },
+      });
       const { port } = file;
       if (port) {
         return {
