@@ -86,7 +86,8 @@ export class Interfaces {
     } catch (error) {
       await this.remove(name);
       for (const fd of fds) await this.#ports.close(fd);
-      for (const end of [nic.wire, nic.stack]) await registry.release(end, freeRings);
+      // An end whose opening has failed is gone already.
+      for (const end of [nic.wire, nic.stack]) if (registry.all.has(end)) await registry.release(end, freeRings);
       throw error;
     }
   }

@@ -71,12 +71,17 @@ test('the CSB and the offsets of a program are no addresses of the real host', a
   assert.deepEqual(Object.keys(asked[0].body).sort(), Object.keys(REGISTER).sort());
 });
 
-test('a request that the cable cannot serve leaves nothing behind', async () => {
-  const other = await real.open('vale0:a');
-  await real.setPortHeader('vale0:a', 12);
-  const { errno } = await send({ body: { ...BODY, flags: abi.NR_ACCEPT_VNET_HDR } });
-  assert.equal(errno, -abi.EINVAL);
-  assert.equal((await real.inspect()).ports.length, 1);
-  assert.equal((await own.inspect()).ports.length, 0);
-  await other.close();
+test('a request that fails in the memory of the program leaves nothing behind on the host', async () => {
+  const pools = { ring_num: 2 };
+  await own.close();
+  own = await Netmap.create({ pools });
+  for (const mode of [abi.NR_REG_ALL_NIC, abi.NR_REG_NIC_SW]) {
+    const nic = await real.addInterface('eth0');
+    const before = await real.inspect();
+    const { errno } = await send({ name: 'eth0', body: { ...BODY, mode } });
+    assert.equal(errno, -abi.ENOMEM);
+    assert.deepEqual((await real.inspect()).ports, before.ports);
+    assert.equal((await own.inspect()).ports.length, 0);
+    await nic.close();
+  }
 });
