@@ -1,7 +1,14 @@
 // A netmap_ring in a memory of its own, with nobody behind it: the test is the port.
 import { abi, NetmapRing } from '../../src/index.js';
 
-const { NETMAP_RING_BUF_OFS, NETMAP_RING_NR_BUF_SIZE, NETMAP_RING_NUM_SLOTS, NETMAP_RING_SLOT, NETMAP_RING_TAIL } = abi;
+const {
+  NETMAP_RING_BUF_OFS,
+  NETMAP_RING_NR_BUF_SIZE,
+  NETMAP_RING_NUM_SLOTS,
+  NETMAP_RING_OFFSET_MASK,
+  NETMAP_RING_SLOT,
+  NETMAP_RING_TAIL,
+} = abi;
 const RING = 4096;
 const SLOT = 16;
 
@@ -11,6 +18,10 @@ export interface FakeGeometry {
   /** Where buffers begin behind the slots: a multiple of 4 unless words are not to be copied. */
   readonly skew?: number;
   readonly shared?: boolean;
+  /** offset_mask. */
+  readonly offsetMask?: number;
+  /** Pages that the memory may grow by. */
+  readonly grows?: number;
 }
 
 export class FakeRing {
@@ -18,11 +29,11 @@ export class FakeRing {
   readonly ring: NetmapRing;
   readonly u8: Uint8Array;
 
-  constructor({ slots, bufSize, skew = 0, shared = false }: FakeGeometry) {
+  constructor({ slots, bufSize, skew = 0, shared = false, offsetMask = 0, grows = 0 }: FakeGeometry) {
     const buffers = RING + NETMAP_RING_SLOT + slots * SLOT + 64 + skew;
     const numBufs = slots + 2;
     const pages = Math.ceil((buffers + numBufs * bufSize + 4096) / 65536);
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages + grows, shared });
     const { buffer } = this.memory;
     this.u8 = new Uint8Array(buffer);
     const i32 = new Int32Array(buffer);
@@ -32,6 +43,7 @@ export class FakeRing {
     set(NETMAP_RING_BUF_OFS, buffers - RING);
     set(NETMAP_RING_NUM_SLOTS, slots);
     set(NETMAP_RING_NR_BUF_SIZE, bufSize);
+    set(NETMAP_RING_OFFSET_MASK, offsetMask);
     // A ring's own words do not move frames: nothing here calls the Wasm.
     const wasm = { slotsSwap: () => 0, slotsCopy: () => 0 };
     this.ring = new NetmapRing({ i32, u8: this.u8, wasm, memory: this.memory }, RING, numBufs);

@@ -192,3 +192,108 @@ test('heads and tails out of range move nothing and are counted; whoever insists
     assert.deepEqual([tally.badRings, tally.frames], [8, 0]);
   }
 });
+
+test('packets lie behind the offsets of their slots, which are cropped; less room takes more slots', () => {
+  const [src, dst] = [1, 2].map(() => new FakeRing({ slots: 16, bufSize: 256, offsetMask: 0xffff }));
+  dst.tail = 15;
+  const tally = new Tally();
+  const lane = new Lane(src.ring, dst.ring, tally, { srcOffset: 64, dstOffset: 128 });
+  for (const [i, [from, to]] of [
+    [0, 0],
+    [64, 100],
+    [5000, 9999], // cropped to 64 and 128
+  ].entries()) {
+    const packet = bytes(120, i + 1);
+    src.arrive(new Uint8Array(), 0, packet.length);
+    src.ring.setOffset(i, from);
+    src.u8.set(packet, src.ring.bufBase + (2 + i) * 256 + Math.min(from, 64));
+    dst.ring.setOffset(i, to);
+    lane.move(...ALL);
+    const at = dst.ring.bufBase + (2 + i) * 256 + Math.min(to, 128);
+    assert.deepEqual(dst.u8.slice(at, at + packet.length), packet);
+    assert.equal(dst.ring.slot(i).len, packet.length);
+  }
+  assert.deepEqual([tally.frames, tally.bytes, tally.drops.badSlot], [3, 360, 0]);
+  // 192 bytes are there behind 64; 128 fit behind 128.
+  src.arrive(bytes(192), 0, 192);
+  src.arrive(bytes(193), 0, 193);
+  for (const i of [3, 4]) {
+    src.ring.setOffset(i, 64);
+    dst.ring.setOffset(i, 128);
+  }
+  lane.move(...ALL);
+  assert.deepEqual(
+    [3, 4].map((i) => dst.ring.slot(i)),
+    [
+      { bufIdx: 5, len: 128, flags: NS_MOREFRAG },
+      { bufIdx: 6, len: 64, flags: 0 },
+    ],
+  );
+  assert.deepEqual([tally.frames, tally.drops.badSlot], [4, 1]);
+});
+
+test('a packet for slots without any room is dropped, and does not hold up the others', () => {
+  const src = new FakeRing({ slots: 16, bufSize: 256 });
+  const dst = new FakeRing({ slots: 16, bufSize: 256, offsetMask: 0xffff });
+  dst.tail = 15;
+  for (let i = 0; i < 16; i++) dst.ring.setOffset(i, 256);
+  const tally = new Tally();
+  const lane = new Lane(src.ring, dst.ring, tally);
+  src.arrive(bytes(60), 0);
+  lane.move(...ALL);
+  assert.deepEqual([tally.drops.tooLong, lane.waits, src.ring.head], [1, EMPTY, 1]);
+});
+
+test('marks of received packets are kept where they are asked for', () => {
+  for (const marks of [false, true]) {
+    const [src, dst] = [new FakeRing({ slots: 16, bufSize: 256 }), new FakeRing({ slots: 16, bufSize: 100 })];
+    dst.tail = 15;
+    const lane = new Lane(src.ring, dst.ring, new Tally(), { marks });
+    const one = abi.NS_TXMON | (1 << abi.NS_RFRAGS_SHIFT) | abi.NS_BUF_CHANGED;
+    src.arrive(bytes(60), one);
+    src.arrive(bytes(250), (2 << abi.NS_RFRAGS_SHIFT) | NS_MOREFRAG);
+    src.arrive(bytes(50), 2 << abi.NS_RFRAGS_SHIFT);
+    lane.move(...ALL);
+    const flags = [0, 1, 2, 3, 4].map((i) => dst.ring.slot(i).flags);
+    const four = marks ? 4 << abi.NS_RFRAGS_SHIFT : 0;
+    assert.deepEqual(flags, [
+      marks ? abi.NS_TXMON | (1 << abi.NS_RFRAGS_SHIFT) : 0,
+      ...[four | NS_MOREFRAG, four | NS_MOREFRAG, four | NS_MOREFRAG, four],
+    ]);
+  }
+});
+
+test('an indirect packet is read where it lies, also in memory that has come later, and nowhere else', () => {
+  for (const shared of [false, true]) {
+    const src = new FakeRing({ slots: 16, bufSize: 256, shared, grows: 1 });
+    const dst = new FakeRing({ slots: 16, bufSize: 256 });
+    dst.tail = 15;
+    const tally = new Tally();
+    const lane = new Lane(src.ring, dst.ring, tally, { indirect: true });
+    const point = (low: number, high: number, len: number): void => {
+      const i = src.ring.tail;
+      src.arrive(new Uint8Array(), NS_INDIRECT, len);
+      src.ring.i32[src.ring.slotBase + 4 * i + 2] = low;
+      src.ring.i32[src.ring.slotBase + 4 * i + 3] = high;
+    };
+    let end = src.u8.length;
+    src.u8.set(bytes(600), end - 600);
+    point(end - 600, 0, 600);
+    point(end - 599, 0, 600);
+    point(end - 600, 1, 600);
+    point(-1, 0, 2);
+    lane.move(...ALL);
+    assert.deepEqual([tally.frames, tally.drops.badSlot], [1, 3]);
+    assert.deepEqual(
+      [0, 1, 2].flatMap((i) => [...dst.ring.buf(i, dst.ring.slot(i).len)]),
+      [...bytes(600)],
+    );
+    if (!shared) continue;
+    src.memory.grow(1);
+    end += 65536;
+    new Uint8Array(src.memory.buffer).set(bytes(200, 3), end - 200);
+    point(end - 200, 0, 200);
+    lane.move(...ALL);
+    assert.deepEqual(dst.ring.buf(3, 200), bytes(200, 3));
+  }
+});

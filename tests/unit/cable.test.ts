@@ -338,6 +338,36 @@ test('ports that have rings for one direction only are joined in that one', asyn
   assert.equal(cable.counters().bToA.frames, 0);
 });
 
+test('rings with packet offsets are joined with others, whoever has asked for the offsets', async () => {
+  const [one, two] = [await makeHost(), await makeHost()];
+  const a = await one.open('vale9:p{1', { ...SLOTS, offsets: { max: 64, initial: 32 } });
+  const b = await two.open('vale9:p{1', SLOTS);
+  const asks = await two.open('vale9:p}1', { offsets: { max: 128, initial: 100 } });
+  const ends = [await one.open('vale9:p}1'), await two.open('vale9:p}1')];
+  assert.deepEqual(
+    ends.map(({ maxOffset, rxRings }) => [maxOffset, rxRings[0].offsetMask]),
+    [
+      [0, -1],
+      [0, -1],
+    ],
+  );
+  join(ends[0], ends[1]);
+  for (const [from, to, at] of [
+    [a, b, 100],
+    [b, a, 0],
+  ] as const) {
+    const frame = Uint8Array.from({ length: 700 }, (_, i) => i);
+    await from.send(frame);
+    await to.poll(POLLIN);
+    const { bufBase, bufSize, head } = to.rxRings[0];
+    const slot = to.rxRings[0].slot(head);
+    assert.equal(slot.len, 700);
+    if (to === a) assert.deepEqual(to.recv(), [frame]);
+    else assert.deepEqual(to.rxRings[0].u8.slice(bufBase + slot.bufIdx * bufSize + at).subarray(0, 700), frame);
+  }
+  await asks.close();
+});
+
 test('what cannot be joined is refused', async () => {
   const [one, two] = [await makeHost(), await makeHost()];
   const a = await one.open('vale0:a', SLOTS);

@@ -111,6 +111,59 @@ for (const shared of [true, false]) {
       assert.equal(ring.space, 15);
     });
 
+    test('ends that wait: nothing is dropped for want of room, on any way, and who waits is woken', async () => {
+      const made = await add('eth9', { ...small, ends: { slots: 4, waits: true } });
+      const port = await open('netmap:eth9*');
+      const [nicTx, hostTx] = port.txRings;
+      const [nicRx, hostRx] = port.rxRings;
+      for (const [from, tx, to, rx] of [
+        [port, nicTx, made.wire, made.wire.rxRings[0]],
+        [port, hostTx, made.stack, made.stack.rxRings[0]],
+        [made.wire, made.wire.txRings[0], port, nicRx],
+        [made.stack, made.stack.txRings[0], port, hostRx],
+      ] as const) {
+        const got: number[] = [];
+        for (let n = 1; n <= 20; ) {
+          for (; n <= 20 && tx.space !== 0; n++) {
+            tx.buf(tx.head).set(frame(n));
+            tx.setSlot(tx.head, 60);
+            tx.advance(1);
+          }
+          from.txsync();
+          if (tx.space !== 0) continue;
+          const waits = from.poll(POLLOUT, { timeout: 2000 });
+          got.push(...taken(to));
+          to.rxsync();
+          assert.ok((await waits) & POLLOUT);
+        }
+        for (let i = 0; i < 10; i++) {
+          from.txsync();
+          got.push(...taken(to));
+          to.rxsync();
+        }
+        assert.deepEqual(
+          got,
+          Array.from({ length: 20 }, (_, i) => i + 1),
+        );
+        assert.equal(rx.head, rx.tail);
+      }
+    });
+
+    test('ends in the region of the applications; one that cannot be made leaves nothing', async () => {
+      const before = await netmap.inspect();
+      await assert.rejects(netmap.addInterface('eth9', { memId: 1, txRings: 9, ends: { memId: 1 } }), {
+        code: 'ENOMEM',
+      });
+      await assert.rejects(netmap.addInterface('eth9', { ends: { memId: 77 } }), { code: 'EINVAL' });
+      await assert.rejects(netmap.addInterface('eth9', { ends: { slots: -1 } }), { code: 'EINVAL' });
+      assert.deepEqual(await netmap.inspect(), before);
+      const made = await add('eth9', { ...small, memId: 1, ends: { memId: 1 } });
+      const port = await open('netmap:eth9');
+      assert.deepEqual([made.wire.memId, port.memId], [1, 1]);
+      push(port, 5);
+      assert.deepEqual(taken(made.wire), [5]);
+    });
+
     test('bad slots and frames shorter than an Ethernet header are dropped and counted', async () => {
       eth0 = await add('eth0', small);
       const port = await open('netmap:eth0');
