@@ -14,6 +14,7 @@ import {
   PORT_KIND_MONITOR,
 } from '../abi.js';
 import { type Cable, joinPorts } from '../cable/cable.js';
+import { checkPorts } from '../cable/pump.js';
 import type { Intercept } from '../control/control.js';
 import type { Netmap } from '../control/netmap.js';
 import { NetmapError, netmapError } from '../errors.js';
@@ -115,6 +116,7 @@ export class ProgramRequests {
         throw netmapError('EOPNOTSUPP', 'the port has no packet offsets', { op: OFFSETS_OP });
       }
       standIn = await this.#standIn(request, upstream);
+      checkPorts(standIn.end, upstream.port, 'register', true); // before the program's descriptor is bound
       const answer = await next(this.#standInRequest(request, upstream, standIn));
       if (answer.errno !== 0 || !answer.port) return answer;
       this.#join(fd, answer.port.fd, upstream, standIn);
