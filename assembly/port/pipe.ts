@@ -20,7 +20,6 @@ import {
   NETMAP_SLOT_PTR,
   NETMAP_SLOT_SIZE,
   NS_BUF_CHANGED,
-  NS_INDIRECT,
   NS_MOREFRAG,
 } from '../abi/netmap';
 import { kringNotify } from '../ring/notify';
@@ -68,7 +67,7 @@ export function pipeTxsync(kr: usize, self: usize): void {
       const w = load<u64>(tx); // buf_idx, len and flags: read once
       const len = (w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && (len <= bufSize - slotOffset(kr, tx) || (flags & NS_INDIRECT) != 0)) {
+      if (<u32>w - 2 < bufLimit && len <= bufSize - slotOffset(kr, tx)) {
         store<u64>(rx, w);
         store<u64>(rx, load<u64>(tx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
         // DIFF: netmap leaves the receiver a larger offset that it had, though the packet is not there.
@@ -132,8 +131,7 @@ export function pipeRxsync(kr: usize, self: usize): void {
       }
       const w = load<u64>(rx);
       const flags = <u32>(w >> 48);
-      const len = (w >> 32) & 0xffff;
-      if (<u32>w - 2 < bufLimit && (len <= bufSize - slotOffset(kr, rx) || (flags & NS_INDIRECT) != 0)) {
+      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize - slotOffset(kr, rx)) {
         store<u64>(tx, w);
         store<u64>(tx, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
         if (flags & NS_BUF_CHANGED) store<u16>(rx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);

@@ -23,7 +23,7 @@ export interface CableOptions {
    * received ones, NS_TXMON and NS_RFRAGS, reach `a`. Default false.
    */
   readonly standIn?: boolean;
-  /** Slots of `a` with NS_INDIRECT name packets anywhere in its memory, up to 65535 bytes. Default false: they are bad. */
+  /** Slots of `a` with NS_INDIRECT name packets anywhere in its memory. Default false: they are bad. */
   readonly indirect?: boolean;
 }
 

@@ -322,12 +322,18 @@ describe('frames', () => {
     assert.deepEqual([bytes, flags >>> abi.NS_RFRAGS_SHIFT, slots], [big, slots, 3]);
     const held = program.own.reserve(8192);
     const [ring] = port.txRings;
-    ring.u8.set(big, held.base + 100);
-    const words = ring.slotBase + 4 * ring.head + 2;
-    ring.i32[words] = held.base + 100;
-    ring.i32[words + 1] = 0;
-    ring.setSlot(ring.head, big.length, abi.NS_INDIRECT);
-    ring.advance(1);
+    ring.u8.set(big, held.base + 101);
+    const point = (low: number, high: number, length: number, flags = 0): void => {
+      const at = ring.slotBase + 4 * ring.head + 2;
+      ring.i32[at] = low;
+      ring.i32[at + 1] = high;
+      ring.setSlot(ring.head, length, abi.NS_INDIRECT | flags);
+      ring.advance(1);
+    };
+    for (let at = 0; at < big.length; at += 2000) {
+      const left = big.length - at;
+      point(held.base + 101 + at, 0, Math.min(left, 2000), left > 2000 ? abi.NS_MOREFRAG : 0);
+    }
     port.txsync();
     assert.deepEqual((await receive(peer)).bytes, big);
     // Outside of it there is nothing: the packet is dropped, and the next one passes.
@@ -335,13 +341,10 @@ describe('frames', () => {
       [0xfffff000, 0],
       [held.base, 1],
       [0, 0],
-    ]) {
-      const at = ring.slotBase + 4 * ring.head + 2;
-      ring.i32[at] = low;
-      ring.i32[at + 1] = high;
-      ring.setSlot(ring.head, big.length, abi.NS_INDIRECT);
-      ring.advance(1);
+    ] as const) {
+      point(low, high, 2000);
     }
+    point(held.base, 0, 5000);
     await port.send(FRAME);
     assert.deepEqual((await receive(peer)).bytes, FRAME);
     held.release();
