@@ -1,4 +1,5 @@
-// A C program between a network interface and its host stack, in either memory.
+// C programs with network interfaces, in either memory: one between an interface and its host stack, and one that asks for
+// what there is to be asked for.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SIGTERM } from '../../src/exec/exec.js';
@@ -10,12 +11,12 @@ const COUNT = size('PTNET_EXEC_NIC_FRAMES', 5000);
 /** Frames that may be under way: NIC and host rings drop what finds no room. */
 const WINDOW = 200;
 
-const ownMemory = (netmap: Netmap, ...args: string[]): Promise<Running> =>
-  Running.start(netmap, program(FIXTURE('hostrings')), args);
-const hostsMemory = (netmap: Netmap, ...args: string[]): Promise<Running> => {
+const ownMemory = (netmap: Netmap, name: string, ...args: string[]): Promise<Running> =>
+  Running.start(netmap, program(FIXTURE(name)), args);
+const hostsMemory = (netmap: Netmap, name: string, ...args: string[]): Promise<Running> => {
   const reservation = netmap.reserve(4 << 20);
   const flags = [`-Wl,--global-base=${reservation.base}`, '-include', 'ptnet/heap.h'];
-  return Running.start(netmap, program(FIXTURE('hostrings'), ...flags), args, { reservation });
+  return Running.start(netmap, program(FIXTURE(name), ...flags), args, { reservation });
 };
 
 /** Sends numbered frames from one end to the other, all of them and in order. */
@@ -37,7 +38,7 @@ for (const [where, start] of [
       test(`${how}: passes frames on between wire and host stack`, () =>
         onHost(async (netmap) => {
           const nic = await netmap.addInterface('eth0', { txRings: 2, rxRings: 2 });
-          const running = await start(netmap, 'eth0', ...more);
+          const running = await start(netmap, 'hostrings', 'eth0', ...more);
           await running.ready();
           while (!running.out.includes('has')) await new Promise((resolve) => setTimeout(resolve, 2));
           await Promise.all([cross(nic.wire, nic.stack), cross(nic.stack, nic.wire)]);
@@ -57,7 +58,7 @@ for (const [where, start] of [
     test('an interface that goes is POLLERR for it, no more', () =>
       onHost(async (netmap) => {
         const nic = await netmap.addInterface('eth0');
-        const running = await start(netmap, 'eth0');
+        const running = await start(netmap, 'hostrings', 'eth0');
         await running.ready();
         await nic.wire.send(frame(1));
         await receive(nic.stack, 1);
@@ -67,3 +68,30 @@ for (const [where, start] of [
       }));
   });
 }
+
+test('options, kernel loops and memory: the same answers in either memory', { skip }, () =>
+  onHost(async (netmap) => {
+    const nic = await netmap.addInterface('eth0');
+    const outputs: string[] = [];
+    for (const start of [ownMemory, hostsMemory]) {
+      const running = await start(netmap, 'options', 'vale0:a', 'eth0');
+      assert.deepEqual(await running.ended(), { code: 0 });
+      outputs.push(running.out);
+    }
+    const [own, hosts] = outputs.map((text) => text.split('\n'));
+    assert.deepEqual(own, hosts);
+    assert.deepEqual(own.slice(0, 8), [
+      'offsets EINVAL status EINVAL, at most 1048576',
+      'offsets EINVAL status EINVAL, at most 64',
+      'offsets EINVAL status EINVAL, at most 64',
+      'offsets EINVAL status EINVAL, at most 64',
+      'offsets ok status ok, at most 64',
+      'offsets EBUSY status EOPNOTSUPP, at most 64',
+      'offsets EINVAL status EINVAL, at most 1048576',
+      'offsets EINVAL status EINVAL, at most 64',
+    ]);
+    assert.ok(own.includes('start after it ok'));
+    assert.equal(own.at(-2), 'pools of nothing ENXIO');
+    await nic.close();
+  }),
+);
