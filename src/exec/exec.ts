@@ -33,7 +33,7 @@ export interface ExecOptions {
   readonly guest?: Guest;
   /** Bytes of memory that it may have. Default 1 GiB. */
   readonly maxMemory?: number;
-  /** Pools of the region in its memory. Default: 8192 buffers. */
+  /** Pools of the region in its memory. Default: 16384 buffers. */
   readonly pools?: Partial<GlobalPoolParams>;
   /** Shares the host's memory, in this range of it. */
   readonly reservation?: MemoryReservation;

@@ -3,6 +3,7 @@
 
 import {
   NETMAP_REQ_CSB_ENABLE,
+  NETMAP_REQ_OPT_EXTMEM,
   NETMAP_REQ_OPT_OFFSETS,
   NETMAP_REQ_POOLS_INFO_GET,
   NETMAP_REQ_PORT_INFO_GET,
@@ -101,8 +102,11 @@ export class ProgramRequests {
 
   /** REGISTER. The real host gets no options: those are about the program's rings, and its memory. */
   async #register(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
-    const { type, body, name, fd } = request;
+    const { type, body, name, fd, options } = request;
     if (this.#bound.has(fd)) throw netmapError('EBUSY', 'the descriptor is bound already', { op: 'register' });
+    if (options.includes(NETMAP_REQ_OPT_EXTMEM)) {
+      throw netmapError('EOPNOTSUPP', 'the program has one region', { op: 'register' });
+    }
     if (body['mode'] === NR_REG_NULL) {
       const answer = await next(request);
       if (answer.errno === 0) this.#bound.set(fd, undefined);
@@ -137,15 +141,12 @@ export class ProgramRequests {
 
   /** The program's request, of its stand-in. */
   #standInRequest(request: DeviceRequest, upstream: UpstreamPort, { name, mode, flags }: StandIn): DeviceRequest {
-    const { type, body, options, fd, isOwner, dataModel, csb, offsets } = request;
     const { hostTxRings, hostRxRings } = upstream.counts;
     return {
-      ...{ type, name, options, fd, isOwner },
-      body: { ...body, ...countsOf(upstream), mode, flags, memId: GLOBAL_MEM_ID },
+      ...request,
+      name,
+      body: { ...request.body, ...countsOf(upstream), mode, flags, memId: GLOBAL_MEM_ID },
       shownAs: { name: upstream.port.name, hostTxRings, hostRxRings },
-      ...(dataModel && { dataModel }),
-      ...(csb && { csb }),
-      ...(offsets && { offsets }),
     };
   }
 
@@ -177,22 +178,26 @@ export class ProgramRequests {
     if (!joined?.cable || joined.upstream.port.txRings.length === 0) return;
     const { cable, standIn, upstream } = joined;
     const until = performance.now() + LINGER;
+    const file = this.#host?.openDevice({ fd });
     while (performance.now() < until && !isDown(upstream.port)) {
       // What the wire had no room for is in the program's own rings still.
-      if (standIn.hasWire) await this.#host?.openDevice({ fd }).ioctlAsync(NIOCTXSYNC);
+      if (standIn.hasWire) await file?.ioctlAsync(NIOCTXSYNC);
       standIn.end.rxsync();
-      if (standIn.end.rxRings.every((ring) => ring.head === ring.tail)) return;
-      if (cable.pump()) continue;
-      await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
+      if (standIn.end.rxRings.every((ring) => ring.head === ring.tail)) break;
+      if (!cable.pump()) await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
     }
+    await file?.close();
   }
 
   async #separate(fd: number): Promise<void> {
     const joined = this.#bound.get(fd);
     this.#bound.delete(fd);
-    await joined?.cable?.close();
-    await joined?.standIn.close();
-    await joined?.upstream.close();
+    try {
+      await joined?.cable?.close();
+      await joined?.standIn.close(); // may fail where the program has destroyed its memory
+    } finally {
+      await joined?.upstream.close();
+    }
   }
 }
 

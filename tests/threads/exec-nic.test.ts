@@ -2,9 +2,9 @@
 // what there is to be asked for.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SIGTERM } from '../../src/exec/exec.js';
-import type { HostPort, Netmap } from '../../src/index.js';
-import { FIXTURE, frame, onHost, program, Running, receive, skip } from './exec-support.js';
+import { SIGKILL, SIGTERM } from '../../src/exec/exec.js';
+import { abi, type HostPort, type Netmap } from '../../src/index.js';
+import { ATTACK, FIXTURE, frame, onHost, program, Running, receive, skip } from './exec-support.js';
 import { size } from './support.js';
 
 const COUNT = size('PTNET_EXEC_NIC_FRAMES', 5000);
@@ -93,5 +93,36 @@ test('options, kernel loops and memory: the same answers in either memory', { sk
     assert.ok(own.includes('start after it ok'));
     assert.equal(own.at(-2), 'pools of nothing ENXIO');
     await nic.close();
+  }),
+);
+
+test('a program that destroys its memory, with host rings in it, harms nobody else', { skip }, () =>
+  onHost(async (netmap) => {
+    const [nic, other] = [await netmap.addInterface('eth0'), await netmap.addInterface('eth1')];
+    const port = await netmap.open('netmap:eth1');
+    for (let seed = 1; seed <= 3; seed++) {
+      const running = await Running.start(netmap, program(FIXTURE('scribble')), [
+        'eth0',
+        `${seed}`,
+        `${abi.NR_REG_NIC_SW}`,
+      ]);
+      await running.ready();
+      const until = performance.now() + ATTACK;
+      for (let i = 0; performance.now() < until; i++) {
+        await port.send(frame(i));
+        assert.deepEqual(await receive(other.wire, 1), [frame(i)]);
+        nic.wire.trySend(frame(i));
+        nic.stack.trySend(frame(i));
+        for (const end of [nic.wire, nic.stack]) {
+          end.txsync();
+          end.rxsync();
+          end.recv();
+        }
+      }
+      running.kill(SIGKILL);
+      assert.notEqual((await running.ended()).code, 0);
+    }
+    await port.close();
+    for (const one of [nic, other]) await one.close();
   }),
 );

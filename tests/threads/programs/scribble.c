@@ -9,7 +9,7 @@
 
 int main(int argc, char **argv) {
   int fd = open("/dev/netmap", O_RDWR);
-  struct nmreq_register reg = {.nr_mode = NR_REG_ALL_NIC};
+  struct nmreq_register reg = {.nr_mode = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : NR_REG_ALL_NIC};
   struct nmreq_header header = {.nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_REGISTER};
   snprintf(header.nr_name, sizeof header.nr_name, "%s", argv[1]);
   header.nr_body = (uintptr_t)&reg;
