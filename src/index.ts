@@ -31,6 +31,7 @@ export type { InterfaceOptions } from './netmap/nic.js';
 export type { OffsetOptions } from './netmap/offsets.js';
 export type { OpenOptions, PortInfo } from './netmap/register.js';
 export type { PortConfig, RegistryOptions } from './netmap/registry.js';
+export type { PollingOptions } from './netmap/vale-polling.js';
 export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';

@@ -81,6 +81,7 @@ export const KRING_LOCK = 132; // VALE rx: holder of the lease lock
 export const KRING_HWLEASE = 136; // VALE rx: first slot not leased
 export const KRING_LEASE_HEAD = 140; // VALE rx: oldest lease not yet published
 export const KRING_LEASE_TAIL = 144; // VALE rx: next lease
+export const KRING_ASKED = 148; // polled tx rings: 1 + the head that a txsync has found no way to hand over, 0 = none
 //   line 3: who is to be woken; who watches; packet offsets
 export const KRING_WAITERS = 192; // u64: bit t set = thread t waits for this ring
 export const KRING_CONTENDED = 200; // somebody found the ring busy: its waiters are woken when it is free
@@ -158,6 +159,7 @@ export const PORT_KIND_VALE = 3;
 export const PORT_KIND_NIC = 4; // NIC rings: tx waits for the wire
 export const PORT_KIND_LINK = 5; // host rings, and the ends of a NIC's wire and host stack: tx never waits
 export const PORT_KIND_MONITOR = 6;
+export const PORT_KIND_POLLED = 7; // in KRING_KIND, wire tx: a poller hands to the switch what its owner publishes
 export const PORT_KIND_MASK = 0xff;
 export const KRING_MONITORED = 0x100; // in KRING_KIND: syncs of this ring are watched
 
@@ -234,7 +236,7 @@ export const TRANS_SEGMENT = 1216; // a segment that is too long for one slot of
 export const TRANS_SEGMENT_SIZE = 65536;
 export const TRANS_SIZE = 66752;
 
-// struct kloop: one per passed-through port
+// struct kloop: one per passed-through port, and one for the rings that a thread polls
 export const KLOOP_STATE = 0; // KLOOP_*: the word by which rings are handed to a thread and taken back
 export const KLOOP_EVENT = 4; // set by kicks and port notifications
 export const KLOOP_MODE = 8; // KLOOP_MODE_*
@@ -260,6 +262,7 @@ export const KLOOP_RUNNING = 1;
 export const KLOOP_MODE_BUSY = 0;
 export const KLOOP_MODE_NOTIFY = 1;
 export const KLOOP_MODE_DIRECT = 2;
+export const KLOOP_MODE_POLL = 3; // no CSB: hands the tx rings to the switch, without a pause (VALE polling)
 
 // struct gkring: the guest driver's kring, in guest RAM, 64 bytes
 export const GKRING_RING = 0;

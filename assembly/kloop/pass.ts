@@ -4,6 +4,7 @@ import {
   KLOOP_EVENT,
   KLOOP_MODE,
   KLOOP_MODE_BUSY,
+  KLOOP_MODE_POLL,
   KLOOP_NRX,
   KLOOP_NTX,
   KLOOP_OWNER,
@@ -22,6 +23,7 @@ import {
 } from '../abi/arena';
 import { threadWake } from '../ring/notify';
 import { statAddShared } from '../stats/counters';
+import { pollRing } from '../sync/poll';
 import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './ring';
 
 /** Activates the loops of thread `self` that have an event pending. Returns how many had something to do. */
@@ -42,7 +44,8 @@ export function kloopPass(self: usize): u32 {
 /** One round over the rings of a loop. True when it is worth coming back soon. */
 export function kloopRun(loop: usize, self: usize): bool {
   if (atomic.load<u32>(loop, KLOOP_STATE) != KLOOP_RUNNING) return false;
-  const busy = load<u32>(loop, KLOOP_MODE) == KLOOP_MODE_BUSY;
+  const mode = load<u32>(loop, KLOOP_MODE);
+  const busy = mode == KLOOP_MODE_BUSY || mode == KLOOP_MODE_POLL;
   if (!busy) {
     if (atomic.load<u32>(loop, KLOOP_EVENT) == 0) return false;
     atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
@@ -56,13 +59,23 @@ export function kloopRun(loop: usize, self: usize): bool {
   if (atomic.load<u32>(loop, KLOOP_STATE) == KLOOP_RUNNING) {
     const ntx = load<u32>(loop, KLOOP_NTX);
     const nrx = load<u32>(loop, KLOOP_NRX);
-    for (let i: u32 = 0; i < ntx; i++) result |= kloopTxRing(loop, i, self);
-    for (let i: u32 = 0; i < nrx; i++) result |= kloopRxRing(loop, i, self);
+    if (mode == KLOOP_MODE_POLL) result = pollRings(loop, ntx, self);
+    else {
+      for (let i: u32 = 0; i < ntx; i++) result |= kloopTxRing(loop, i, self);
+      for (let i: u32 = 0; i < nrx; i++) result |= kloopRxRing(loop, i, self);
+    }
     if (result & ACTIVATION_MORE) atomic.store<u32>(loop, 1, KLOOP_EVENT);
     store<u32>(loop, load<u32>(loop, KLOOP_PASSES) + 1, KLOOP_PASSES);
   }
   atomic.store<u32>(loop, 0, KLOOP_OWNER);
   return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
+}
+
+function pollRings(loop: usize, ntx: u32, self: usize): u32 {
+  let kr: usize = load<u32>(loop, KLOOP_TX);
+  let result: u32 = 0;
+  for (let i: u32 = 0; i < ntx; i++, kr += KRING_SIZE) if (pollRing(kr, self)) result = ACTIVATION_MOVED;
+  return result;
 }
 
 /** A doorbell write for ring `i` (tx rings first). The thread that serves the loop is woken unless it is the caller's. */

@@ -16,6 +16,7 @@ import {
   PORT_KIND_MONITOR,
   PORT_KIND_NIC,
   PORT_KIND_PIPE,
+  PORT_KIND_POLLED,
   PORT_KIND_VALE,
   STAT_SYNCS,
   THREAD_ID,
@@ -41,6 +42,7 @@ import { kringNotify } from '../ring/notify';
 import { ringNext } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { valeRxsync, valeTxsync } from '../vale/switch';
+import { pollAsk, polledTxsync } from './poll';
 
 /** The port's own sync, after a successful prologue; the ring is held. Null ports do nothing. */
 export function kringSync(kr: usize, self: usize): void {
@@ -54,6 +56,7 @@ function portSync(kr: usize, kind: u32, self: usize): void {
     else if (kind == PORT_KIND_VALE) valeTxsync(kr, self);
     else if (kind == PORT_KIND_NIC) nicTxsync(kr, self);
     else if (kind == PORT_KIND_LINK) linkTxsync(kr, self);
+    else if (kind == PORT_KIND_POLLED) polledTxsync(kr, self);
     else if (kind & KRING_MONITORED) watchedTxsync(kr, kind, self);
   } else {
     if (kind == PORT_KIND_PIPE) pipeRxsync(kr, self);
@@ -117,6 +120,7 @@ export function ringSync(kr: usize, self: usize): i32 {
     // What the other thread's sync brings, this one would miss, and sleep: the other wakes it. Pairs with `release`.
     atomic.store<u32>(kr, 1, KRING_CONTENDED);
     error = kringAcquire(kr, load<u32>(self, THREAD_ID));
+    if (error == -EBUSY && load<u32>(kr, KRING_KIND) == PORT_KIND_POLLED) pollAsk(kr);
   }
   if (error != 0) return error;
   const ring: usize = load<u32>(kr, KRING_RING);

@@ -2,10 +2,10 @@
 // the run's host when its turn to start comes, in the main thread.
 
 import { Command, Option } from 'commander';
-import type { Netmap } from '../index.js';
+import type { Netmap, PollingOptions } from '../index.js';
 import { failure, usage } from './errors.js';
 import type { PortConfig, ValeCtlAction, ValeCtlOptions } from './programs/options.js';
-import { integer, parsePortConfig } from './values.js';
+import { integer, parsePolling, parsePortConfig } from './values.js';
 
 const ACTIONS = 'actions';
 
@@ -26,8 +26,8 @@ export function valeCtlCommand(): Command {
     action('n', '<name>', 'make a persistent port'),
     action('r', '<name>', 'remove it'),
     action('l', '[port]', 'numbers of a port and of its switch; without a port, of all'),
-    action('p', '<port>', 'refused: there are no kernel threads that poll'),
-    action('P', '<port>', 'the same'),
+    action('p', '<port>', 'have loop workers (--threads) poll an attached interface'),
+    action('P', '<port>', 'end that'),
   ];
   const actions: ValeCtlAction[] = [];
   for (const option of options) {
@@ -40,7 +40,10 @@ export function valeCtlCommand(): Command {
   command.setOptionValue(ACTIONS, actions);
   return command
     .addOption(
-      new Option('-C <config>', 'with -n: tx_slots[,rx_slots[,tx_rings[,rx_rings]]]').argParser(parsePortConfig),
+      new Option(
+        '-C <config>',
+        'with -n: tx_slots[,rx_slots[,tx_rings[,rx_rings]]]; with -p: 0,CPU or 1,CPU[,COUNT], all rings or one a CPU',
+      ),
     )
     .option('-m <memid>', 'with -n: mem id of the memory to use', integer(1, 65535));
 }
@@ -48,15 +51,27 @@ export function valeCtlCommand(): Command {
 export function valeCtlOptions(command: Command): ValeCtlOptions {
   const { C: config, m: memId } = command.opts();
   const actions = command.getOptionValue(ACTIONS) as ValeCtlAction[];
-  if ((config || memId) && !actions.some(({ letter }) => letter === 'n')) throw usage('vale-ctl -C and -m go with -n');
-  const polling = actions.find(({ letter }) => letter === 'p' || letter === 'P');
-  if (polling) throw usage(`vale-ctl -${polling.letter}: there are no kernel threads that poll`, 'EOPNOTSUPP');
+  const [makes, polls] = ['n', 'p'].map((one) => actions.some(({ letter }) => letter === one));
+  if (memId !== undefined && !makes) throw usage('vale-ctl -m goes with -n');
+  if (config !== undefined && makes === polls) throw usage('vale-ctl -C goes with -n, or with -p, not with both');
   return {
     program: 'vale-ctl',
     ports: [],
     actions: actions.length === 0 ? [{ letter: 'l', name: '' }] : actions,
-    config: { ...config, ...(memId === undefined ? {} : { memId }) },
+    config: {
+      ...(config !== undefined && makes ? configOf(config, parsePortConfig) : {}),
+      ...(memId === undefined ? {} : { memId }),
+    },
+    polling: config !== undefined && polls ? configOf(config, parsePolling) : {},
   };
+}
+
+function configOf<T>(text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw usage(`vale-ctl -C ${text}: ${(error as Error).message}`);
+  }
 }
 
 /**
@@ -64,13 +79,18 @@ export function valeCtlOptions(command: Command): ValeCtlOptions {
  * @returns what is to be told
  * @throws NetmapError of the first that fails
  */
-export async function valeCtl(netmap: Netmap, { actions, config }: ValeCtlOptions): Promise<string[]> {
+export async function valeCtl(netmap: Netmap, { actions, config, polling }: ValeCtlOptions): Promise<string[]> {
   const lines: string[] = [];
-  for (const one of actions) lines.push(...(await act(netmap, one, config)));
+  for (const one of actions) lines.push(...(await act(netmap, one, config, polling)));
   return lines;
 }
 
-async function act(netmap: Netmap, { letter, name }: ValeCtlAction, config: PortConfig): Promise<string[]> {
+async function act(
+  netmap: Netmap,
+  { letter, name }: ValeCtlAction,
+  config: PortConfig,
+  polling: PollingOptions,
+): Promise<string[]> {
   if (letter === 'n') {
     const { txRings, rxRings, txSlots, rxSlots, memId } = await netmap.newInterface(name, config);
     return [`${name}: tx ${txRings} x ${txSlots}, rx ${rxRings} x ${rxSlots}, mem id ${memId}`];
@@ -84,6 +104,14 @@ async function act(netmap: Netmap, { letter, name }: ValeCtlAction, config: Port
     return [`${name}: attached as port ${index}`];
   }
   if (letter === 'd') return [`${name}: detached, it was port ${await netmap.valeDetach(name)}`];
+  if (letter === 'p') {
+    await netmap.valePollingEnable(name, polling);
+    return [`${name}: polled`];
+  }
+  if (letter === 'P') {
+    await netmap.valePollingDisable(name);
+    return [`${name}: not polled any more`];
+  }
   if (letter === 'g') return [await ringsOf(netmap, name)];
   const entries = await netmap.valeList(name === '' ? undefined : name);
   return entries.map((entry) => `bridge:${entry.bridgeIndex} port:${entry.portIndex} ${entry.name}`);

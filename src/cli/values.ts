@@ -1,6 +1,7 @@
 // Values of options: how they are written, and what is told of bad ones.
 
 import { InvalidArgumentError, Option } from 'commander';
+import { abi, type PollingOptions } from '../index.js';
 import type { AddressRange, MacRange, PortConfig } from './programs/options.js';
 
 /** Bytes of the smallest Ethernet frame without CRC, and the largest length that a slot can hold. */
@@ -56,6 +57,14 @@ export function parsePortConfig(text: string): PortConfig {
   if (counts.length > 4) throw bad('It must be tx_slots[,rx_slots[,tx_rings[,rx_rings]]].');
   const [txSlots, rxSlots = txSlots, txRings, rxRings = txRings] = counts;
   return { txSlots, rxSlots, ...(txRings === undefined ? {} : { txRings, rxRings }) };
+}
+
+/** vale-ctl's polling: `0,cpu` has one thread poll all rings, `1,cpu[,count]` has threads poll the rings of their numbers. */
+export function parsePolling(text: string): PollingOptions {
+  const [which, firstCpu, cpus = 1, ...more] = text.split(',').map(integer(0, 65535));
+  if (firstCpu === undefined || which > 1 || more.length > 0) throw bad('It must be 0,CPU or 1,CPU[,COUNT].');
+  const mode = which === 0 ? abi.NETMAP_POLLING_MODE_SINGLE_CPU : abi.NETMAP_POLLING_MODE_MULTI_CPU;
+  return { mode, firstCpu, cpus };
 }
 
 function parseIp(text: string): number {

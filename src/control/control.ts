@@ -22,6 +22,7 @@ import {
 import { netmapError } from '../errors.js';
 import { DeviceFiles } from '../ioctl/files.js';
 import { LoopWorkers } from '../kloop/loop-workers.js';
+import { Pollers } from '../kloop/pollers.js';
 import { type ArenaOptions, ArenaOwner } from '../memory/arena.js';
 import { readCounters } from '../netmap/host-port.js';
 import { Interfaces } from '../netmap/interfaces.js';
@@ -89,6 +90,7 @@ export class Control {
   readonly workers: LoopWorkers;
   readonly tunables: Tunables;
   readonly lookups: readonly LookupSpec[];
+  readonly #pollers: Pollers;
   readonly guests = new Map<number, GuestRecord>();
   #nextGuest = 1;
   #nextToken = 1;
@@ -105,10 +107,11 @@ export class Control {
     this.thread = Thread.claim(this.arena, 0, false);
     this.registry = new Registry(this.arena, registryOptions(options, this.tunables));
     this.ports = new PortTable(this.registry);
-    this.interfaces = new Interfaces(this.ports);
-    this.files = new DeviceFiles(this.thread, this.ports, this.interfaces);
     this.lookups = prepareLookups(this.arena, options.lookups ?? {});
     this.workers = new LoopWorkers(this.arena, this.lookups, (token) => this.reap(token));
+    this.#pollers = new Pollers(this.arena, this.workers);
+    this.interfaces = new Interfaces(this.ports, this.#pollers);
+    this.files = new DeviceFiles(this.thread, this.ports, this.interfaces);
     this.giveScratch(this.thread.id);
     const serve = (tid: number, op: string, args: unknown): Promise<unknown> => {
       const next = (given: unknown): Promise<unknown> => this.call(tid, op, given);
@@ -214,6 +217,7 @@ export class Control {
     for (const guest of this.guests.values()) {
       for (const { loop } of guest.devices) loop.recover(tid);
     }
+    this.#pollers.recover(tid);
     this.files.recover(tid);
   }
 
@@ -247,6 +251,7 @@ export class Control {
     const orphans = devices.filter(({ loop }) => loop.thread === record);
     while (this.workers.count < this.#wantedWorkers) await this.#startLoopWorker();
     for (const { loop } of orphans) loop.moveTo(this.workers.next());
+    this.#pollers.replace(record);
   }
 
   async #startLoopWorker(): Promise<void> {

@@ -10,6 +10,7 @@ import { NetmapInterface } from '../netmap/interface.js';
 import type { InterfaceInfo, PersistentInfo, PersistentOptions, WireOptions } from '../netmap/interfaces.js';
 import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
+import type { PollingOptions } from '../netmap/vale-polling.js';
 import type { PtnetMachine } from '../ptnet/driver-machine.js';
 import { isWorkerThread, type SpawnOptions, spawnWorker, type WorkerHandle, watchWorker } from '../threads/platform.js';
 import type { ValeEntry } from '../vale/list.js';
@@ -187,11 +188,29 @@ export class Netmap {
     return index;
   }
 
-  /** VALE_DETACH. Returns the port index that it had. @throws NetmapError EINVAL (name), ENXIO (not on that bridge) */
+  /** VALE_DETACH. Returns the port index that it had. @throws NetmapError EINVAL (name), ENXIO (not on that bridge), EBUSY (polled) */
   async valeDetach(spec: string): Promise<number> {
     const index = (await this.#call('valeDetach', { spec })) as number;
     this.#backend.thread.wake();
     return index;
+  }
+
+  /**
+   * VALE_POLLING_ENABLE: from now on loop workers hand to the switch what the backend of an attached NIC puts into its wire,
+   * and look for it without a pause. The backend's own txsync only publishes.
+   * @param spec as in valeAttach
+   * @throws NetmapError EINVAL (name, mode, counts), EOPNOTSUPP (no NIC, or a host without loop workers), ENXIO (not attached),
+   *   EFAULT (polled already)
+   */
+  async valePollingEnable(spec: string, options: PollingOptions = {}): Promise<void> {
+    await this.#call('valePollingEnable', { spec, options });
+    this.#backend.thread.wake(); // syncs have found rings busy meanwhile
+  }
+
+  /** VALE_POLLING_DISABLE. What was published is sent. @throws NetmapError EINVAL, EOPNOTSUPP, ENXIO, EFAULT (not polled) */
+  async valePollingDisable(spec: string): Promise<void> {
+    await this.#call('valePollingDisable', { spec });
+    this.#backend.thread.wake();
   }
 
   /** VALE_LIST: all ports of all bridges, or the one of this name. @throws NetmapError EINVAL, ENOENT (no such bridge) */

@@ -10,6 +10,7 @@ import type { InterfaceOptions } from '../netmap/nic.js';
 import { headerLength, setHeaderLength } from '../netmap/port-header.js';
 import { parsePortSpec } from '../netmap/port-name.js';
 import type { OpenOptions, OpenPort, PortInfo } from '../netmap/register.js';
+import type { PollingOptions } from '../netmap/vale-polling.js';
 import type { Control } from './control.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import { valeClear, valeInspect, valeLookup } from './vale-operations.js';
@@ -98,6 +99,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   deleteInterface: (control, { name }: { name: string }) => control.interfaces.delif(name),
   valeAttach: (control, { spec }: { spec: string }) => control.interfaces.attach(spec),
   valeDetach: (control, { spec }: { spec: string }) => control.interfaces.detach(spec),
+  valePollingEnable: (control, { spec, options }: { spec: string; options: PollingOptions }) =>
+    control.interfaces.pollingEnable(parsePortSpec(spec).name, options),
+  valePollingDisable: (control, { spec }: { spec: string }) =>
+    control.interfaces.pollingDisable(parsePortSpec(spec).name),
   valeList: (control, { spec }: { spec?: string }) => control.interfaces.list(spec ?? undefined),
   device: (control, request: DeviceRequest, tid): Promise<DeviceAnswer> => handleRequest(control.files, tid, request),
   deviceSync: (control, { fd, tx }: { fd: number; tx: boolean }) => control.files.sync(fd, tx),

@@ -24,7 +24,15 @@ import type { DeviceFiles } from './files.js';
 import { csbEnable, kloopStart, kloopStop } from './kloop-handlers.js';
 import type { DeviceAnswer, DeviceRequest } from './messages.js';
 import { poolsInfoGet, portHdrGet, portHdrSet, portInfoGet, register } from './port-handlers.js';
-import { valeAttach, valeDelif, valeDetach, valeList, valeNewif, valePolling } from './vale-handlers.js';
+import {
+  valeAttach,
+  valeDelif,
+  valeDetach,
+  valeList,
+  valeNewif,
+  valePollingDisable,
+  valePollingEnable,
+} from './vale-handlers.js';
 
 const HANDLERS: Readonly<Record<number, Handler<never>>> = {
   [NETMAP_REQ_REGISTER]: register,
@@ -36,8 +44,8 @@ const HANDLERS: Readonly<Record<number, Handler<never>>> = {
   [NETMAP_REQ_PORT_HDR_GET]: portHdrGet,
   [NETMAP_REQ_VALE_NEWIF]: valeNewif,
   [NETMAP_REQ_VALE_DELIF]: valeDelif,
-  [NETMAP_REQ_VALE_POLLING_ENABLE]: valePolling,
-  [NETMAP_REQ_VALE_POLLING_DISABLE]: valePolling,
+  [NETMAP_REQ_VALE_POLLING_ENABLE]: valePollingEnable,
+  [NETMAP_REQ_VALE_POLLING_DISABLE]: valePollingDisable,
   [NETMAP_REQ_POOLS_INFO_GET]: poolsInfoGet,
   [NETMAP_REQ_SYNC_KLOOP_START]: kloopStart,
   [NETMAP_REQ_SYNC_KLOOP_STOP]: kloopStop,

@@ -1,9 +1,8 @@
 // Requests about switches: VALE_LIST, attaching and making of ports, polling.
 
-import { netmapError } from '../errors.js';
 import { valeFind, valeNext } from '../vale/list.js';
 import { type Call, nameOf, type Outcome } from './call.js';
-import type { VALE_ATTACH, VALE_LIST, VALE_NEWIF, Values } from './codec.js';
+import type { VALE_ATTACH, VALE_LIST, VALE_NEWIF, VALE_POLLING, Values } from './codec.js';
 
 export function valeList({ files, request, body }: Call<Values<typeof VALE_LIST>>): Outcome {
   const { bridges } = files.ports.registry;
@@ -32,14 +31,14 @@ export async function valeDelif({ files, request }: Call<unknown>): Promise<unde
   await files.interfaces.delif(nameOf(request));
 }
 
-/** VALE_POLLING_ENABLE and DISABLE. There are no CPUs to bind a kernel thread to, so nothing is ever polled. */
-export function valePolling({ files, request }: Call<unknown>): never {
-  const name = nameOf(request);
-  const where = { op: 'valePolling', port: name };
-  if (!name.startsWith('vale')) throw netmapError('EINVAL', "the name does not start with 'vale'", where);
-  const attached = [...files.ports.registry.bridges.values()].some((bridge) =>
-    bridge.ports.some(({ adapter }) => adapter.name === name),
-  );
-  if (!attached) throw netmapError('ENXIO', 'it is not attached', where);
-  throw netmapError('EOPNOTSUPP', 'ports are not polled by kernel threads', where);
+export async function valePollingEnable({
+  files,
+  request,
+  body,
+}: Call<Values<typeof VALE_POLLING>>): Promise<undefined> {
+  await files.interfaces.pollingEnable(nameOf(request), body);
+}
+
+export async function valePollingDisable({ files, request }: Call<unknown>): Promise<undefined> {
+  await files.interfaces.pollingDisable(nameOf(request));
 }

@@ -1,7 +1,7 @@
 // A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do, and
 // then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
 
-import { KLOOP_MODE, KLOOP_MODE_BUSY, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
+import { KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_POLL, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import { Arena } from '../memory/arena.js';
 import { endWorker, postToParent, receiveWorkerData } from '../threads/platform.js';
 import { Thread } from '../threads/thread.js';
@@ -28,7 +28,9 @@ const SAFETY_TIMEOUT = 3000;
 function hasBusyLoop(arena: Arena, thread: number): boolean {
   for (let i = 0; i < arena.load(thread + THREAD_NLOOPS); i++) {
     const loop = arena.load(thread + THREAD_LOOPS + 4 * i);
-    if (loop !== 0 && arena.load(loop + KLOOP_MODE) === KLOOP_MODE_BUSY) return true;
+    if (loop === 0) continue;
+    const mode = arena.load(loop + KLOOP_MODE);
+    if (mode === KLOOP_MODE_BUSY || mode === KLOOP_MODE_POLL) return true;
   }
   return false;
 }

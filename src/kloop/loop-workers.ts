@@ -77,6 +77,11 @@ export class LoopWorkers {
     return this.#arena.threadPtr(this.#workers[this.#next++ % this.#workers.length].thread);
   }
 
+  /** Record of worker number `i`, modulo their count. There is one. */
+  at(i: number): number {
+    return this.#arena.threadPtr(this.#workers[i % this.#workers.length].thread);
+  }
+
   /** Starts a worker; resolves with its thread id once it serves. @throws NetmapError EAGAIN */
   async start(token: number): Promise<number> {
     const { memory, module, ptr } = this.#arena;

@@ -33,12 +33,10 @@ import {
   KRING_LOOP,
   KRING_WAITERS,
   NR_EXCLUSIVE,
-  THREAD_LOOPS,
-  THREAD_MAX_LOOPS,
-  THREAD_NLOOPS,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import type { OpenPort } from '../netmap/register.js';
+import { handOver, isFull, takeBack, waitUntilLeft } from './loop-list.js';
 
 /**
  * How the loop runs: `direct` in the thread that rings the doorbell, `notify` in a loop worker that sleeps while there is
@@ -53,8 +51,6 @@ const MODES: Readonly<Record<LoopMode, number>> = {
 };
 /** Slots of one ring that an activation handles before the others have their turn. */
 const BUDGET = 4096;
-/** How long (ms) STOP waits for the loop's thread to leave the rings; an activation takes microseconds. */
-const STOP_LIMIT = 2000;
 
 export interface StartOptions {
   readonly mode: LoopMode;
@@ -144,8 +140,7 @@ export class KernelLoop {
       this.#stopPending = false;
       return 0;
     }
-    const slot = this.#freeSlot(thread);
-    if (slot < 0) return -ENXIO;
+    if (isFull(this.#arena, thread)) return -ENXIO;
     this.#thread = thread;
     this.#started = { mode, thread, guest };
     this.#set(KLOOP_MODE, MODES[mode]);
@@ -157,9 +152,7 @@ export class KernelLoop {
     this.#set(KLOOP_EVENT, 1); // every ring is looked at once, whatever was kicked before
     this.#set(KLOOP_STARTS, this.starts + 1);
     this.#set(KLOOP_STATE, KLOOP_RUNNING);
-    this.#arena.store(thread + THREAD_LOOPS + 4 * slot, this.ptr);
-    this.#arena.store(thread + THREAD_NLOOPS, Math.max(this.#arena.load(thread + THREAD_NLOOPS), slot + 1));
-    this.#arena.wasm.threadWake(thread);
+    handOver(this.#arena, thread, this.ptr);
     return 0;
   }
 
@@ -185,11 +178,7 @@ export class KernelLoop {
     if (!this.running) return 0;
     this.#set(KLOOP_STATE, KLOOP_IDLE);
     this.#detach();
-    // An activation is bounded, so this ends soon; the thread sees the state before it starts another one.
-    const limit = performance.now() + STOP_LIMIT;
-    while (this.#arena.load(this.ptr + KLOOP_OWNER) !== 0) {
-      if (performance.now() > limit) return -EIO;
-    }
+    if (!waitUntilLeft(this.#arena, this.ptr)) return -EIO;
     for (const done of this.#onStopped.splice(0)) done();
     return 0;
   }
@@ -226,22 +215,11 @@ export class KernelLoop {
     this.#arena.free(this.ptr);
   }
 
-  #freeSlot(thread: number): number {
-    for (let slot = 0; slot < THREAD_MAX_LOOPS; slot++) {
-      if (this.#arena.load(thread + THREAD_LOOPS + 4 * slot) === 0) return slot;
-    }
-    return -1;
-  }
-
   #detach(): void {
     const thread = this.#thread;
     this.#thread = 0;
     this.#subscribe(thread, false);
-    for (let slot = 0; slot < this.#arena.load(thread + THREAD_NLOOPS); slot++) {
-      const at = thread + THREAD_LOOPS + 4 * slot;
-      if (this.#arena.load(at) === this.ptr) this.#arena.store(at, 0);
-    }
-    this.#arena.wasm.threadWake(thread);
+    takeBack(this.#arena, thread, this.ptr);
   }
 
   /** Port notifications wake the thread that runs the loop. */

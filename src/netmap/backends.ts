@@ -60,8 +60,9 @@ function pass(from: NetmapPort, to: NetmapPort): void {
   for (const [i, rx] of from.rxRings.entries()) {
     const tx = to.txRings[i % to.txRings.length];
     while (rx.cur !== rx.tail) {
-      moveSlots(rx, tx, rx.numSlots);
+      const moved = moveSlots(rx, tx, rx.numSlots);
       if (to.txsync() < 0) return; // the interface is gone
+      if (moved === 0) break; // a thread that polls the ring has it: after the next poll
     }
   }
 }

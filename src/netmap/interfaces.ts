@@ -20,6 +20,7 @@ import { type InterfaceOptions, Nic } from './nic.js';
 import { parseKernelName, parsePortSpec } from './port-name.js';
 import { freeRings, type PortInfo, type PortTable } from './register.js';
 import type { PortConfig } from './registry.js';
+import { type PollingOptions, type RingPollers, ValePolling } from './vale-polling.js';
 
 /** What the owner of a network interface gets; plain data. */
 export interface InterfaceInfo {
@@ -62,9 +63,16 @@ export class Interfaces {
   readonly #nics = new Map<string, { nic: Nic; fds: number[] }>();
   readonly #persistent = new Map<string, Adapter>();
   readonly #attachments = new Map<Adapter, Attachment>();
+  readonly #polling: ValePolling;
 
-  constructor(ports: PortTable) {
+  /** @param pollers the threads of VALE polling */
+  constructor(ports: PortTable, pollers: RingPollers) {
     this.#ports = ports;
+    const { arena } = ports.registry;
+    this.#polling = new ValePolling(pollers, {
+      whileLocked: (krings, change) => this.#whileLocked(krings, change),
+      flush: ({ ptr }) => void arena.wasm.pollRing(ptr, arena.threadPtr(1)),
+    });
   }
 
   /** Makes a network interface and opens both of its ends for `owner`. @throws NetmapError EINVAL, EEXIST, ENOMEM */
@@ -213,7 +221,7 @@ export class Interfaces {
   /**
    * VALE_DETACH.
    * @returns the port index that it had
-   * @throws NetmapError EINVAL (name), ENXIO (not on that bridge)
+   * @throws NetmapError EINVAL (name), ENXIO (not on that bridge), EBUSY (polled)
    */
   detach(spec: string): Promise<number> {
     return this.detachAs(parsePortSpec(spec).name);
@@ -227,13 +235,40 @@ export class Interfaces {
     if (!adapter || attachment?.bridge.name !== bridge) {
       throw netmapError('ENXIO', `'${name}' is no attached interface`, { op: 'valeDetach', port: name });
     }
+    if (this.#polling.isOn(this.#nicOf(adapter))) {
+      throw netmapError('EBUSY', 'it is polled', { op: 'valeDetach', port: name });
+    }
     return this.#detach(adapter);
+  }
+
+  /**
+   * VALE_POLLING_ENABLE of an attached NIC.
+   * @throws NetmapError EINVAL (name, mode, counts), EOPNOTSUPP (no NIC, no loop workers), ENXIO (not attached), EFAULT
+   */
+  async pollingEnable(name: string, options: PollingOptions): Promise<void> {
+    await this.#polling.enable(this.#attachedNic(name), options, name);
+  }
+
+  /** VALE_POLLING_DISABLE. @throws NetmapError EINVAL (name), EOPNOTSUPP (no NIC), ENXIO (not attached), EFAULT */
+  async pollingDisable(name: string): Promise<void> {
+    await this.#polling.disable(this.#attachedNic(name), name);
+  }
+
+  #attachedNic(name: string): Nic {
+    const where = { op: 'valePolling', port: name };
+    const { bridge, port } = valeName(name, 'valePolling');
+    const ports = this.#ports.registry.bridges.get(bridge)?.ports ?? [];
+    if (!ports.some(({ adapter }) => adapter.name === name)) throw netmapError('ENXIO', 'it is not attached', where);
+    const nic = this.#nics.get(port)?.nic;
+    if (nic) return nic;
+    throw netmapError('EOPNOTSUPP', 'it is no NIC: what it sends is sent by who has it open', where);
   }
 
   async #detach(adapter: Adapter): Promise<number> {
     const { registry } = this.#ports;
     const { bridge, ports } = this.#attachments.get(adapter) as Attachment;
     const nic = this.#nicOf(adapter);
+    if (nic) await this.#polling.end(nic);
     const index = registry.arena.load(ports[0].ptr + PORT_BDG_INDEX);
     await this.#whileLocked(this.#senders(adapter), () => {
       for (const one of ports) bridge.detach(one);

@@ -13,6 +13,7 @@ import {
   PORT_FWD,
   PORT_KIND_LINK,
   PORT_KIND_NIC,
+  PORT_KIND_POLLED,
   PORT_KIND_VALE,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
@@ -155,6 +156,11 @@ export class Nic {
       // The bridge has the NIC: a host stack that is not on it talks to nobody.
       this.#set(kring, KRING_ELSE, wire ? 0 : this.wire.rx[i % this.wire.rx.length].ptr);
     }
+  }
+
+  /** What is sent into these rings of the wire, which is on a bridge, waits for a poller, or not. Nobody may be sending. */
+  poll(krings: readonly Kring[], on: boolean): void {
+    for (const kring of krings) this.#set(kring, KRING_KIND, on ? PORT_KIND_POLLED : PORT_KIND_VALE);
   }
 
   #set({ ptr }: Kring, field: number, value: number): void {

@@ -21,6 +21,7 @@ export interface WasmApi {
   threadWake(thread: number): void;
   kringNotify(kring: number, self: number): void;
   kringRelease(kring: number): void;
+  pollRing(kring: number, self: number): number;
   ringSync(kring: number, self: number): number;
   ringForward(kring: number, tx: number, ntx: number, self: number): void;
   fdbLookup(fdb: number, mac: bigint): number;

@@ -210,14 +210,22 @@ describe('vale-ctl', () => {
   test('-C and -m are for the ports that -n makes', () => {
     const { config } = parseProgram('vale-ctl -n a -C 1,2,3,4 -m 7').options as ValeCtlOptions;
     assert.deepEqual(config, { txSlots: 1, rxSlots: 2, txRings: 3, rxRings: 4, memId: 7 });
-    refused('vale-ctl -C 1 -l', /-C and -m go with -n/);
-    refused('vale-ctl -m 2', /-C and -m go with -n/);
+    refused('vale-ctl -C 1 -l', /-C goes with -n, or with -p/);
+    refused('vale-ctl -n a -p vale0:e -C 1', /-C goes with -n, or with -p/);
+    refused('vale-ctl -n a -C 1,2,3,4,5', /tx_slots/);
+    refused('vale-ctl -m 2', /-m goes with -n/);
     refused('vale-ctl -n a -m 0', /1 to 65535/);
   });
 
-  test('refuses polling, guests, and what it does not know', () => {
-    for (const letter of ['p', 'P'])
-      refused(`vale-ctl -${letter} vale0:a`, /no kernel threads that poll/, 'EOPNOTSUPP');
+  test('-C tells -p who polls', () => {
+    const polling = (text: string) => (parseProgram(text).options as ValeCtlOptions).polling;
+    assert.deepEqual(polling('vale-ctl -p vale0:e -P vale0:e'), {});
+    assert.deepEqual(polling('vale-ctl -p vale0:e -C 0,3'), { mode: 1, firstCpu: 3, cpus: 1 });
+    assert.deepEqual(polling('vale-ctl -p vale0:e -C 1,2,4'), { mode: 2, firstCpu: 2, cpus: 4 });
+    for (const bad of ['0', '2,0', '1,1,1,1', '1,x', '-1,0']) refused(`vale-ctl -p vale0:e -C ${bad}`, /-C/);
+  });
+
+  test('refuses guests, and what it does not know', () => {
     refused('guest vale0:a vale-ctl', /does not run in a guest/);
     refused('vale-ctl -z', /unknown option/);
     refused('vale-ctl -n', /argument missing/);

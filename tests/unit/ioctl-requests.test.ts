@@ -272,7 +272,13 @@ describe('VALE_POLLING_ENABLE and DISABLE', () => {
     [POLL_ON, POLL_OFF].flatMap((type): Parameters<typeof refuses>[0] => [
       [`${type}: no VALE name`, 'EINVAL', type, { name: 'e1' }],
       [`${type}: what is not attached`, 'ENXIO', type, { name: 'vale1:e0' }],
-      [`${type}: an attached NIC`, 'EOPNOTSUPP', type, { name: 'vale1:e1', body: { mode: 1, cpus: 1 } }],
+      [`${type}: a persistent port`, 'EOPNOTSUPP', type, { name: 'vale1:per1', body: { mode: 1, cpus: 1 } }],
+      [`${type}: nobody`, 'ENXIO', type, { name: 'vale1:no', body: { mode: 1, cpus: 1 } }],
     ]),
   );
+  // With loop workers: tests/threads/polling.test.ts.
+  refuses([
+    ['no loop worker', 'EOPNOTSUPP', POLL_ON, { name: 'vale1:e1', body: { mode: 1, cpus: 1 } }],
+    ['what is not polled', 'EFAULT', POLL_OFF, { name: 'vale1:e1' }],
+  ]);
 });

@@ -1,5 +1,7 @@
 // What the programs are told to do, as plain data: parsed in the main thread, used in the workers.
 
+import type { PollingOptions } from '../../index.js';
+
 /** Addresses of one side of the UDP frames: each port of the range for each address of the range. */
 export interface AddressRange {
   readonly firstIp: number;
@@ -87,6 +89,8 @@ export interface ValeCtlOptions {
   readonly ports: readonly string[];
   readonly actions: readonly ValeCtlAction[];
   readonly config: PortConfig;
+  /** Who polls an interface. */
+  readonly polling: PollingOptions;
 }
 
 /** A C program, which opens its ports itself. */
