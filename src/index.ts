@@ -22,6 +22,7 @@ export type { DeviceOptions, NetmapFile } from './ioctl/netmap-file.js';
 export type { ProgramMemory } from './ioctl/user-memory.js';
 export type { LoopMode } from './kloop/loop.js';
 export type { ArenaOptions, MemoryRange } from './memory/arena.js';
+export type { ExtmemOptions } from './memory/extmem.js';
 export { type BackendOptions, crossWire, loopback } from './netmap/backends.js';
 export type { HostPort } from './netmap/host-port.js';
 export type { NetmapInterface } from './netmap/interface.js';

@@ -320,12 +320,14 @@ export class Netmap {
   }
 
   /**
-   * Keeps a range of the memory for programs that are linked to it (`ptnet/exec`). Control thread only.
+   * Keeps a range of the memory for programs that are linked to it (`ptnet/exec`), or for regions of yours (the option
+   * `extmem` of `open`). Control thread only.
    * @param size bytes
    * @throws NetmapError ENOMEM
    */
   reserve(size: number): MemoryReservation {
-    return new MemoryReservation(this.#requireControl('reserve').arena, size);
+    const { arena, registry } = this.#requireControl('reserve');
+    return new MemoryReservation(arena, () => registry.regions, size);
   }
 
   /**

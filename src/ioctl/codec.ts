@@ -134,6 +134,17 @@ export const POOLS_INFO = {
 
 export const KLOOP_START = { sleepUs: [abi.NMREQ_SYNC_KLOOP_START_SLEEP_US, 4] } as const satisfies Fields;
 
+export const OPT_EXTMEM = {
+  base: [abi.NMREQ_OPT_EXTMEM_USRPTR, 8],
+  size: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_MEMSIZE, 8],
+  if_num: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_IF_POOL_OBJTOTAL, 4],
+  if_size: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_IF_POOL_OBJSIZE, 4],
+  ring_num: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_RING_POOL_OBJTOTAL, 4],
+  ring_size: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_RING_POOL_OBJSIZE, 4],
+  buf_num: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_BUF_POOL_OBJTOTAL, 4],
+  buf_size: [abi.NMREQ_OPT_EXTMEM_INFO + abi.NMREQ_POOLS_INFO_BUF_POOL_OBJSIZE, 4],
+} as const satisfies Fields;
+
 export const OPT_CSB = {
   atok: [abi.NMREQ_OPT_CSB_ATOK, 8],
   ktoa: [abi.NMREQ_OPT_CSB_KTOA, 8],

@@ -1,5 +1,7 @@
 // What the thread of a program and the control thread tell each other about a request; plain data.
 
+import type { ExtmemOptions } from '../memory/extmem.js';
+import type { GlobalPoolParams } from '../memory/pools.js';
 import type { DataModel, ShownAs } from '../netmap/netmap-if.js';
 import type { OffsetOptions } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
@@ -10,6 +12,12 @@ export interface CsbOption {
   readonly ktoa: number;
   /** The byte behind the program's memory; 0 when that is not the arena's, and no kernel loop can reach it. */
   readonly end: number;
+}
+
+/** What the EXTMEM option names, as an address of the arena. */
+export interface ExtmemOption extends Required<ExtmemOptions> {
+  /** Whether it is all in the program's memory; null when that is not the arena's, and no region can lie there. */
+  readonly isOwn: boolean | null;
 }
 
 /** What START needs to know of the program's event descriptors. */
@@ -42,6 +50,7 @@ export interface DeviceRequest {
   /** Types of all options. */
   readonly options: readonly number[];
   readonly csb?: CsbOption;
+  readonly extmem?: ExtmemOption;
   readonly eventfds?: EventfdsOption;
   readonly offsets?: OffsetOptions;
   /** Bits of SYNC_KLOOP_MODE. */
@@ -71,6 +80,8 @@ export interface DeviceAnswer {
   readonly name?: string;
   /** REGISTER: the port. */
   readonly port?: PortInfo;
+  /** The pools' parameters with their defaults, if the EXTMEM option was taken. */
+  readonly extmem?: GlobalPoolParams;
   /** nro_max_offset, if the OFFSETS option was taken. */
   readonly maxOffset?: number;
   /** START: the loop, unless a STOP came first. */

@@ -7,11 +7,29 @@ import { NetmapError } from '../errors.js';
 import { HostPort } from '../netmap/host-port.js';
 import type { DataModel } from '../netmap/netmap-if.js';
 import type { Thread } from '../threads/thread.js';
-import { BODIES, decode, decodeName, encode, encodeName, OPT_CSB, OPT_OFFSETS, readU32, readU64 } from './codec.js';
+import {
+  BODIES,
+  decode,
+  decodeName,
+  encode,
+  encodeName,
+  OPT_CSB,
+  OPT_EXTMEM,
+  OPT_OFFSETS,
+  readU32,
+  readU64,
+} from './codec.js';
 import { copyIn, copyOut, nameField, type OptionCopy, type RequestCopy } from './copy.js';
 import type { EventDescriptors } from './eventfd.js';
 import { fromLegacy, toLegacy } from './legacy.js';
-import type { CsbOption, DeviceAnswer, DeviceRequest, EventfdsOption, ProgramRequest } from './messages.js';
+import type {
+  CsbOption,
+  DeviceAnswer,
+  DeviceRequest,
+  EventfdsOption,
+  ExtmemOption,
+  ProgramRequest,
+} from './messages.js';
 import { type RingEvents, runLoop, type Sleep } from './run-loop.js';
 import { MemoryWindow, type ProgramMemory } from './user-memory.js';
 
@@ -256,18 +274,28 @@ export class NetmapFile {
     return { fd: this.fd, isOwner: false, type: abi.NETMAP_REQ_SYNC_KLOOP_STOP, name: '', body: {}, options: [] };
   }
 
-  #knownOptions(options: readonly OptionCopy[]): Pick<DeviceRequest, 'csb' | 'eventfds' | 'mode' | 'offsets'> {
+  #knownOptions(
+    options: readonly OptionCopy[],
+  ): Pick<DeviceRequest, 'csb' | 'extmem' | 'eventfds' | 'mode' | 'offsets'> {
     const find = (type: number): Uint8Array | undefined => options.find((option) => option.type === type)?.bytes;
     const csb = find(abi.NETMAP_REQ_OPT_CSB);
+    const extmem = find(abi.NETMAP_REQ_OPT_EXTMEM);
     const offsets = find(abi.NETMAP_REQ_OPT_OFFSETS);
     const mode = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE);
     const eventfds = find(abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS);
     return {
       ...(csb && { csb: this.#csbOption(csb) }),
+      ...(extmem && { extmem: this.#extmemOption(extmem) }),
       ...(offsets && { offsets: decode(offsets, OPT_OFFSETS) }),
       ...(mode && { mode: readU32(mode, abi.NMREQ_OPT_SYNC_KLOOP_MODE_MODE) }),
       ...(eventfds && { eventfds: this.#eventfdsOption(eventfds) }),
     };
+  }
+
+  #extmemOption(bytes: Uint8Array): ExtmemOption {
+    const { base: address, size, ...pools } = decode(bytes, OPT_EXTMEM);
+    const base = address === 0 ? 0 : this.#memory.base + address;
+    return { base, size, pools, isOwn: this.#inArena ? base + size <= this.#memory.end : null };
   }
 
   #csbOption(bytes: Uint8Array): CsbOption {
@@ -314,7 +342,8 @@ function descriptors(bytes: Uint8Array): [kick: number, irq: number][] {
 function applyAnswer({ type, header, body, options }: RequestCopy, answer: DeviceAnswer): void {
   for (const option of options) {
     option.status = answer.status[option.type] ?? option.status;
-    const { maxOffset: max } = answer;
+    const { maxOffset: max, extmem } = answer;
+    if (option.type === abi.NETMAP_REQ_OPT_EXTMEM && extmem) encode(option.bytes, OPT_EXTMEM, extmem);
     if (option.type === abi.NETMAP_REQ_OPT_OFFSETS && max !== undefined) encode(option.bytes, OPT_OFFSETS, { max });
   }
   if (answer.body) encode(body, BODIES[type].fields, answer.body);

@@ -1,7 +1,15 @@
 // REGISTER, and what can be asked of a port without binding it.
 
-import { EOPNOTSUPP, NETMAP_REQ_OPT_OFFSETS, NR_MONITOR_RX, NR_MONITOR_TX, NR_ZCOPY_MON } from '../abi.js';
+import {
+  EOPNOTSUPP,
+  NETMAP_REQ_OPT_EXTMEM,
+  NETMAP_REQ_OPT_OFFSETS,
+  NR_MONITOR_RX,
+  NR_MONITOR_TX,
+  NR_ZCOPY_MON,
+} from '../abi.js';
 import { NetmapError, netmapError } from '../errors.js';
+import { EXTMEM_OP } from '../memory/extmem.js';
 import { OFFSETS_OP } from '../netmap/offsets.js';
 import { headerLength, setHeaderLength } from '../netmap/port-header.js';
 import type { PortSpec } from '../netmap/port-name.js';
@@ -11,6 +19,7 @@ import type { MemoryInfo } from '../netmap/registry.js';
 import { type Call, nameOf, type Outcome } from './call.js';
 import type { POOLS_INFO, PORT_HDR, PORT_INFO, REGISTER, Values } from './codec.js';
 import { takeCsb } from './kloop-handlers.js';
+import type { ExtmemOption } from './messages.js';
 
 /** REGISTER: binds a port. A failure leaves the descriptor unbound, and nothing behind. */
 export async function register(call: Call<Values<typeof REGISTER>>): Promise<Outcome> {
@@ -34,6 +43,7 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
   return {
     body: { ...counts, offset, memsize, memId: port.info.memId, extraBufs, flags },
     port: port.info,
+    ...(request.extmem && { extmem: files.ports.registry.externalParams(request.extmem) }),
     ...(request.offsets && { maxOffset: port.info.maxOffset }),
   };
 }
@@ -41,19 +51,37 @@ export async function register(call: Call<Values<typeof REGISTER>>): Promise<Out
 /** Opens the port, and says whether the OFFSETS option was the reason for a failure. */
 async function openPort(call: Call<Values<typeof REGISTER>>, spec: PortSpec): Promise<OpenPort> {
   const { files, file, body, status } = call;
-  const { offsets, dataModel, shownAs } = call.request;
+  const { offsets, dataModel, shownAs, extmem } = call.request;
   try {
+    if (extmem) checkExtmem(extmem);
     const port = await files.ports.register(
       spec,
-      { ...body, ...(dataModel && { dataModel }), ...(shownAs && { shownAs }), ...(offsets && { offsets }) },
+      {
+        ...body,
+        ...(dataModel && { dataModel }),
+        ...(shownAs && { shownAs }),
+        ...(offsets && { offsets }),
+        ...(extmem && { extmem }),
+      },
       file.owner,
     );
+    if (extmem) status[NETMAP_REQ_OPT_EXTMEM] = 0;
     if (offsets) status[NETMAP_REQ_OPT_OFFSETS] = 0;
     return port;
   } catch (error) {
-    if (error instanceof NetmapError && error.op === OFFSETS_OP) status[NETMAP_REQ_OPT_OFFSETS] = error.errno;
+    if (!(error instanceof NetmapError)) throw error;
+    if (extmem) status[NETMAP_REQ_OPT_EXTMEM] = error.op === EXTMEM_OP ? error.errno : 0;
+    if (error.op === OFFSETS_OP) status[NETMAP_REQ_OPT_OFFSETS] = error.errno;
     throw error;
   }
+}
+
+/** The memory must be the program's. @throws NetmapError EOPNOTSUPP, EFAULT */
+function checkExtmem({ base, size, isOwn }: ExtmemOption): void {
+  const where = { op: EXTMEM_OP };
+  // DIFF: a kernel takes pages of any program's, the data path here only what lies in the arena's memory.
+  if (isOwn === null) throw netmapError('EOPNOTSUPP', "the program is not in the arena's memory", where);
+  if (!isOwn) throw netmapError('EFAULT', `range ${base}+${size} is not in the program's memory`, where);
 }
 
 /** Of all requests, REGISTER alone fails for options that nobody has taken. */

@@ -103,6 +103,8 @@ export class Arena {
 export class ArenaOwner extends Arena {
   readonly privates: RangeAllocator;
   readonly regions: RangeAllocator;
+  /** Memory for regions that programs have in their place: sizes by address. */
+  readonly reserved = new Map<number, number>();
 
   private constructor(memory: WebAssembly.Memory, ptr: number, privates: RangeAllocator, regions: RangeAllocator) {
     super(memory, ptr);

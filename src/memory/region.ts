@@ -14,19 +14,25 @@ export class Region {
   readonly base: number;
   readonly pools: RegionPools;
   readonly layout: RegionLayout;
+  /** Whether its memory is a program's. */
+  readonly isExternal: boolean;
   readonly ifs: ObjectPool;
   readonly rings: ObjectPool;
   readonly bufs: ObjectPool;
   readonly #arena: ArenaOwner;
   #users = 0;
 
-  constructor(arena: ArenaOwner, memId: number, pools: RegionPools) {
-    const layout = regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
+  /** @param external memory of a program's, in the place of some of the arena's, and where the pools lie in it */
+  constructor(arena: ArenaOwner, memId: number, pools: RegionPools, external?: { base: number; layout: RegionLayout }) {
+    const layout = external?.layout ?? regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
     this.#arena = arena;
     this.memId = memId;
     this.pools = pools;
     this.layout = layout;
-    this.base = arena.allocRegion(layout.memsize, `region ${memId}`);
+    this.isExternal = external !== undefined;
+    this.base = external?.base ?? arena.allocRegion(layout.memsize, `region ${memId}`);
+    // Objects are zero when they are handed out; buffers have what the program has put there.
+    if (external) arena.wasm.memZero(this.base, layout.bufPoolOffset);
     this.ifs = new ObjectPool('if', pools.ifPool.objtotal);
     this.rings = new ObjectPool('ring', pools.ringPool.objtotal);
     this.bufs = new ObjectPool('buf', pools.bufPool.objtotal);
@@ -89,9 +95,9 @@ export class Region {
     return true;
   }
 
-  /** Gives the memory back, zeroed. */
+  /** Gives the memory back, zeroed; that of a program's as it is. */
   destroy(): void {
-    this.#arena.freeRegion(this.base);
+    if (!this.isExternal) this.#arena.freeRegion(this.base);
   }
 
   /** Zeroes everything, for the next user of a region that stays. */

@@ -31,10 +31,14 @@ const CONF_KEYS: Readonly<Record<string, readonly Field[]>> = {
   tx_slots: ['txSlots'],
   rx_slots: ['rxSlots'],
 };
-const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
-  ['offset', "'@offset' (use the option offsets of open)"],
-  ['extmem', "'@extmem'"],
-]);
+/** Options that libnetmap has and that are options of `open` here: the keys, the first of which must be there, and why. */
+const UNSUPPORTED: Readonly<Record<string, { readonly keys: readonly string[]; readonly why: string }>> = {
+  offset: { keys: ['initial', 'bits'], why: "'@offset' is not supported: use the option offsets of open" },
+  extmem: {
+    keys: ['file', 'if_num', 'if_size', 'ring_num', 'ring_size', 'buf_num', 'buf_size'],
+    why: "'@extmem' is not supported: no file is mapped here, use the option extmem of open with memory of your own",
+  },
+};
 
 type Refuse = (code: 'EINVAL' | 'EOPNOTSUPP', what: string) => Error;
 
@@ -48,10 +52,10 @@ export function parsePortOptions(text: string, refuse: Refuse): PortOptions {
   for (const option of text.slice(1).split('@')) {
     const name = /^\w*/.exec(option)?.[0] ?? '';
     const body = option.slice(name.length);
-    const unsupported = UNSUPPORTED.get(name);
+    const unsupported = Object.hasOwn(UNSUPPORTED, name) ? UNSUPPORTED[name] : undefined;
     if (name !== 'conf' && name !== 'share' && !unsupported) throw refuse('EINVAL', `there is no option '@${name}'`);
     if (body === '') throw refuse('EINVAL', `no ':' or '=' after '@${name}'`);
-    if (unsupported) throw refuse('EOPNOTSUPP', `${unsupported} is not supported`);
+    if (unsupported) throw refuseOption(name, body, unsupported.keys, unsupported.why, refuse);
     if (name === 'conf') {
       if (body[0] !== ':') throw refuse('EINVAL', "'@conf' wants keys: '@conf:rings=2'");
       readConf(body.slice(1), conf, refuse);
@@ -64,6 +68,22 @@ export function parsePortOptions(text: string, refuse: Refuse): PortOptions {
     share = value;
   }
   return { ...(Object.keys(conf).length > 0 ? { conf } : {}), ...(share === undefined ? {} : { share }) };
+}
+
+/** What is wrong with an option that is not supported: first how it is written, as the keys of `@conf`. */
+function refuseOption(name: string, body: string, keys: readonly string[], why: string, refuse: Refuse): Error {
+  const parts = body[0] === '=' ? [`${keys[0]}${body}`] : body === ':' ? [] : body.slice(1).split(',');
+  const seen = new Map<string, string>();
+  for (const part of parts) {
+    const [word, ...rest] = part.split('=');
+    const key = word.replaceAll('-', '_');
+    if (!keys.includes(key)) return refuse('EINVAL', `'@${name}' has no key '${word}'`);
+    if (rest.length === 0) return refuse('EINVAL', `no '=' after '${word}'`);
+    if (seen.has(key)) return refuse('EINVAL', `'${word}' twice`);
+    seen.set(key, rest.join('='));
+  }
+  if (!seen.get(keys[0])) return refuse('EINVAL', `'@${name}' wants '=' or ':${keys[0]}='`);
+  return refuse('EOPNOTSUPP', why);
 }
 
 function readConf(body: string, conf: ConfCounts, refuse: Refuse): void {

@@ -2,6 +2,7 @@
 
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import { checkProgramRange, EXTMEM_OP, type ExtmemOptions, extmemParams, extmemPools } from '../memory/extmem.js';
 import {
   GLOBAL_POOLS,
   type GlobalPoolParams,
@@ -59,6 +60,27 @@ export class Regions {
   /** A new private region. @throws NetmapError EINVAL, ENOMEM */
   makePrivate(needs: PrivateRegionNeeds): Region {
     return this.#add(new Region(this.#arena, this.#newMemId(), privateRegionPools(needs, this.#privatePools)));
+  }
+
+  /**
+   * A region in memory of a program's; the one that there is, when it was given before.
+   * @throws NetmapError EINVAL, EFAULT, ENOMEM, EBUSY (a part of it is another region)
+   */
+  external(options: ExtmemOptions): Region {
+    checkProgramRange(this.#arena, options);
+    const { base, size } = options;
+    const params = extmemParams(options, this.#privatePools);
+    const { layout, ...pools } = extmemPools(size, params);
+    const there = this.all.filter((one) => base < one.base + one.layout.memsize && one.base < base + layout.memsize);
+    if (there.length === 0) return this.#add(new Region(this.#arena, this.#newMemId(), pools, { base, layout }));
+    if (there[0].base === base && there[0].layout.memsize === layout.memsize) return there[0];
+    // DIFF: netmap has both regions use the memory.
+    throw netmapError('EBUSY', `a part of ${base}+${size} is region ${there[0].memId}`, { op: EXTMEM_OP });
+  }
+
+  /** The pools' parameters of an external region, with the defaults. */
+  externalParams(options: ExtmemOptions): GlobalPoolParams {
+    return extmemParams(options, this.#privatePools);
   }
 
   /** Size and pools of a region, also of the global one when nobody uses it yet. @throws NetmapError EINVAL */

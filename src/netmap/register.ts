@@ -12,6 +12,7 @@ import {
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
+import type { ExtmemOptions } from '../memory/extmem.js';
 import type { Adapter, Kring } from './adapter.js';
 import { IndirectRanges } from './indirect.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
@@ -26,6 +27,8 @@ import { checkExclusive, selectRings } from './select.js';
 export interface PortOptions extends PortConfig, IfForm {
   /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
   readonly offsets?: OffsetOptions;
+  /** Memory of yours that the region of the port is made in, if this creates the port (NETMAP_REQ_OPT_EXTMEM). */
+  readonly extmem?: ExtmemOptions;
   /** Lets a guest see a region that others use too, and the reverse: they then trust each other with it. */
   readonly shareRegion?: boolean;
 }
@@ -126,6 +129,16 @@ export class PortTable {
 
   /** The same with the fields of a request in the place of a specification; `flags` and `mode` of the options do not count. */
   async register(request: PortSpec, options: PortOptions, owner: number, guest = 0): Promise<OpenPort> {
+    if (!options.extmem) return this.#register(request, options, owner, guest);
+    const region = this.registry.externalRegion(options.extmem);
+    try {
+      return await this.#register({ ...request, memId: region.memId }, options, owner, guest);
+    } finally {
+      this.registry.releaseUnused(region); // the port may have been there, with a region of its own
+    }
+  }
+
+  async #register(request: PortSpec, options: PortOptions, owner: number, guest: number): Promise<OpenPort> {
     const { name, mode, flags, memId } = request;
     this.registry.checkMemId(memId, name);
     if (mode === NR_REG_PIPE_MASTER || mode === NR_REG_PIPE_SLAVE) {

@@ -19,6 +19,7 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import type { ExtmemOptions } from '../memory/extmem.js';
 import type { GlobalPoolParams, PrivatePoolParams, PrivateRegionNeeds } from '../memory/pools.js';
 import type { Region } from '../memory/region.js';
 import { Bridge, MAX_PORTS } from '../vale/bridge.js';
@@ -109,6 +110,16 @@ export class Registry {
 
   get regions(): Region[] {
     return this.#regions.all;
+  }
+
+  /** A region in memory of a program's (EXTMEM). Who makes it, calls `releaseUnused`. @throws NetmapError */
+  externalRegion(options: ExtmemOptions): Region {
+    return this.#regions.external(options);
+  }
+
+  /** What the EXTMEM option comes back with. */
+  externalParams(options: ExtmemOptions): GlobalPoolParams {
+    return this.#regions.externalParams(options);
   }
 
   /** All krings there are. */

@@ -70,6 +70,20 @@ const option: fc.Arbitrary<Option> = fc.record({
 const CSB: Option = { type: abi.NETMAP_REQ_OPT_CSB, nroSize: 0, rest: [16384, 0, 32768, 0] };
 const EVENTFDS: Option = { type: abi.NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS, nroSize: 40, rest: [10, 11, 10, 11] };
 const DIRECT: Option = { type: abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE, nroSize: 0, rest: [3, 0] };
+const EXTMEM: Option = { type: abi.NETMAP_REQ_OPT_EXTMEM, nroSize: 0, rest: [40960, 0, 20480] };
+/** The address, and the sizes, numbers and offsets of struct nmreq_pools_info. */
+const extmem: fc.Arbitrary<Option> = fc
+  .tuple(
+    fc.constantFrom(0, 4096, 8192, 40960, 45056, 61440, 4097, 0x800000, 0xfffff000),
+    fc.constantFrom(0, 1, 4095, 8192, 20480, 24576, 0xffffffff),
+    fc.constantFrom(0, 0, 0, 1, 0xffffffff),
+    fc.array(fc.oneof(fc.constantFrom(0, 1, 2, 4, 64, 128, 512, 1024, 4096, 0xffffffff), small), { maxLength: 15 }),
+  )
+  .map(([base, size, high, rest]) => ({
+    type: abi.NETMAP_REQ_OPT_EXTMEM,
+    nroSize: 0,
+    rest: [base, 0, size, high, ...rest],
+  }));
 const options = fc.oneof(
   { weight: 3, arbitrary: fc.constant([]) },
   { weight: 3, arbitrary: fc.constantFrom([CSB], [EVENTFDS], [EVENTFDS, DIRECT], [CSB, EVENTFDS]) },
@@ -104,7 +118,10 @@ const likely: fc.Arbitrary<Partial<Command>> = fc.oneof(
   fc.record({
     type: fc.constant(abi.NETMAP_REQ_REGISTER),
     name: fc.constantFrom(...NAMES),
-    options: fc.constantFrom([], [CSB]),
+    options: fc.oneof(
+      fc.constantFrom([], [CSB], [EXTMEM], [EXTMEM, CSB]),
+      fc.array(extmem, { minLength: 1, maxLength: 1 }),
+    ),
     // nr_tx_slots, nr_rx_slots, rings, host rings, mem id, mode, extra buffers, pad, flags
     body: fc.constantFrom(
       [8, 8, 0, 0, 0, abi.NR_REG_ALL_NIC, 2, 0, abi.NR_EXCLUSIVE],

@@ -7,7 +7,6 @@ import type { HeaderFields } from '../support/program.js';
 import { u64s } from '../support/program.js';
 
 const { NETMAP_REQ_REGISTER: REGISTER, NETMAP_REQ_OPT_CSB: CSB, NETMAP_REQ_OPT_OFFSETS: OFFSETS } = abi;
-const { NETMAP_REQ_OPT_EXTMEM: EXTMEM } = abi;
 const { NR_RX_RINGS_ONLY, NR_TX_RINGS_ONLY } = abi;
 const ALL = { mode: abi.NR_REG_ALL_NIC, ...SLOTS };
 
@@ -129,7 +128,7 @@ describe('options', () => {
   const exclusive = { name: 'vale0:a', body: { ...ALL, flags: abi.NR_EXCLUSIVE } };
 
   test('that nobody takes make it fail with EOPNOTSUPP, and undo it', async () => {
-    for (const type of [6, 0xffffffff, EXTMEM, abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE, 2]) {
+    for (const type of [6, 0xffffffff, abi.NETMAP_REQ_OPT_SYNC_KLOOP_MODE, 2]) {
       const before = await world.state();
       const area = world.program.alloc(256);
       const options = [csb(area, area + 128), world.program.option(type)];

@@ -169,8 +169,31 @@ describe('options set fields of the request', () => {
   }
 
   test('@offset and @extmem are not supported', () => {
-    for (const spec of ['vale0:1@offset=12', 'vale0:1@offset:initial=2', 'vale0:1@extmem=file']) {
-      assert.throws(() => parsePortSpec(spec), { name: 'NetmapError', code: 'EOPNOTSUPP', message: /not supported/ });
+    const specs = [
+      'offset=12',
+      'offset:initial=2,bits=8',
+      'extmem=file',
+      'extmem:buf-num=4,file=/a=b',
+      'extmem=a@conf:x=1',
+    ];
+    for (const spec of specs.map((option) => `vale0:1@${option}`)) {
+      assert.throws(() => parsePortSpec(spec), {
+        name: 'NetmapError',
+        code: 'EOPNOTSUPP',
+        message: /not supported.*use the option (offsets|extmem) of open/,
+      });
+    }
+    const bad: [option: string, message: RegExp][] = [
+      ['extmem:', /wants '=' or ':file='/],
+      ['extmem=', /wants '=' or ':file='/],
+      ['extmem:if_num=3', /wants '=' or ':file='/],
+      ['extmem:file=a,pages=1', /no key 'pages'/],
+      ['extmem:file=a,file=b', /'file' twice/],
+      ['extmem:file=a,if_num', /no '=' after 'if_num'/],
+      ['offset:bits=3', /wants '=' or ':initial='/],
+    ];
+    for (const [option, message] of bad) {
+      assert.throws(() => parsePortSpec(`vale0:1@${option}`), { code: 'EINVAL', message }, option);
     }
   });
 });
