@@ -154,8 +154,8 @@ export class Interfaces {
     const where = { op: 'deleteInterface', port: name };
     const adapter = this.#persistent.get(name);
     if (!adapter) {
-      if (!this.#ports.registry.adapters.has(name))
-        throw netmapError('ENXIO', `there is no interface '${name}'`, where);
+      const isInterface = this.#ports.registry.adapters.has(name) && parseKernelName(name).kind === 'interface';
+      if (!isInterface) throw netmapError('ENXIO', `there is no interface '${name}'`, where);
       throw netmapError('EINVAL', 'it is not a persistent port', where);
     }
     if (this.#attachments.has(adapter)) throw netmapError('EBUSY', 'it is on a bridge', where);

@@ -260,6 +260,28 @@ describe('options', () => {
     assert.equal(world.program.status(larger), abi.EBUSY);
   });
 
+  test('OFFSETS with any gap and alignment: they have no effect, and come back as they were', async () => {
+    const tails = [
+      u64s(8, 0n | (1n << 32n), 1),
+      u64s(64, 0xffff_ffffn << 32n, 2n ** 64n - 1n),
+      u64s(0, 3n << 32n, 4096),
+    ];
+    for (const [i, tail] of tails.entries()) {
+      const option = world.program.option(OFFSETS, {
+        rest: Uint8Array.from([...tail.subarray(0, 8), ...u64s(0), ...tail.subarray(8)]),
+      });
+      const rest = world.program.bytes.slice(option + 24, option + 56);
+      const file = world.open();
+      assert.equal(await world.ctrl(REGISTER, { name: `vale0:${i}`, body: ALL, options: [option] }, file), '');
+      assert.equal(world.program.status(option), 0);
+      assert.deepEqual(world.program.bytes.slice(option + 24, option + 56), rest);
+      const rings = [...(file.port?.txRings ?? []), ...(file.port?.rxRings ?? [])];
+      const view = new DataView(world.netmap.memory.buffer);
+      for (const { ptr } of rings) assert.equal(view.getBigUint64(ptr + abi.NETMAP_RING_BUF_ALIGN, true), 0n);
+      await file.close();
+    }
+  });
+
   test('OFFSETS of a request that fails before it, and of one that fails after it', async () => {
     const early = offsets(129);
     assert.equal(await world.ctrl(REGISTER, { name: 'eth0', body: ALL, options: [early] }), 'ENXIO');

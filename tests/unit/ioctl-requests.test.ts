@@ -246,7 +246,8 @@ describe('VALE_NEWIF and VALE_DELIF', () => {
     ['newif: a mem id that there is not', 'EINVAL', NEWIF, { name: 'per9', body: { memId: 99 } }],
     ['delif: an interface that there is not', 'ENXIO', DELIF, { name: 'per9' }],
     ['delif: a NIC', 'EINVAL', DELIF, { name: 'e0' }],
-    ['delif: a VALE port', 'EINVAL', DELIF, { name: 'vale2:open' }],
+    ['delif: an ephemeral port, which is no interface', 'ENXIO', DELIF, { name: 'vale2:open' }],
+    ['delif: a pipe, which is none', 'ENXIO', DELIF, { name: 'per2{1' }],
     ["delif: a pipe's own parent", 'EINVAL', DELIF, { name: 'per2' }],
     ['delif: what is attached', 'EBUSY', DELIF, { name: 'per1' }],
   ]);
