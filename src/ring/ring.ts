@@ -243,9 +243,12 @@ export class NetmapIf {
   get hostRxRings(): number {
     return this.#word(NETMAP_IF_HOST_RX_RINGS);
   }
-  /** First extra buffer, 0 = none. */
+  /** First extra buffer, 0 = none; the first word of each names the next. Who takes some gives others back in their place. */
   get bufsHead(): number {
     return this.#word(NETMAP_IF_BUFS_HEAD);
+  }
+  set bufsHead(index: number) {
+    this.#i32[(this.ptr + NETMAP_IF_BUFS_HEAD) >>> 2] = index;
   }
 
   /** ring_ofs[i]: distance of ring i from this struct in bytes, 0 = not bound. Order: tx, host tx, rx, host rx. */

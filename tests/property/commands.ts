@@ -43,6 +43,7 @@ export type Command =
   | ({ readonly op: 'slot'; readonly at: Place } & Spoiled)
   | { readonly op: 'payload'; readonly at: Place; readonly frame: Frame }
   | { readonly op: 'swap'; readonly at: Place; readonly with: Place }
+  | { readonly op: 'extra'; readonly at: Place }
   | { readonly op: 'advance'; readonly at: Place; readonly ahead: number }
   | { readonly op: 'poke'; readonly at: Place; readonly head?: number; readonly cur?: number }
   | { readonly op: 'range'; readonly endpoint: number; readonly which: number; readonly on: boolean }
@@ -136,6 +137,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('payload' as const), at: place(anyDir), frame }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('swap' as const), at: place(anyDir), with: place(anyDir) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('extra' as const), at: place(anyDir) }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('advance' as const), at: place(anyDir), ahead: fc.nat(4) }) },
   {
     weight: 1,

@@ -77,7 +77,7 @@ export interface Adapter extends Geometry {
 export interface OpenPort {
   readonly adapter: Adapter;
   /** Its first extra buffer, and how many it got. */
-  readonly extra: { readonly head: number; readonly granted: number };
+  readonly extra: { head: number; readonly granted: number };
   readonly maxOffset: number;
   readonly tx: Kring[];
   readonly rx: Kring[];

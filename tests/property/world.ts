@@ -7,7 +7,7 @@ import { HostPort } from '../../src/netmap/host-port.js';
 import { NetmapInterface } from '../../src/netmap/interface.js';
 import type { Command, Place, Sending } from './commands.js';
 import { compareWorlds, type Memory } from './compare.js';
-import { NS_MOREFRAG, type Region } from './oracle.js';
+import { NS_BUF_CHANGED, NS_MOREFRAG, type Region } from './oracle.js';
 import { GuestPort, serviceAll } from './oracle-guest.js';
 import {
   type Geometry,
@@ -163,6 +163,9 @@ export class World {
         break;
       case 'swap':
         this.#swap(at, i, command.with);
+        break;
+      case 'extra':
+        exchangeExtra(at, i);
         break;
       case 'advance':
         moveTo(at, inRing(at, command.ahead), inRing(at, command.ahead + (command.at.slot % 3)));
@@ -382,6 +385,20 @@ export class World {
     if (!endpoint || krings.length === 0) return undefined;
     return { endpoint, real: endpoint.real[`${dir}Rings`][k], model: krings[k] };
   }
+}
+
+/** A slot gets the first extra buffer; what it had becomes the first of the list in its place. */
+function exchangeExtra(at: EndpointRing, i: number): void {
+  const { real, model } = at.endpoint;
+  const { region } = at.model;
+  const { bufIdx: given, len, flags } = at.model.shown.slots[i];
+  const first = model.extra.head;
+  if (!(real instanceof HostPort) || !region.isBuffer(first) || !region.isBuffer(given)) return;
+  const link = region.bytes(first).slice(0, 4);
+  setSlot(at, i, given, len, flags);
+  setPayload(at, i, link);
+  setSlot(at, i, first, len, flags | NS_BUF_CHANGED);
+  real.nifp.bufsHead = model.extra.head = given;
 }
 
 const specOf = (name: string): string => (name.startsWith('vale') ? name : `netmap:${name}`);
