@@ -11,15 +11,18 @@ import {
   KLOOP_PASSES,
   KLOOP_RUNNING,
   KLOOP_RX,
+  KLOOP_SEEN,
   KLOOP_STATE,
   KLOOP_THREAD,
   KLOOP_TX,
+  KLOOP_WATCHES,
   KRING_SIZE,
   STAT_KICKS,
   THREAD_ID,
   THREAD_LOOPS,
   THREAD_NLOOPS,
   THREAD_PASSES,
+  THREAD_SEQ,
 } from '../abi/arena';
 import { threadWake } from '../ring/notify';
 import { statAddShared } from '../stats/counters';
@@ -47,8 +50,9 @@ export function kloopRun(loop: usize, self: usize): bool {
   const mode = load<u32>(loop, KLOOP_MODE);
   const busy = mode == KLOOP_MODE_BUSY || mode == KLOOP_MODE_POLL;
   if (!busy) {
-    if (atomic.load<u32>(loop, KLOOP_EVENT) == 0) return false;
-    atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
+    if (atomic.load<u32>(loop, KLOOP_EVENT) != 0)
+      atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
+    else if (load<u32>(loop, KLOOP_WATCHES) == 0 || !watchedEvent(loop, self)) return false;
   }
   if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
     atomic.store<u32>(loop, 1, KLOOP_EVENT);
@@ -69,6 +73,14 @@ export function kloopRun(loop: usize, self: usize): bool {
   }
   atomic.store<u32>(loop, 0, KLOOP_OWNER);
   return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
+}
+
+/** A monitor's loop: whether the thread was woken since the last look, maybe by what has come for the watched rings. */
+function watchedEvent(loop: usize, self: usize): bool {
+  const seq = atomic.load<u32>(self, THREAD_SEQ);
+  if (seq == load<u32>(loop, KLOOP_SEEN)) return false;
+  store<u32>(loop, seq, KLOOP_SEEN); // before looking at the rings
+  return true;
 }
 
 function pollRings(loop: usize, ntx: u32, self: usize): u32 {

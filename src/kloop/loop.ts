@@ -30,6 +30,7 @@ import {
   KLOOP_STATE,
   KLOOP_THREAD,
   KLOOP_TX,
+  KLOOP_WATCHES,
   KRING_LOOP,
   KRING_WAITERS,
   NR_EXCLUSIVE,
@@ -80,6 +81,7 @@ export class KernelLoop {
     this.#set(KLOOP_TX, open.tx[0]?.ptr ?? 0);
     this.#set(KLOOP_RX, open.rx[0]?.ptr ?? 0);
     this.#set(KLOOP_BUDGET, BUDGET);
+    this.#set(KLOOP_WATCHES, open.info.watched.length === 0 ? 0 : 1);
   }
 
   /** How many times it was started: tells one run from the next. */
@@ -222,11 +224,12 @@ export class KernelLoop {
     takeBack(this.#arena, thread, this.ptr);
   }
 
-  /** Port notifications wake the thread that runs the loop. */
+  /** Port notifications wake the thread that runs the loop, also those of rings that the port watches. */
   #subscribe(thread: number, on: boolean): void {
     const bit =
       1n << BigInt((thread - this.#arena.threadPtr(0)) / (this.#arena.threadPtr(1) - this.#arena.threadPtr(0)));
-    for (const { ptr } of [...this.#open.tx, ...this.#open.rx]) {
+    const { tx, rx, info } = this.#open;
+    for (const ptr of [...[...tx, ...rx].map((kring) => kring.ptr), ...info.watched]) {
       const word = (ptr + KRING_WAITERS) >>> 3;
       if (on) Atomics.or(this.#arena.u64, word, bit);
       else Atomics.and(this.#arena.u64, word, ~bit);

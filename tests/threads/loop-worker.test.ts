@@ -6,6 +6,8 @@ import { POLLIN } from '../../src/abi.js';
 import { Control } from '../../src/control/control.js';
 import type { GuestInfo } from '../../src/control/guest-record.js';
 import { makeMachine } from '../../src/control/window.js';
+import { HostPort } from '../../src/netmap/host-port.js';
+import type { PortInfo } from '../../src/netmap/register.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
 import type { NetmapPort } from '../../src/ring/port.js';
 
@@ -42,6 +44,29 @@ test('a loop worker that dies is replaced, and the guests that it served go on',
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       assert.equal(control.workers.count, 1);
+    }
+    assert.equal(control.workers.lostWakeups, 0);
+  } finally {
+    await control.close();
+  }
+});
+
+test('a monitor of a guest wakes its loop worker for what nobody else looks for', { timeout: 60_000 }, async () => {
+  const control = await Control.create({ threads: 1, memorySize: MEMORY });
+  try {
+    const open = async (spec: string): Promise<HostPort> => {
+      const info = (await control.call(control.thread.id, 'open', { spec, options: {} })) as PortInfo;
+      return new HostPort(control.thread, info, { close: async () => {}, call: async () => {} });
+    };
+    const a = await open('vale0:a');
+    await open('vale0:b'); // never synced
+    const monitor = await guestPort(control, 'vale0:b/r');
+    for (let round = 0; round < 5; round++) {
+      const arrival = monitor.poll(POLLIN, { timeout: 10_000 });
+      await new Promise((resolve) => setTimeout(resolve, 20)); // the worker sleeps by now
+      await a.send(FRAME);
+      assert.equal(await arrival, POLLIN, `round ${round}`);
+      assert.equal(monitor.recv().length, 1);
     }
     assert.equal(control.workers.lostWakeups, 0);
   } finally {

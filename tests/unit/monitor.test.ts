@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { EIO, NS_MOREFRAG, NS_TXMON, POLLERR, POLLIN, POLLOUT } from '../../src/abi.js';
 import type { ErrnoCode } from '../../src/errors.js';
-import { type HostPort, Netmap } from '../../src/index.js';
+import { type HostPort, Netmap, PtnetDriver } from '../../src/index.js';
 
 const small = { txSlots: 8, rxSlots: 8 };
 const privatePools = { priv_buf_size: 128, priv_buf_num: 4, priv_ring_size: 512, priv_ring_num: 2 };
@@ -284,6 +284,26 @@ for (const shared of [true, false]) {
       await open('vale0:a/xt');
       await a.close();
       await rejects(netmap.open('vale0:a/r'), 'EINVAL');
+    });
+
+    test('a monitor that is passed through learns of what nobody else looks for', async () => {
+      const a = await open('vale0:a');
+      await open('vale0:b'); // never synced
+      const guest = await netmap.createGuest();
+      await guest.passthrough('vale0:b/r', small);
+      const [driver] = PtnetDriver.probe(await guest.machine());
+      const monitor = driver.open();
+      for (let n = 1; n < 4; n++) {
+        const arrival = monitor.poll(POLLIN, { timeout: 10_000 });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        push(a, n);
+        assert.equal(await arrival, POLLIN);
+        assert.deepEqual(
+          monitor.recv().map(([first]) => first),
+          [n],
+        );
+      }
+      await guest.close();
     });
 
     test('a guest’s port is monitored; zero-copy only where the region is shared', async () => {
