@@ -69,10 +69,28 @@ describe('vale-ctl', () => {
     assert.match(help.stdout, /a host of its own, which ends with the command/);
   });
 
+  test('has loop workers poll an interface, and ends that', async () => {
+    const letters = '-a vale0:eth0 -p vale0:eth0 -C 0,3';
+    const run = ['--interface', 'eth0,eth1', `vale-ctl ${letters}`];
+    const [ctl, receiver, sender] = await reports([
+      ...['--threads', '1', ...run],
+      'pkt-gen -i vale0:a -f rx -n 100',
+      'pkt-gen -i netmap:eth1 -f tx -n 100 -w 0.1',
+    ]);
+    assert.deepEqual(ctl.output, ['vale0:eth0: attached as port 0', 'vale0:eth0: polled']);
+    assert.deepEqual([sender.packets, receiver.packets], [100, 100]);
+    const [ended] = await reports(['--threads', '1', ...run.slice(0, 2), `${run[2]} -P vale0:eth0 -d vale0:eth0`]);
+    assert.deepEqual(ended.output.slice(2), [
+      ...['vale0:eth0: not polled any more', 'vale0:eth0: detached, it was port 0'],
+    ]);
+    const [refused] = await reports(run, 1);
+    assert.match(refused.errors[0], /^EOPNOTSUPP: .*loop workers/);
+  });
+
   test('bad usage is refused before anything runs', async () => {
     for (const [args, message] of [
-      [['vale-ctl', '-p', 'vale0:a'], /EOPNOTSUPP: vale-ctl -p: there are no kernel threads/],
-      [['vale-ctl', '-C', '8'], /-C and -m go with -n/],
+      [['vale-ctl', '-C', '8'], /-C goes with -n, or with -p/],
+      [['vale-ctl', '-p', 'vale0:a', '-C', '2,0'], /-C 2,0: It must be 0,CPU or 1,CPU/],
       [['run', '--interface', 'a,b,c', 'vale-ctl'], /a cable has two ends/],
     ] as const) {
       const { code, stderr, report } = await ptnet(...args);
