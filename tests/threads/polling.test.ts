@@ -8,7 +8,7 @@ import { HostPort as Port } from '../../src/netmap/host-port.js';
 import type { InterfaceInfo } from '../../src/netmap/interfaces.js';
 import type { PortInfo } from '../../src/netmap/register.js';
 import { Program } from '../support/program.js';
-import { Random, seed, sleep, until } from './support.js';
+import { Peer, Random, seed, sleep, until } from './support.js';
 
 const MEMORY = 256 << 20;
 const PATIENCE = 20_000;
@@ -197,6 +197,93 @@ test('a host without loop workers says that it cannot poll', async () => {
   await netmap.valeAttach('vale0:eth0');
   await assert.rejects(netmap.valePollingEnable('vale0:eth0'), { code: 'EOPNOTSUPP', message: /loop workers/ });
   await eth0.close();
+  await netmap.close();
+});
+
+describe('a backend in a thread of its own', { timeout: 120_000 }, () => {
+  let netmap: Netmap;
+  let clean: unknown;
+  let a: HostPort;
+  const peers: Peer[] = [];
+  const running = new SharedArrayBuffer(4);
+  const whole = async (): Promise<unknown> => ({ ...(await netmap.inspect()), lostWakeups: 0 });
+  const backend = async (): Promise<Peer> => {
+    const handle = netmap.handle();
+    const peer = new Peer(new URL('./polling-worker.js', import.meta.url), { handle, running });
+    peers.push(peer);
+    void peer.exited.then(() => netmap.release(handle));
+    await peer.call('open');
+    await netmap.valeAttach('vale0:eth0');
+    return peer;
+  };
+  beforeEach(async () => {
+    netmap = await Netmap.create({ threads: 1, memorySize: MEMORY });
+    clean = await whole();
+  });
+  afterEach(async () => {
+    for (const peer of peers.splice(0)) await peer.end();
+    await netmap.close();
+  });
+
+  test('publishes while others switch: each frame once, in order, and none waits for another sync', async () => {
+    a = await netmap.open('vale0:a', { rxSlots: 4096 });
+    const peer = await backend();
+    await netmap.valePollingEnable('vale0:eth0');
+    const random = new Random(seed);
+    let first = 0;
+    let lost = 0;
+    for (let round = 0; round < 60; round++) {
+      const count = 1 + random.below(3000);
+      await peer.call('feed', { first, count, batch: 1 + random.below(40) });
+      const got = await receive(a, count, async () => (await peer.call<number>('drops')) - lost);
+      lost = await peer.call<number>('drops');
+      assert.ok(got.every((n, i) => n >= first && n < first + count && (i === 0 || n > got[i - 1])));
+      if (got.length === count) assert.deepEqual([got[0], got.at(-1)], [first, first + count - 1]);
+      first += count;
+      if (round % 8 === 3) await netmap.valePollingDisable('vale0:eth0');
+      if (round % 8 === 7) await netmap.valePollingEnable('vale0:eth0');
+    }
+  });
+
+  test('is killed while it is polled, again and again: its interface goes, and nothing is left', async () => {
+    for (let round = 0; round < 10; round++) {
+      a = await netmap.open('vale0:a', { rxSlots: 64 });
+      Atomics.store(new Int32Array(running), 0, 0);
+      const peer = await backend();
+      await netmap.valePollingEnable('vale0:eth0');
+      void peer.call('feed', { first: 0, count: Infinity, batch: 1 + (round % 40) }).catch(() => {});
+      await until(PATIENCE, 'traffic', () => (Atomics.load(new Int32Array(running), 0) === 1 ? true : undefined));
+      await peer.end();
+      await until(PATIENCE, 'the interface taken away', async () =>
+        (await netmap.valeList()).some(({ name }) => name === 'vale0:eth0') ? undefined : true,
+      );
+      await a.close();
+      await until(PATIENCE, 'everything given back', async () =>
+        JSON.stringify(await whole()) === JSON.stringify(clean) ? true : undefined,
+      );
+    }
+  });
+});
+
+test('a lookup that never returns ends the worker that polls, not the polling', { timeout: 120_000 }, async () => {
+  const code = 'export default ({ u8, broadcast }) => (at) => { while (u8[at + 23] === 66); return broadcast; }';
+  const module = `data:text/javascript,${encodeURIComponent(code)}`;
+  const netmap = await Netmap.create({ threads: 1, memorySize: MEMORY, lookups: { test: { module } } });
+  await netmap.valeLookup('vale0', 'test');
+  const eth0 = await netmap.addInterface('eth0', { txSlots: 64, rxSlots: 64 });
+  const a = await netmap.open('vale0:a');
+  await netmap.valeAttach('vale0:eth0');
+  await netmap.valePollingEnable('vale0:eth0');
+  assert.ok(eth0.wire.trySend(frame(66)));
+  eth0.wire.txsync();
+  const replaced = (): Promise<true | undefined> =>
+    netmap.inspect().then(({ lostWorkers }) => lostWorkers === 1 || undefined);
+  await until(PATIENCE, 'another worker', replaced);
+  assert.ok(eth0.wire.trySend(frame(1)));
+  eth0.wire.txsync();
+  assert.ok((await receive(a, 1, async () => 0)).includes(1));
+  await netmap.valePollingDisable('vale0:eth0');
+  await netmap.valeDetach('vale0:eth0');
   await netmap.close();
 });
 
