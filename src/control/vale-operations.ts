@@ -1,6 +1,6 @@
 // What the control thread does with a bridge that is there: shows it, clears its table, says which lookup decides.
 
-import { PORT_KIND_VALE } from '../abi.js';
+import { KRING_KIND, PORT_KIND_POLLED, PORT_KIND_VALE } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { readCounters } from '../netmap/host-port.js';
 import { parseKernelName } from '../netmap/port-name.js';
@@ -16,6 +16,8 @@ export interface BridgePortInspection {
   readonly rxRings: number;
   readonly txSlots: number;
   readonly rxSlots: number;
+  /** Its tx rings that loop workers poll (VALE polling). */
+  readonly polledRings: number;
   readonly counters: PortCounters;
 }
 
@@ -48,7 +50,10 @@ export function valeInspect(control: Control, name: string): BridgeInspection {
     const krings = (list: readonly { ptr: number }[]) => list.map(({ ptr: kring }) => ({ kring, ring: 0 }));
     const info = { kind: PORT_KIND_VALE, tx: krings(adapter.tx), rx: krings(adapter.rx) };
     const { txRings, rxRings, txSlots, rxSlots } = adapter.geometry;
-    return [{ index, name: port, txRings, rxRings, txSlots, rxSlots, counters: readCounters(arena, info) }];
+    const polledRings = adapter.tx.filter((ring) => arena.load(ring.ptr + KRING_KIND) === PORT_KIND_POLLED).length;
+    return [
+      { index, name: port, txRings, rxRings, txSlots, rxSlots, polledRings, counters: readCounters(arena, info) },
+    ];
   });
   const lookup = control.lookups[registry.lookupOf(name) - 1]?.name ?? null;
   return { name, ports, fdb: bridge.fdb(), fdbFull: bridge.fdbFull, lookup };

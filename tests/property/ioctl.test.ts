@@ -142,6 +142,11 @@ const likely: fc.Arbitrary<Partial<Command>> = fc.oneof(
     body: fc.constant([8, 8, 0, 0]),
   }),
   fc.record({
+    type: fc.constantFrom(abi.NETMAP_REQ_VALE_POLLING_ENABLE, abi.NETMAP_REQ_VALE_POLLING_DISABLE),
+    name: fc.constantFrom('vale0:e0', 'vale0:e0', 'vale0:per0'),
+    body: fc.constantFrom([1, 0, 1], [2, 0, 1], [2, 1, 1], [1, 0xffffffff, 1], [3, 0, 1], []),
+  }),
+  fc.record({
     type: fc.constantFrom(abi.NETMAP_REQ_VALE_ATTACH, abi.NETMAP_REQ_VALE_DETACH),
     name: fc.constantFrom('vale0:e0', 'vale0:per0', 'vale1:per1'),
     body: fc.constant([0, 0, 0, 0, 0, 0, 0, 0, 0, abi.NR_REG_ALL_NIC]),
@@ -174,14 +179,16 @@ class Fuzz {
   /** Names in requests: some have made an interface. */
   readonly #named = new Set<string>();
   readonly #inArena: boolean;
+  readonly #threads: number;
 
-  constructor(inArena: boolean) {
+  constructor(inArena: boolean, threads: number) {
     this.#inArena = inArena;
+    this.#threads = threads;
   }
 
   async run(commands: readonly Command[]): Promise<void> {
     if (!this.#world) {
-      this.#world = await IoctlWorld.create(this.#inArena);
+      this.#world = await IoctlWorld.create(this.#inArena, {}, this.#threads);
       const { netmap } = this.#world;
       await netmap.addInterface('e0', { ...SLOTS, memId: 1 });
       this.#clean = await this.#world.state();
@@ -240,7 +247,10 @@ async function cleanUp({ netmap }: IoctlWorld, names: Set<string>): Promise<void
   const ignore = (error: unknown): void => {
     if (!(error instanceof NetmapError)) throw error;
   };
-  for (const { name } of await netmap.valeList()) await netmap.valeDetach(name).catch(ignore);
+  for (const { name } of await netmap.valeList()) {
+    await netmap.valePollingDisable(name).catch(ignore);
+    await netmap.valeDetach(name).catch(ignore);
+  }
   for (const name of names) await netmap.deleteInterface(name).catch(ignore);
   names.clear();
 }
@@ -302,11 +312,11 @@ function structures(bytes: Uint8Array, at: number): Uint8Array {
 }
 
 describe('requests of any kind', () => {
-  for (const [where, inArena] of [
-    ['in a memory of the program', false],
-    ["in the arena's memory, with CSBs and kernel loops", true],
+  for (const [where, inArena, threads] of [
+    ['in a memory of the program, with a loop worker that polls', false, 1],
+    ["in the arena's memory, with CSBs and kernel loops", true, 0],
   ] as const) {
-    const fuzz = new Fuzz(inArena);
+    const fuzz = new Fuzz(inArena, threads);
     after(() => fuzz.close());
     test(where, { timeout: TIME_LIMIT }, () =>
       fc.assert(

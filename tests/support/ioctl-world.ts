@@ -28,7 +28,7 @@ export class IoctlWorld {
   }
 
   /** With a program that has a memory of its own or, `inArena`, a window of the arena's. */
-  static async create(inArena = false, device: DeviceOptions = {}): Promise<IoctlWorld> {
+  static async create(inArena = false, device: DeviceOptions = {}, threads = 0): Promise<IoctlWorld> {
     const memory = new WebAssembly.Memory({ initial: MEMORY >>> 16, maximum: MEMORY >>> 16, shared: true });
     const regions = PROGRAM.base + PROGRAM.size;
     const netmap = await Netmap.create({
@@ -37,6 +37,7 @@ export class IoctlWorld {
       regionRange: { base: regions, size: MEMORY - regions },
       privatePools,
       pools,
+      threads,
     });
     if (inArena) {
       const program = new Program(memory.buffer, PROGRAM.base, PROGRAM.size);

@@ -89,7 +89,11 @@ describe('a NIC on a bridge', { timeout: 120_000 }, () => {
     await netmap.valePollingEnable('vale0:eth0');
     await assert.rejects(netmap.valePollingEnable('vale0:eth0', { cpus: 0 }), { code: 'EFAULT' });
     await assert.rejects(netmap.valeDetach('vale0:eth0'), { code: 'EBUSY' });
+    const polled = async (): Promise<number[]> =>
+      (await netmap.valeInspect('vale0')).ports.map(({ polledRings }) => polledRings);
+    assert.deepEqual(await polled(), [0, 2, 0]);
     await netmap.valePollingDisable('vale0:eth0');
+    assert.deepEqual(await polled(), [0, 0, 0]);
     assert.deepEqual(await whole(), before);
     await netmap.valeDetach('vale0:eth0');
     await netmap.valeDetach('vale0:per0');
