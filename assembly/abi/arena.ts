@@ -255,6 +255,7 @@ export const KLOOP_PASSES = 56;
 export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
 export const KLOOP_STARTS = 68; // how many times it was started
 export const KLOOP_WATCHES = 72; // 1 = of a monitor: what arrives for the rings that it watches tells its thread, not the loop
+export const KLOOP_PORT_GONE = 80; // 1 = the interface was taken away: the guest's driver is told
 export const KLOOP_SEEN = 76; // THREAD_SEQ of its thread when it last looked
 export const KLOOP_SIZE = 128;
 

@@ -1,7 +1,7 @@
 // The host's glue in the thread that a guest runs in: what a hypervisor does for a virtual CPU. Register accesses go to
 // the device model (in the control thread), doorbells straight to the kernel loop, interrupts to the guest's handlers.
 
-import { KLOOP_GUEST, KLOOP_IRQ_PENDING, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
+import { KLOOP_GUEST, KLOOP_IRQ_PENDING, KLOOP_PORT_GONE, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
 import type { PciFunction, PtnetMachine } from '../ptnet/driver-machine.js';
 import type { Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
@@ -53,6 +53,10 @@ class FunctionWindow implements PciFunction {
   remove(): void {
     this.#gone = true;
     this.#loop = 0;
+  }
+
+  get linkDown(): boolean {
+    return this.#loop !== 0 && this.#thread.arena.u32[(this.#loop + KLOOP_PORT_GONE) >>> 2] !== 0;
   }
 
   ioRead(offset: number, size: 1 | 2 | 4): number {

@@ -32,6 +32,8 @@ import {
   KLOOP_TX,
   KLOOP_WATCHES,
   KRING_LOOP,
+  KRING_STOP,
+  KRING_STOPPED,
   KRING_WAITERS,
   NR_EXCLUSIVE,
 } from '../abi.js';
@@ -124,8 +126,10 @@ export class KernelLoop {
     return 0;
   }
 
-  /** Whether START may come now: 0, -EINVAL without CSB, -EBUSY while running. */
+  /** Whether START may come now: 0, -ENXIO when the interface is gone, -EINVAL without CSB, -EBUSY while running. */
   startable(): number {
+    const { tx, rx } = this.#open;
+    if ([...tx, ...rx].some(({ ptr }) => this.#arena.load(ptr + KRING_STOP) === KRING_STOPPED)) return -ENXIO;
     if (!this.#csb) return -EINVAL;
     return this.running ? -EBUSY : 0;
   }

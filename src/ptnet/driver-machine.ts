@@ -15,6 +15,8 @@ export interface PciFunction {
   ioWrite(offset: number, size: 1 | 2 | 4, value: number): void;
   /** BAR 1 of a memdev: address of the region as the guest's views see it, and its size in bytes. */
   readonly memoryBar?: { readonly base: number; readonly size: number };
+  /** A network device whose port the host has taken away, for good; an interrupt may tell. Absent: that does not happen. */
+  readonly linkDown?: boolean;
   /** Interrupt vectors (MSI-X) that the function has. */
   readonly vectors: number;
   /** Whom to call with the vector's number when an interrupt arrives; undefined masks all of them. */

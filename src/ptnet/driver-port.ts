@@ -65,7 +65,7 @@ export class GuestPort extends NetmapPort {
   }
 
   protected override get isDown(): boolean {
-    return this.#driver.machine.gone || !this.#driver.isAttached;
+    return this.#driver.machine.gone || !this.#driver.isAttached || this.#driver.linkDown;
   }
 
   override rxsync(): number {

@@ -151,6 +151,11 @@ export class PtnetDriver {
     return this.#attached;
   }
 
+  /** Whether the host has taken away the port behind the device. Nothing moves any more, and open ports get POLLERR. */
+  get linkDown(): boolean {
+    return this.#device.linkDown === true;
+  }
+
   get nifp(): NetmapIf {
     return this.#nifp;
   }

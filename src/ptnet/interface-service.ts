@@ -5,22 +5,27 @@ import type { PtnetMachine } from './driver-machine.js';
 
 export class InterfaceService {
   readonly #machine: PtnetMachine;
+  readonly #isGone: () => boolean;
   readonly #isRunning: () => boolean;
   readonly #activate: () => boolean;
   #working = false;
   #askedAgain = false;
 
-  /** @param activate one activation of all queues; true when some queue has used up its budget */
-  constructor(machine: PtnetMachine, isRunning: () => boolean, activate: () => boolean) {
+  /**
+   * @param isGone whether the host has taken the machine or the port away
+   * @param activate one activation of all queues; true when some queue has used up its budget
+   */
+  constructor(machine: PtnetMachine, isGone: () => boolean, isRunning: () => boolean, activate: () => boolean) {
     this.#machine = machine;
+    this.#isGone = isGone;
     this.#isRunning = isRunning;
     this.#activate = activate;
   }
 
-  /** Works when the host interrupts, until the signal aborts, or the machine is gone: then it resolves with true. */
+  /** Works when the host interrupts, until the signal aborts, or the host has taken it all away: then it resolves with true. */
   async serve(signal: AbortSignal): Promise<boolean> {
     const { waiting } = this.#machine;
-    while (!signal.aborted && !this.#machine.gone) {
+    while (!signal.aborted && !this.#isGone()) {
       const seen = waiting.seq();
       waiting.service();
       const more = this.#isRunning() && this.#work();

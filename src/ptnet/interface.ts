@@ -67,6 +67,7 @@ export class PtnetInterface {
     this.#capabilities = new Capabilities(driver.name, this.#headerLength !== 0, gso);
     this.#service = new InterfaceService(
       driver.machine,
+      () => driver.machine.gone || driver.linkDown,
       () => this.isRunning,
       () => this.#activate(),
     );
@@ -97,9 +98,9 @@ export class PtnetInterface {
     return this.#stop !== undefined;
   }
 
-  /** Whether the device and its driver are there: the link of a ptnet interface is always up. */
+  /** Whether the device and its driver are there, and the port behind it: otherwise the link is always up. */
   get linkUp(): boolean {
-    return this.driver.isAttached && !this.driver.machine.gone;
+    return this.driver.isAttached && !this.driver.machine.gone && !this.driver.linkDown;
   }
 
   /** Bytes of virtio-net header in front of every packet: 0, 10 or 12. Settled at `up`; before, what is expected. */

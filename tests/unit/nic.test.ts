@@ -2,8 +2,26 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { EIO, NR_FORWARD, NR_TIMESTAMP, NS_FORWARD, NS_MOREFRAG, POLLERR, POLLIN, POLLOUT } from '../../src/abi.js';
-import { crossWire, type HostPort, loopback, Netmap, type NetmapInterface, PtnetDriver } from '../../src/index.js';
+import {
+  EIO,
+  ENETDOWN,
+  NR_FORWARD,
+  NR_TIMESTAMP,
+  NS_FORWARD,
+  NS_MOREFRAG,
+  POLLERR,
+  POLLIN,
+  POLLOUT,
+} from '../../src/abi.js';
+import {
+  crossWire,
+  type HostPort,
+  loopback,
+  Netmap,
+  type NetmapInterface,
+  PtnetDriver,
+  PtnetInterface,
+} from '../../src/index.js';
 
 const small = { txSlots: 8, rxSlots: 8 };
 const privatePools = { priv_buf_size: 128, priv_buf_num: 4, priv_ring_size: 512, priv_ring_num: 2 };
@@ -387,6 +405,44 @@ for (const shared of [true, false]) {
       push(eth0.wire, 77);
       assert.equal(await port.poll(POLLIN, { timeout: 1000 }), POLLIN);
       assert.deepEqual(firsts(port.recv()), [77]);
+      await guest.close();
+    });
+
+    test('a guest that it is passed through to is told when it is gone', async () => {
+      eth0 = await add('eth0', small);
+      const guest = await netmap.createGuest();
+      await guest.passthrough('netmap:eth0');
+      const [driver] = PtnetDriver.probe(await guest.machine());
+      const port = driver.open();
+      const waiting = port.poll(POLLIN, { timeout: 10_000 });
+      await nextTurn();
+      assert.equal(driver.linkDown, false);
+      await netmap.removeInterface('eth0');
+      assert.equal(await waiting, POLLERR);
+      assert.equal(driver.linkDown, true);
+      assert.deepEqual([port.txsync(), port.rxsync()], [-EIO, -EIO]);
+      await port.close();
+      assert.throws(() => driver.open(), { code: 'ENXIO' });
+      await guest.close();
+    });
+
+    test('the interface of a guest goes down with the one behind it, and one that is down does not come up', async () => {
+      eth0 = await add('eth0', small);
+      const guest = await netmap.createGuest();
+      await guest.passthrough('netmap:eth0');
+      const [driver] = PtnetDriver.probe(await guest.machine());
+      const iface = new PtnetInterface(driver);
+      iface.up();
+      const rooms: number[] = [];
+      iface.onRoom(() => rooms.push(iface.transmit(frame(1))));
+      assert.equal(iface.linkUp, true);
+      rooms.length = 0;
+      await netmap.removeInterface('eth0');
+      for (let i = 0; i < 100 && rooms.length === 0; i++) await nextTurn();
+      assert.deepEqual(rooms, [-ENETDOWN]);
+      assert.deepEqual([iface.linkUp, iface.isRunning], [false, false]);
+      iface.down();
+      assert.throws(() => iface.up(), { code: 'ENXIO' });
       await guest.close();
     });
 
