@@ -238,6 +238,11 @@ export class Netmap {
     return file;
   }
 
+  /** Options of openDevice for a descriptor that threads share: the one with this number of a thread of the host. */
+  static sharedDescriptor(owner: number, number: number): Pick<DeviceOptions, 'fd' | 'owner'> {
+    return { fd: owner * FILES_PER_THREAD + (number % FILES_PER_THREAD), owner };
+  }
+
   /**
    * An event descriptor for SYNC_KLOOP_EVENTFDS, as this thread uses it.
    * @param words shared memory: two words at `index`, 0 at first, that all threads make their object of

@@ -106,6 +106,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   valeList: (control, { spec }: { spec?: string }) => control.interfaces.list(spec ?? undefined),
   device: (control, request: DeviceRequest, tid): Promise<DeviceAnswer> => handleRequest(control.files, tid, request),
   deviceSync: (control, { fd, tx }: { fd: number; tx: boolean }) => control.files.sync(fd, tx),
+  devicePort: (control, { fd }: { fd: number }) => control.files.portInfo(fd),
   deviceClose: (control, { fd }: { fd: number }) => control.files.close(fd),
   leaveLoop: (control, { loop }: { loop: number }, tid) => control.files.leaveLoop(loop, tid),
   valeLookup: (control, { bridge, lookup }: { bridge: string; lookup?: string }, tid) =>

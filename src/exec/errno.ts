@@ -3,6 +3,16 @@
 import type { ErrnoCode } from '../errors.js';
 import { errnoName } from '../errors.js';
 
+/** A system call of a program fails with this number of wasi-libc's. */
+export class SystemError extends Error {
+  readonly errno: number;
+
+  constructor(errno: number) {
+    super(`errno ${errno}`);
+    this.errno = errno;
+  }
+}
+
 /** What system calls of a program return, beside what netmap's return. */
 export const WASI = {
   SUCCESS: 0,
@@ -19,6 +29,8 @@ export const WASI = {
   NOTSUP: 58,
   NOTTY: 59,
   SPIPE: 70,
+  SRCH: 71,
+  TIMEDOUT: 73,
 } as const;
 
 /** A record over ErrnoCode: the compiler notices a number that is missing. */

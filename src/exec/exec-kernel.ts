@@ -6,13 +6,14 @@ import type { NetmapHandle } from '../control/backend.js';
 import { Netmap } from '../control/netmap.js';
 import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
-import { endWorker, parentPoster, receiveWorkerData, spawnWorker } from '../threads/platform.js';
+import { endWorker, parentPoster, receiveWorkerData, spawnWorker, type WorkerHandle } from '../threads/platform.js';
 import type { ProgramData, ProgramHost, ProgramMessage } from './exec-program.js';
 import { guestUpstream } from './guest-upstream.js';
 import type { Ending } from './process.js';
 import { ProcessControl } from './process-control.js';
 import { PAGE } from './program-module.js';
 import { ProgramRequests } from './program-requests.js';
+import { ProgramWorkers } from './program-workers.js';
 import { hostUpstream } from './upstream.js';
 
 /** What this worker gets. */
@@ -41,8 +42,10 @@ const PRIVATE = 1 << 22;
 const { netmap: handle, data } = await receiveWorkerData<{ netmap: NetmapHandle; data: KernelData }>();
 const post = (await parentPoster()) as (message: KernelMessage) => void;
 const { memory } = data.program;
-const control = new ProcessControl(data.program.control);
-let inner: Netmap | undefined;
+const control = new ProcessControl(memory, data.program.control);
+let inner: Promise<Netmap> | undefined;
+/** What its threads have joined that host with, by line. */
+const handles = new Map<number, NetmapHandle>();
 /** Where the pages for the host begin, once there are any. */
 let hostBase: number | undefined;
 let requests: ProgramRequests | undefined;
@@ -53,7 +56,7 @@ const upstream =
     : guestUpstream(await Netmap.attachGuest({ netmap: handle, guest: data.guest }));
 
 /** Adds pages to the program's memory, and makes a host in them. */
-async function makeHost(): Promise<void> {
+async function makeHost(): Promise<Netmap> {
   const params = { ...POOLS, ...data.pools };
   const pools = globalRegionPools(params);
   const { memsize } = regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
@@ -61,15 +64,33 @@ async function makeHost(): Promise<void> {
   hostBase ??= memory.grow(Math.ceil((PRIVATE + memsize) / PAGE)) * PAGE;
   const base = hostBase;
   requests = new ProgramRequests(upstream, stop);
-  inner = await Netmap.createFor(requests.intercept, {
+  const host = await Netmap.createFor(requests.intercept, {
     memory,
     privateRange: { base, size: PRIVATE },
     regionRange: { base: base + PRIVATE, size: memsize },
     pools: params,
   });
-  requests.host = inner;
-  const { arena, token } = inner.handle();
-  control.giveHost(arena, token);
+  requests.host = host;
+  return host;
+}
+
+/** Lets a thread of the program join that host. */
+async function giveHost(line: number): Promise<void> {
+  try {
+    inner ??= makeHost();
+    const given = (await inner).handle();
+    handles.set(line, given);
+    control.forLine(line).giveHost(given.arena, given.token);
+  } catch (error) {
+    control.forLine(line).refuseHost(error instanceof NetmapError ? error.errno : ENOMEM);
+  }
+}
+
+/** The worker of a thread has ended. */
+async function threadEnded(line: number): Promise<void> {
+  const joined = handles.get(line);
+  handles.delete(line);
+  if (joined) (await inner)?.release(joined);
 }
 
 /** The real host is gone, or the memory of the program destroyed: it could wait for ever. */
@@ -79,7 +100,11 @@ function stop(error: NetmapError): void {
 
 function on(message: ProgramMessage): void {
   if (message.type === 'host') {
-    makeHost().catch((error) => control.refuseHost(error instanceof NetmapError ? error.errno : ENOMEM));
+    void giveHost(message.line);
+  } else if (message.type === 'thread') {
+    void threads.start(message.start, (line) => void threadEnded(line)).catch(onError);
+  } else if (message.type === 'end-threads') {
+    void threads.end();
   } else if (message.type === 'exit') {
     void end(message.ending);
   } else {
@@ -91,19 +116,26 @@ let ending = false;
 async function end(result: Ending): Promise<void> {
   if (ending) return;
   ending = true;
-  post({ type: 'exit', ending: result }); // first: what follows touches memory that the program may have destroyed
+  post({ type: 'exit', ending: result, line: 0 }); // first: what follows touches memory that the program may have destroyed
   child.terminate();
-  await child.ended;
+  await Promise.all([child.ended, threads.end()]);
   await requests?.close();
-  await inner?.close();
+  await (await inner)?.close();
   await upstream.close();
   endWorker();
 }
 
+function onError(error: unknown): void {
+  void end({ code: 134, reason: error instanceof Error ? error.message : String(error) });
+}
+
 const host: ProgramHost = { wasm: handle.module };
-const child = await spawnWorker(new URL('./exec-program.js', import.meta.url), {
-  data: { ...host, data: data.program },
-  keepAlive: true,
-  onMessage: (message) => on(message as ProgramMessage),
-  onError: (error) => void end({ code: 134, reason: error instanceof Error ? error.message : String(error) }),
-});
+const spawn = (program: ProgramData): Promise<WorkerHandle> =>
+  spawnWorker(new URL('./exec-program.js', import.meta.url), {
+    data: { ...host, data: program },
+    keepAlive: true,
+    onMessage: (message) => on(message as ProgramMessage),
+    onError,
+  });
+const threads = new ProgramWorkers(data.program, control, spawn);
+const child = await spawn(data.program);

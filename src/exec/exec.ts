@@ -10,11 +10,15 @@ import type { MemoryReservation } from '../control/reservation.js';
 import { netmapError } from '../errors.js';
 import type { GlobalPoolParams } from '../memory/pools.js';
 import type { WorkerHandle } from '../threads/platform.js';
+import { EVENTFDS_SIZE } from './event-files.js';
 import type { KernelData, KernelMessage } from './exec-kernel.js';
 import type { ProgramData } from './exec-program.js';
+import { FILES_SIZE } from './file-table.js';
 import type { Ending } from './process.js';
 import { ProcessControl } from './process-control.js';
 import { checkImports, checkLayout, PAGE, type PreparedModule, prepareModule } from './program-module.js';
+import { ProgramWorkers } from './program-workers.js';
+import { createsThreads, threadTemplate } from './thread-module.js';
 
 export type { Ending };
 
@@ -72,10 +76,10 @@ export async function exec(netmap: Netmap, binary: Uint8Array, options: ExecOpti
     const pages = netmap.memory.buffer.byteLength / PAGE;
     const prepared = prepareModule(binary, pages);
     checkLayout(prepared.layout, reservation.base, reservation.size);
-    const module = await compile(prepared);
+    const program = await compile(prepared);
     reservation.take();
     try {
-      return await start(netmap, module, netmap.memory, options);
+      return await start(netmap, program, netmap.memory, options);
     } catch (error) {
       reservation.giveBack();
       throw error;
@@ -86,28 +90,39 @@ export async function exec(netmap: Netmap, binary: Uint8Array, options: ExecOpti
     throw netmapError('EINVAL', `maxMemory ${maxMemory} is not within 64 KiB..4 GiB`, { op: 'exec' });
   }
   const prepared = prepareModule(binary, maximum);
-  const module = await compile(prepared);
+  const program = await compile(prepared);
   const memory = new WebAssembly.Memory({ initial: prepared.initial, maximum, shared: true });
-  return start(netmap, module, memory, options);
+  return start(netmap, program, memory, options);
 }
 
-async function compile({ bytes }: PreparedModule): Promise<WebAssembly.Module> {
+async function compile({ bytes }: PreparedModule): Promise<Pick<ProgramData, 'module' | 'binary'>> {
   const module = await WebAssembly.compile(bytes);
   checkImports(module);
-  return module;
+  if (!createsThreads(module)) return { module };
+  threadTemplate(bytes); // is refused here rather than at its first thread
+  return { module, binary: bytes };
 }
 
 async function start(
   netmap: Netmap,
-  module: WebAssembly.Module,
+  compiled: Pick<ProgramData, 'module' | 'binary'>,
   memory: WebAssembly.Memory,
   options: ExecOptions,
 ): Promise<RunningProgram> {
   const { name = 'program', args = [], env = {}, stdin = new Uint8Array(), guest, reservation, pools = {} } = options;
-  const control = new ProcessControl();
-  const program: ProgramData = { module, memory, control: control.buffer, args: [name, ...args], env, stdin };
+  const control = new ProcessControl(memory);
+  const program: ProgramData = {
+    ...compiled,
+    memory,
+    control: control.buffer,
+    files: new SharedArrayBuffer(FILES_SIZE),
+    eventfds: new SharedArrayBuffer(EVENTFDS_SIZE),
+    args: [name, ...args],
+    env,
+    stdin,
+  };
   const kernel: KernelData = { program, pools, guest: guest?.id ?? 0 };
-  const running = new Running(memory, control, options);
+  const running = new Running(control, options);
   const spawn = {
     name,
     keepAlive: true,
@@ -115,26 +130,28 @@ async function start(
     onError: (error: unknown) => running.lost(error),
   };
   // The literal forms are what bundlers recognise.
+  const inMemory = (data: ProgramData): Promise<WorkerHandle> =>
+    netmap.spawn(new URL('./exec-program.js', import.meta.url), { ...spawn, data });
+  const threads = new ProgramWorkers(program, control, inMemory);
   const worker = reservation
-    ? await netmap.spawn(new URL('./exec-program.js', import.meta.url), { ...spawn, data: program })
+    ? await inMemory(program)
     : await netmap.spawn(new URL('./exec-kernel.js', import.meta.url), { ...spawn, data: kernel });
-  running.attach(worker, () => reservation?.giveBack());
+  running.attach(worker, threads, () => reservation?.giveBack());
   return running;
 }
 
 class Running implements RunningProgram {
   readonly ready: Promise<void>;
   readonly ended: Promise<Ending>;
-  readonly #memory: WebAssembly.Memory;
   readonly #control: ProcessControl;
   readonly #options: ExecOptions;
   #worker: WorkerHandle | undefined;
+  #threads: ProgramWorkers | undefined;
   #ending: Ending | undefined;
   #end: (ending: Ending) => void = () => {};
   #isReady: () => void = () => {};
 
-  constructor(memory: WebAssembly.Memory, control: ProcessControl, options: ExecOptions) {
-    this.#memory = memory;
+  constructor(control: ProcessControl, options: ExecOptions) {
     this.#control = control;
     this.#options = options;
     this.ended = new Promise((resolve) => {
@@ -146,10 +163,15 @@ class Running implements RunningProgram {
     void this.ended.then(this.#isReady);
   }
 
-  /** @param clean what remains to be done when the worker has ended */
-  attach(worker: WorkerHandle, clean: () => void): void {
+  /**
+   * @param threads workers of threads that this thread starts
+   * @param clean what remains to be done when the workers have ended
+   */
+  attach(worker: WorkerHandle, threads: ProgramWorkers, clean: () => void): void {
     this.#worker = worker;
-    void worker.ended.then(() => {
+    this.#threads = threads;
+    void worker.ended.then(async () => {
+      await threads.end();
       clean();
       this.#end(this.#ending ?? { code: LOST, reason: 'its worker has ended unexpectedly' });
     });
@@ -157,7 +179,9 @@ class Running implements RunningProgram {
 
   on(message: KernelMessage): void {
     if (message.type === 'port') this.#isReady();
-    else if (message.type === 'exit') this.#onExit(message.ending);
+    else if (message.type === 'exit') this.#onExit(message.ending, message.line);
+    else if (message.type === 'thread') this.#threads?.start(message.start).catch((error) => this.lost(error));
+    else if (message.type === 'end-threads') void this.#threads?.end();
     else if (message.type === 'output') void this.#output(message.stream, message.bytes);
   }
 
@@ -171,9 +195,10 @@ class Running implements RunningProgram {
     this.#control.outputTaken(bytes.length);
   }
 
-  /** The worker closes what the program had open, if it can. */
-  #onExit(ending: Ending): void {
+  /** The worker closes what the program had open, if it can; one whose program a thread has ended cannot. */
+  #onExit(ending: Ending, line: number): void {
     this.#ending ??= ending;
+    if (line !== 0) this.#worker?.terminate();
     const limit = setTimeout(() => this.#worker?.terminate(), CLOSE_LIMIT);
     void this.ended.then(() => clearTimeout(limit));
   }
@@ -193,6 +218,6 @@ class Running implements RunningProgram {
       this.#worker?.terminate();
       return;
     }
-    this.#control.raise(signal, this.#memory);
+    this.#control.raise(signal);
   }
 }

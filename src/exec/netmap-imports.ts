@@ -35,7 +35,7 @@ export function netmapImports(process: Process, onPort: () => void): Record<stri
   const mmap = (result: number, length: number, flags: number, fd: number, offset: bigint): number => {
     const file = process.file(fd);
     if (!file) return WASI.BADF;
-    const info = file.device?.port?.info;
+    const info = file.port?.()?.info;
     if (!info || (flags & MAP_FIXED) !== 0) return WASI.INVAL;
     const size = length >>> 0;
     const inside = offset >= 0n && offset % PAGE === 0n && offset + BigInt(size) <= BigInt(info.memsize);

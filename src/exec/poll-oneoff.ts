@@ -1,10 +1,8 @@
-// poll_oneoff, on which wasi-libc builds select(2) and the sleeps: waits for ports of netmap and for times.
+// poll_oneoff, on which wasi-libc builds select(2) and the sleeps: waits for ports of netmap, event counters and times.
 
 import { POLLERR, POLLIN, POLLOUT } from '../abi.js';
-import type { HostPort } from '../netmap/host-port.js';
-import type { PollRequest } from '../ring/poll.js';
 import { WASI } from './errno.js';
-import { waitForPorts } from './poll.js';
+import { type Waited, waitForFiles } from './poll.js';
 import type { Process } from './process.js';
 
 /** Kinds of subscriptions and of events. */
@@ -28,12 +26,12 @@ interface Event {
 interface Subscription {
   readonly userdata: bigint;
   readonly type: number;
-  readonly port: HostPort;
+  readonly source: Waited['source'];
 }
 
 /** What the program waits for. */
 interface Wanted {
-  readonly ports: Subscription[];
+  readonly files: Subscription[];
   readonly timers: { readonly userdata: bigint; readonly timeout: number }[];
   /** What can be said without waiting. */
   readonly ready: Event[];
@@ -52,10 +50,10 @@ export function pollOneoff(
   const { bytes, control } = process;
   const target = bytes.view(events, number * EVENT_SIZE).byteOffset;
   bytes.u32(result);
-  const { ports, timers, ready } = read(process, subscriptions, number);
+  const { files, timers, ready } = read(process, subscriptions, number);
   const timeout = timers.reduce((least, timer) => Math.min(least, timer.timeout), Infinity);
   const patience = ready.length > 0 ? 0 : timeout;
-  ready.push(...pollPorts(process, ports, patience));
+  ready.push(...pollFiles(process, files, patience));
   if (ready.length === 0) {
     if (control.interrupted) return WASI.INTR;
     // The wait has ended without anything else.
@@ -76,7 +74,7 @@ export function pollOneoff(
 
 function read(process: Process, subscriptions: number, count: number): Wanted {
   const { bytes } = process;
-  const wanted: Wanted = { ports: [], timers: [], ready: [] };
+  const wanted: Wanted = { files: [], timers: [], ready: [] };
   for (let i = 0; i < count; i++) {
     const at = (subscriptions >>> 0) + SUBSCRIPTION_SIZE * i;
     const userdata = bytes.u64(at);
@@ -87,13 +85,13 @@ function read(process: Process, subscriptions: number, count: number): Wanted {
     }
     const say = (errno: number): void => void wanted.ready.push({ userdata, type, errno });
     const file = process.file(bytes.u32(at + 16));
+    const source = file?.counter ?? file?.port?.();
     if (type !== READ && type !== WRITE) say(WASI.INVAL);
     else if (!file) say(WASI.BADF);
-    else if (!file.device)
-      say(WASI.SUCCESS); // standard input and output never wait
-    else if (!file.device.port)
+    else if (source) wanted.files.push({ userdata, type, source });
+    else if (file.device)
       say(WASI.IO); // POLLERR of a descriptor without a port
-    else wanted.ports.push({ userdata, type, port: file.device.port });
+    else say(WASI.SUCCESS); // standard input and output never wait
   }
   return wanted;
 }
@@ -106,16 +104,16 @@ function timeoutOf({ bytes }: Process, at: number): number {
   return Math.max(0, ms - now);
 }
 
-function pollPorts(process: Process, subscriptions: readonly Subscription[], timeout: number): Event[] {
-  const wanted = new Map<HostPort, number>();
-  for (const { port, type } of subscriptions) {
-    wanted.set(port, (wanted.get(port) ?? 0) | (type === READ ? POLLIN : POLLOUT));
+function pollFiles(process: Process, subscriptions: readonly Subscription[], timeout: number): Event[] {
+  const wanted = new Map<Waited['source'], number>();
+  for (const { source, type } of subscriptions) {
+    wanted.set(source, (wanted.get(source) ?? 0) | (type === READ ? POLLIN : POLLOUT));
   }
-  const requests: PollRequest[] = [...wanted].map(([port, events]) => ({ port, events }));
-  const ready = waitForPorts(process, requests, timeout);
-  const found = new Map([...wanted.keys()].map((port, i) => [port, ready[i]]));
-  return subscriptions.flatMap(({ userdata, type, port }): Event[] => {
-    const events = found.get(port) ?? 0;
+  const requests = [...wanted].map(([source, events]) => ({ source, events }));
+  const ready = waitForFiles(process, requests, timeout);
+  const found = new Map([...wanted.keys()].map((source, i) => [source, ready[i]]));
+  return subscriptions.flatMap(({ userdata, type, source }): Event[] => {
+    const events = found.get(source) ?? 0;
     if (events & POLLERR) return [{ userdata, type, errno: WASI.IO }];
     return events & (type === READ ? POLLIN : POLLOUT) ? [{ userdata, type, errno: WASI.SUCCESS }] : [];
   });

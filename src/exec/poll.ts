@@ -1,8 +1,10 @@
 // poll(2): struct pollfd of wasi-libc, whose bits are not ours.
 
 import { POLLERR, POLLIN, POLLOUT } from '../abi.js';
-import { type PollRequest, pollManySync } from '../ring/poll.js';
+import type { HostPort } from '../netmap/host-port.js';
+import { pollManySync } from '../ring/poll.js';
 import { WASI } from './errno.js';
+import type { EventCounter } from './event-files.js';
 import type { Process } from './process.js';
 
 /** struct pollfd: fd, events (u16), revents (u16). */
@@ -23,12 +25,25 @@ export function toWasiEvents(events: number): number {
   return ready | (events & POLLERR ? WASI_POLL.ERR : 0);
 }
 
-/** Waits for ports; 0 events of each when the time is over or a signal has come. */
-export function waitForPorts(process: Process, requests: readonly PollRequest[], timeout: number): number[] {
-  const { control } = process;
-  if (requests.length > 0) return pollManySync(requests, timeout, () => control.interrupted);
-  control.sleep(timeout);
-  return [];
+/** What can be waited for, and the events that are wanted of it. */
+export interface Waited {
+  readonly source: HostPort | EventCounter;
+  readonly events: number;
+}
+
+/** Waits for ports and event counters; 0 events of each when the time is over or a signal has come. */
+export function waitForFiles({ control }: Process, wanted: readonly Waited[], timeout: number): number[] {
+  const ports = wanted.flatMap(({ source, events }) => ('pollOnce' in source ? [{ port: source, events }] : []));
+  const counted = (): number[] => wanted.map(({ source, events }) => ('ready' in source ? source.ready(events) : 0));
+  const isCounted = (): boolean => counted().some((events) => events !== 0);
+  if (ports.length === 0) {
+    control.sleep(timeout, isCounted);
+    return counted();
+  }
+  const patience = isCounted() ? 0 : timeout;
+  const found = pollManySync(ports, patience, () => control.interrupted || isCounted());
+  let next = 0;
+  return counted().map((events, i) => ('pollOnce' in wanted[i].source ? found[next++] : events));
 }
 
 /** @returns an error number of WASI; EINTR when a signal has come first */
@@ -39,21 +54,21 @@ export function poll(process: Process, files: number, count: number, timeout: nu
   const at = bytes.view(files, number * SIZE).byteOffset;
   bytes.u32(result);
   const revents = new Array<number>(number).fill(0);
-  const requests: PollRequest[] = [];
+  const wanted: Waited[] = [];
   const places: number[] = [];
   for (let i = 0; i < number; i++) {
     const fd = bytes.u32(at + SIZE * i) | 0;
     if (fd < 0) continue;
     const events = bytes.u16(at + SIZE * i + EVENTS);
     const file = process.file(fd);
+    const source = file?.counter ?? file?.port?.();
     if (!file) revents[i] = WASI_POLL.NVAL;
-    else if (!file.device)
-      revents[i] = events & (WASI_POLL.IN | WASI_POLL.OUT); // standard input and output never wait
-    else if (!file.device.port) revents[i] = WASI_POLL.ERR;
-    else places[requests.push({ port: file.device.port, events: fromWasiEvents(events) }) - 1] = i;
+    else if (source) places[wanted.push({ source, events: fromWasiEvents(events) }) - 1] = i;
+    else if (file.device) revents[i] = WASI_POLL.ERR;
+    else revents[i] = events & (WASI_POLL.IN | WASI_POLL.OUT); // standard input and output never wait
   }
   const isReady = revents.some((events) => events !== 0);
-  const found = waitForPorts(process, requests, isReady ? 0 : timeout < 0 ? Infinity : timeout);
+  const found = waitForFiles(process, wanted, isReady ? 0 : timeout < 0 ? Infinity : timeout);
   for (const [k, events] of found.entries()) revents[places[k]] = toWasiEvents(events);
   const ready = revents.filter((events) => events !== 0).length;
   if (ready === 0 && process.control.interrupted) return WASI.INTR;

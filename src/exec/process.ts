@@ -1,17 +1,12 @@
-// A running program, in its own thread: its memory, its files, and what every system call does before and after.
+// A thread of a running program: its memory, the files, and what every system call does before and after.
 
 import { NetmapError } from '../errors.js';
-import { toWasiErrno, WASI } from './errno.js';
+import { SystemError, toWasiErrno, WASI } from './errno.js';
+import type { FileTable } from './file-table.js';
 import type { OpenFile } from './files.js';
 import type { ProcessControl } from './process-control.js';
+import { FUNCTION_TABLE } from './program-module.js';
 import { Fault, type UserBytes } from './user-bytes.js';
-
-/** What a program's exports have to do with the host. */
-interface ProgramExports {
-  readonly _start?: unknown;
-  /** Runs the handler of a signal: 0 = it has none, 1 = it ignores the signal, 2 = the handler has run. */
-  readonly ptnet_signal?: unknown;
-}
 
 /** The program has ended, by exit() or by a signal. Passes through its frames. */
 export class ProgramExit extends Error {
@@ -23,11 +18,13 @@ export class ProgramExit extends Error {
   }
 }
 
+/** The thread has ended, by pthread_exit(). */
+export class ThreadExit extends Error {}
+
 const HANDLED = 2;
 const BY_DEFAULT = 0;
 /** Exit codes of programs that a signal has ended, as shells show them. */
 const SIGNALLED = 128;
-const MAX_FILES = 1024;
 const TRAPPED = SIGNALLED + 6;
 
 export interface Ending {
@@ -39,12 +36,15 @@ export interface Ending {
 export class Process {
   readonly bytes: UserBytes;
   readonly control: ProcessControl;
-  readonly files = new Map<number, OpenFile>();
-  #exports: ProgramExports = {};
+  readonly files: FileTable;
+  /** Where errno of this thread is, of one that is not the first; libc has only one. */
+  errnoAddress = 0;
+  #exports: WebAssembly.Exports = {};
 
-  constructor(bytes: UserBytes, control: ProcessControl) {
+  constructor(bytes: UserBytes, control: ProcessControl, files: FileTable) {
     this.bytes = bytes;
     this.control = control;
+    this.files = files;
   }
 
   /** The open file with this number; undefined when there is none. */
@@ -52,22 +52,19 @@ export class Process {
     return this.files.get(fd);
   }
 
-  /** Gives a file the lowest free number; undefined when there are too many. */
-  addFile(file: OpenFile): number | undefined {
-    for (let fd = 0; fd < MAX_FILES; fd++) {
-      if (this.files.has(fd)) continue;
-      this.files.set(fd, file);
-      return fd;
-    }
-    return undefined;
+  /** A function of the program, by its place in the table: what a pointer to a function is. */
+  function(place: number): ((...args: number[]) => number | undefined) | undefined {
+    const { [FUNCTION_TABLE]: table } = this.#exports;
+    if (!(table instanceof WebAssembly.Table) || place < 0 || place >= table.length) return undefined;
+    return (table.get(place) as ((...args: number[]) => number | undefined) | null) ?? undefined;
   }
 
   /** Runs the handlers of signals that wait. True if one has run. @throws ProgramExit for a signal without a handler */
   deliverSignals(): boolean {
     let handled = false;
     for (let signal = this.control.takeSignal(); signal !== 0; signal = this.control.takeSignal()) {
-      const { ptnet_signal: deliver } = this.#exports;
-      const outcome = typeof deliver === 'function' ? deliver(signal) : BY_DEFAULT;
+      const deliver = this.function(this.control.handlers);
+      const outcome = deliver ? deliver(signal) : BY_DEFAULT;
       if (outcome === BY_DEFAULT) throw new ProgramExit(SIGNALLED + signal);
       handled ||= outcome === HANDLED;
     }
@@ -79,9 +76,9 @@ export class Process {
     return (...args) => {
       try {
         this.deliverSignals();
-        return run(...args);
+        return this.#said(run(...args));
       } catch (error) {
-        return errnoOf(error);
+        return this.#said(errnoOf(error));
       }
     };
   }
@@ -90,44 +87,52 @@ export class Process {
   sleepingCall<Args extends readonly never[]>(run: (...args: Args) => number): (...args: Args) => number {
     return (...args) => {
       try {
-        if (this.deliverSignals()) return WASI.INTR;
-        const errno = run(...args);
+        if (this.deliverSignals()) return this.#said(WASI.INTR);
+        const errno = this.#attempt(run, args);
         if (errno === WASI.INTR) this.deliverSignals();
-        return errno;
+        return this.#said(errno);
       } catch (error) {
-        return errnoOf(error);
+        return this.#said(errnoOf(error));
       }
     };
   }
 
-  /** Runs the program to its end. Never throws. */
-  run(module: WebAssembly.Module, imports: WebAssembly.Imports): Ending {
+  #attempt<Args extends readonly never[]>(run: (...args: Args) => number, args: Args): number {
     try {
-      const { exports } = new WebAssembly.Instance(module, imports);
-      this.#exports = exports;
-      const { _start: start } = this.#exports;
-      if (typeof start === 'function') start();
-      return { code: 0 };
+      return run(...args);
     } catch (error) {
-      if (error instanceof ProgramExit) return { code: error.code };
-      return { code: TRAPPED, reason: error instanceof Error ? error.message : String(error) };
-    } finally {
-      for (const file of this.files.values()) closeQuietly(file);
+      return errnoOf(error);
     }
   }
-}
 
-/** The end of a program must not fail. */
-function closeQuietly(file: OpenFile): void {
-  try {
-    file.close();
-  } catch {
-    // its host has gone
+  /** libc stores what a call has answered in its one errno, which is the first thread's. */
+  #said(errno: number): number {
+    if (errno !== 0 && this.errnoAddress !== 0) this.bytes.setU32(this.errnoAddress, errno);
+    return errno;
+  }
+
+  /** Makes the program, for its main function or for that of a thread. */
+  instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): WebAssembly.Exports {
+    this.#exports = new WebAssembly.Instance(module, imports).exports;
+    return this.#exports;
+  }
+
+  /** Runs the program, or the function of a thread, to its end; undefined when only the thread has ended. Never throws. */
+  run(start: () => void): Ending | undefined {
+    try {
+      start();
+      return this.control.line === 0 ? { code: 0 } : undefined;
+    } catch (error) {
+      if (error instanceof ThreadExit) return undefined;
+      if (error instanceof ProgramExit) return { code: error.code };
+      return { code: TRAPPED, reason: error instanceof Error ? error.message : String(error) };
+    }
   }
 }
 
 function errnoOf(error: unknown): number {
   if (error instanceof Fault) return WASI.FAULT;
+  if (error instanceof SystemError) return error.errno;
   if (error instanceof NetmapError) return toWasiErrno(error.errno);
   throw error;
 }

@@ -1,14 +1,17 @@
 // A program's module, made ready: its memory becomes an import that threads can share, and what is known of its layout.
 //
 // A C compiler gives a program a memory that it makes itself, and that no other thread can see. The code does not depend
-// on that: memory 0 is rewritten to the import `env.memory`, shared, and nothing else changes.
+// on that: memory 0 is rewritten to the import `env.memory`, shared, and the function table becomes an export, through
+// which the host calls handlers of signals and the functions that threads begin with.
 
 import { netmapError } from '../errors.js';
 import {
   dataExtent,
+  dataSegments,
   encodeU32,
-  functionNames,
+  exportTable,
   Reader,
+  readNames,
   readSections,
   SECTION,
   type Section,
@@ -20,7 +23,27 @@ import {
 export const PAGE = 65536;
 export const WASI_MODULE = 'wasi_snapshot_preview1';
 /** What include/wasi declares. */
-const PTNET_IMPORTS = ['ioctl', 'mmap', 'munmap', 'poll'];
+const PTNET_IMPORTS = [
+  'ioctl',
+  'mmap',
+  'munmap',
+  'poll',
+  'eventfd',
+  'signals',
+  'signal_mask',
+  'signal_raise',
+  'signal_wait',
+  'thread_create',
+  'thread_exit',
+  'thread_kill',
+  'thread_tls_size',
+  'futex_wait',
+  'processors',
+];
+/** The export that the function table gets. */
+export const FUNCTION_TABLE = 'ptnet_functions';
+/** Functions of heaps that take memory behind the program: libc's, and that of include/wasi/ptnet/heap.h. */
+const GROWING_HEAPS = ['sbrk', 'dlmalloc', 'ptnet_grow_memory'];
 const SHARED_WITH_MAXIMUM = 3;
 const MEMORY_KIND = 2;
 
@@ -80,20 +103,27 @@ export function prepareModule(binary: Uint8Array, maximum: number): PreparedModu
   // After the types, which are the first section but for custom ones.
   const place = kept.findIndex(({ id }) => id > SECTION.IMPORT);
   kept.splice(place < 0 ? kept.length : place, 0, rewritten);
-  return { bytes: writeModule(kept), initial: limits.initial, layout: readLayout(sections) };
+  const hasTable = sections.some(({ id }) => id === SECTION.TABLE);
+  const whole = hasTable ? kept.map((section) => withTable(section)) : kept;
+  return { bytes: writeModule(whole), initial: limits.initial, layout: readLayout(sections) };
+}
+
+function withTable({ id, bytes }: Section): Section {
+  return { id, bytes: id === SECTION.EXPORT ? exportTable(bytes, FUNCTION_TABLE) : bytes };
 }
 
 function readLayout(sections: readonly Section[]): ProgramLayout {
   const data = sections.find(({ id }) => id === SECTION.DATA);
+  const segments = data ? dataSegments(data.bytes) : [];
   const globals = sections.find(({ id }) => id === SECTION.GLOBAL);
   const names = sections
     .filter(({ id }) => id === SECTION.CUSTOM)
-    .map(({ bytes }) => functionNames(bytes))
+    .map(({ bytes }) => readNames(bytes))
     .find((found) => found !== undefined);
   return {
-    data: data ? dataExtent(data.bytes) : { start: Infinity, end: 0 },
+    data: segments && dataExtent(segments),
     stackTop: globals ? stackTop(globals.bytes) : undefined,
-    growsHeap: names && (names.has('sbrk') || names.has('dlmalloc')),
+    growsHeap: names && GROWING_HEAPS.some((name) => names.functions.has(name)),
   };
 }
 

@@ -64,6 +64,12 @@ export class UserBytes {
     this.#view.setBigUint64(at, value, true);
   }
 
+  /** The aligned word at an address, for atomic operations. @throws Fault */
+  words(address: number): { i32: Int32Array; index: number } {
+    const at = this.#check(address, 4);
+    return { i32: new Int32Array(this.memory.buffer), index: at >>> 2 };
+  }
+
   write(address: number, bytes: Uint8Array): void {
     this.view(address, bytes.length).set(bytes);
   }

@@ -9,8 +9,8 @@ import { type Process, ProgramExit } from './process.js';
 export interface WasiOptions {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Opens a device by its name in /dev; undefined: there is none. */
-  readonly openDevice: (name: string) => OpenFile | undefined;
+  /** Opens a device by its name in /dev: its number in the table. @throws SystemError ENOENT, EMFILE */
+  readonly openDevice: (name: string) => number;
 }
 
 const CLOCK_REALTIME = 0;
@@ -21,6 +21,7 @@ const MAX_TRANSFER = 1 << 16;
 const MAX_IOVECS = 1024;
 const IOVEC_SIZE = 8;
 const FDSTAT_SIZE = 24;
+const FDFLAGS = 0x1f;
 const RIGHTS = 2n ** 29n - 1n - (1n << 2n) - (1n << 5n); // all but seek and tell: terminals are told by that
 
 function nanoseconds(clock: number): bigint {
@@ -77,7 +78,7 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
       for (const piece of pieces(iovecs, count)) {
         const got = file.read(piece);
         sum += got;
-        if (got < piece.length) break;
+        if (got < piece.length || file.counter) break;
       }
       bytes.setU32(result, sum);
       return WASI.SUCCESS;
@@ -94,7 +95,8 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
         at += part.length;
       }
       bytes.setU32(result, whole.length);
-      return file.write(whole) ? WASI.SUCCESS : WASI.INTR;
+      file.write(whole);
+      return WASI.SUCCESS;
     });
 
   const pathOpen = (
@@ -111,14 +113,7 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
     withFile(folder, (file) => {
       if (file.path === undefined) return WASI.NOTDIR;
       bytes.u32(result); // a fault is noticed before anything is opened
-      const opened = options.openDevice(bytes.text(path, length));
-      if (!opened) return WASI.NOENT;
-      const fd = process.addFile(opened);
-      if (fd === undefined) {
-        opened.close();
-        return WASI.MFILE;
-      }
-      bytes.setU32(result, fd);
+      bytes.setU32(result, options.openDevice(bytes.text(path, length)));
       return WASI.SUCCESS;
     });
 
@@ -126,6 +121,7 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
     withFile(fd, ({ type }) => {
       bytes.write(result, new Uint8Array(FDSTAT_SIZE));
       bytes.setU8(result, type);
+      bytes.setU16(result + 2, process.files.flags(fd) & FDFLAGS);
       bytes.setU64(result + 8, RIGHTS);
       bytes.setU64(result + 16, RIGHTS);
       return WASI.SUCCESS;
@@ -151,14 +147,17 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
     },
     fd_close: (fd: number) =>
       withFile(fd, (file) => {
-        process.files.delete(fd);
+        if (!process.files.remove(fd)) return WASI.BADF;
         file.close();
         return WASI.SUCCESS;
       }),
     fd_fdstat_get: stat,
-    fd_fdstat_set_flags: (fd: number) => withFile(fd, () => WASI.SUCCESS),
+    fd_fdstat_set_flags: (fd: number, flags: number) =>
+      withFile(fd, () => {
+        process.files.setFlags(fd, (process.files.flags(fd) & ~FDFLAGS) | (flags & FDFLAGS));
+        return WASI.SUCCESS;
+      }),
     fd_seek: (fd: number) => withFile(fd, () => WASI.SPIPE),
-    fd_read: read,
     fd_prestat_get: (fd: number, result: number) =>
       withFile(fd, ({ path }) => {
         if (path === undefined) return WASI.BADF;
@@ -187,6 +186,7 @@ export function wasiImports(process: Process, options: WasiOptions): Record<stri
   const wrapped = Object.entries(plain).map(([name, run]) => [name, call(run as (...args: never[]) => number)]);
   return {
     ...(Object.fromEntries(wrapped) as Record<string, (...args: never[]) => unknown>),
+    fd_read: process.sleepingCall(read as (...args: never[]) => number),
     fd_write: process.sleepingCall(write as (...args: never[]) => number),
     poll_oneoff: process.sleepingCall(((subscriptions: number, events: number, count: number, result: number) =>
       pollOneoff(process, subscriptions, events, count, result)) as (...args: never[]) => number),

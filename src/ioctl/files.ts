@@ -6,7 +6,7 @@ import { KernelLoop } from '../kloop/loop.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import { HostPort } from '../netmap/host-port.js';
 import type { Interfaces } from '../netmap/interfaces.js';
-import type { OpenPort, PortTable } from '../netmap/register.js';
+import type { OpenPort, PortInfo, PortTable } from '../netmap/register.js';
 import type { Thread } from '../threads/thread.js';
 
 export class DeviceFile {
@@ -50,12 +50,12 @@ export class DeviceFiles {
     this.interfaces = interfaces;
   }
 
-  /** An open descriptor; its owner's first request opens it. @throws NetmapError EBADF */
-  get(fd: number, tid: number, isOwner: boolean): DeviceFile {
+  /** An open descriptor; its owner's first request opens it, for `owner`. @throws NetmapError EBADF */
+  get(fd: number, owner: number, isOwner: boolean): DeviceFile {
     const known = this.#files.get(fd);
     if (known) return known;
     if (!isOwner) throw netmapError('EBADF', `descriptor ${fd} is not open`, { op: 'ioctl' });
-    const file = new DeviceFile(this.#arena, fd, tid);
+    const file = new DeviceFile(this.#arena, fd, owner);
     this.#files.set(fd, file);
     return file;
   }
@@ -66,6 +66,11 @@ export class DeviceFiles {
     if (!port) return -ENXIO;
     const host = new HostPort(this.#thread, port.info, { close: async () => {}, call: async () => {} });
     return tx ? host.txsync() : host.rxsync();
+  }
+
+  /** The port that is bound to a descriptor; null: none is. */
+  portInfo(fd: number): PortInfo | null {
+    return this.#files.get(fd)?.port?.info ?? null;
   }
 
   async close(fd: number): Promise<void> {

@@ -58,7 +58,7 @@ export async function handleRequest(files: DeviceFiles, tid: number, request: De
   const status: Record<number, number> = {};
   if (!handler) return { errno: -EINVAL, status };
   try {
-    const file = files.get(request.fd, tid, request.isOwner);
+    const file = files.get(request.fd, request.owner ?? tid, request.isOwner);
     const call: Call<Record<string, number>> = { files, file, tid, request, body: request.body, status };
     return { errno: 0, status, ...(await handler(call as never)) };
   } catch (error) {

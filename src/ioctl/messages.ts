@@ -38,6 +38,8 @@ export interface DeviceRequest {
   readonly fd: number;
   /** Whether the descriptor is this thread's, and may be new. */
   readonly isOwner: boolean;
+  /** Thread that a new descriptor belongs to. Default: the asking one. */
+  readonly owner?: number;
   /** Of the program. Default: lp64. */
   readonly dataModel?: DataModel;
   /** REGISTER: the port elsewhere that this one stands for. */
@@ -58,7 +60,7 @@ export interface DeviceRequest {
 }
 
 /** A request as a program makes it. */
-export type ProgramRequest = Omit<DeviceRequest, 'fd' | 'isOwner' | 'dataModel'>;
+export type ProgramRequest = Omit<DeviceRequest, 'fd' | 'isOwner' | 'owner' | 'dataModel'>;
 
 /** A kernel loop that the asking thread is to run until it is stopped. */
 export interface LoopRun {

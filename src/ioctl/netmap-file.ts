@@ -6,6 +6,7 @@ import * as abi from '../abi.js';
 import { NetmapError } from '../errors.js';
 import { HostPort } from '../netmap/host-port.js';
 import type { DataModel } from '../netmap/netmap-if.js';
+import type { PortInfo } from '../netmap/register.js';
 import type { Thread } from '../threads/thread.js';
 import {
   BODIES,
@@ -50,6 +51,11 @@ export interface DeviceOptions {
   readonly errno?: (errno: number) => number;
   /** `fd` of a NetmapFile, maybe of another thread: this is then the same descriptor, as after dup(2). */
   readonly fd?: number;
+  /**
+   * With `fd`: the descriptor belongs to this thread of the host, and others share it as the threads of a process do. Any
+   * of them may be the first to use it, and may close it for all; it is closed when its owner ends.
+   */
+  readonly owner?: number;
 }
 
 /** How a thread reaches the control thread. */
@@ -72,6 +78,7 @@ export class NetmapFile {
   readonly fd: number;
   readonly #path: DevicePath;
   readonly #isOwner: boolean;
+  readonly #owner: number | undefined;
   readonly #memory: MemoryWindow;
   readonly #inArena: boolean;
   readonly #eventfds: EventDescriptors | undefined;
@@ -94,13 +101,28 @@ export class NetmapFile {
     this.#eventfds = options.eventfds;
     this.#dataModel = options.dataModel ?? 'lp64';
     this.#errno = options.errno ?? ((errno) => errno);
-    this.#isOwner = options.fd === undefined;
+    this.#owner = options.owner;
+    this.#isOwner = options.fd === undefined || options.owner !== undefined;
     this.fd = options.fd ?? fd;
   }
 
   /** The port that a request of this object has bound: its rings, and poll. Closing it closes the descriptor. */
   get port(): HostPort | undefined {
     return this.#port;
+  }
+
+  /** The port that any thread has bound to a descriptor that threads share; blocking. @throws NetmapError ENXIO */
+  sharedPort(): HostPort | undefined {
+    if (this.#port || !this.#isOpen) return this.#port;
+    const info = this.#path.callSync('devicePort', { fd: this.fd }) as PortInfo | null;
+    if (info) this.#port = this.#portOf(info);
+    return this.#port;
+  }
+
+  /** This object is used no more; the descriptor, which threads share, stays open. */
+  giveUp(): void {
+    this.#isOpen = false;
+    this.#path.onClose();
   }
 
   /**
@@ -233,17 +255,20 @@ export class NetmapFile {
       ...given,
       fd: this.fd,
       isOwner: this.#isOwner,
+      owner: this.#owner,
       dataModel: this.#dataModel,
     };
     const answer = (yield { op: 'device', args: request }) as DeviceAnswer;
     this.#path.thread.wake(); // its waits look again: rings may have been stopped, or busy for a while
-    if (answer.port && this.#isOwner) {
-      this.#port = new HostPort(this.#path.thread, answer.port, {
-        close: () => this.close(),
-        call: (op, args) => this.#path.call(op, args),
-      });
-    }
+    if (answer.port && this.#isOwner) this.#port = this.#portOf(answer.port);
     return answer;
+  }
+
+  #portOf(info: PortInfo): HostPort {
+    return new HostPort(this.#path.thread, info, {
+      close: () => this.close(),
+      call: (op, args) => this.#path.call(op, args),
+    });
   }
 
   *#leaveLoop(loop: number): Steps<void> {

@@ -159,16 +159,16 @@ test('addresses of a program are checked against its memory, which may grow', ()
 });
 
 test('signals wait for the program, the lowest first, and end its sleep', () => {
-  const sender = new ProcessControl();
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  const program = new ProcessControl(sender.buffer);
+  const sender = new ProcessControl(memory);
+  const program = new ProcessControl(memory, sender.buffer);
   assert.equal(program.takeSignal(), 0);
-  sender.raise(15, memory);
-  sender.raise(2, memory);
+  sender.raise(15);
+  sender.raise(2);
   assert.equal(program.interrupted, true);
   assert.deepEqual([program.takeSignal(), program.takeSignal(), program.takeSignal()], [2, 15, 0]);
   program.waiter = 64;
-  sender.raise(31, memory);
+  sender.raise(31);
   assert.equal(new Int32Array(memory.buffer)[16], 1);
   assert.equal(program.takeSignal(), 31);
   assert.equal(program.interrupted, false);
