@@ -2,7 +2,7 @@
 
 import type { NetmapHandle } from '../control/backend.js';
 import { Netmap } from '../control/netmap.js';
-import { parentPoster, receiveWorkerData } from '../threads/platform.js';
+import { parentPoster, processors, receiveWorkerData } from '../threads/platform.js';
 import { CONTROL_THREAD } from '../threads/thread.js';
 import { SystemError, toWasiErrno, WASI } from './errno.js';
 import { EventCounter } from './event-files.js';
@@ -13,15 +13,16 @@ import { type Ending, Process } from './process.js';
 import { ProcessControl } from './process-control.js';
 import { WASI_MODULE } from './program-module.js';
 import { NONBLOCK, SEMAPHORE_FLAG, type ThreadStart, threadImports } from './thread-imports.js';
-import { ThreadRun } from './thread-run.js';
+import type { ThreadTemplate } from './thread-module.js';
+import { runThread } from './thread-run.js';
 import { UserBytes } from './user-bytes.js';
 import { wasiImports } from './wasi.js';
 
 /** What the worker gets. */
 export interface ProgramData {
   readonly module: WebAssembly.Module;
-  /** The same as bytes, of a program that makes threads. */
-  readonly binary?: Uint8Array<ArrayBuffer>;
+  /** Of a program that makes threads. */
+  readonly threads?: ThreadTemplate;
   readonly memory: WebAssembly.Memory;
   readonly control: SharedArrayBuffer;
   readonly files: SharedArrayBuffer;
@@ -52,10 +53,10 @@ const given = await receiveWorkerData<ProgramHost & { data: ProgramData }>();
 const { data } = given;
 const { memory, thread } = data;
 const post = (await parentPoster()) as (message: ProgramMessage) => void;
+const available = await processors();
 const control = new ProcessControl(memory, data.control, thread?.line ?? 0);
 const files = new FileTable(data.files, makeFile);
 const process = new Process(new UserBytes(memory), control, files);
-const threads = data.binary && new ThreadRun(data.binary, thread);
 let netmap: Netmap | undefined;
 
 /** The host of its memory. A program with a memory of its own asks its kernel for one. */
@@ -114,7 +115,7 @@ function spawn(start: ThreadStart): void {
 }
 
 function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
-  const threading = { tlsSize: threads?.tlsSize ?? 0, eventfds: data.eventfds, spawn };
+  const threading = { tlsSize: data.threads?.locals?.size ?? 0, eventfds: data.eventfds, processors: available, spawn };
   const known: Record<string, Record<string, unknown>> = {
     env: { memory },
     ptnet: { ...netmapImports(process, () => post({ type: 'port' })), ...threadImports(process, threading) },
@@ -146,7 +147,7 @@ function runProgram(): Ending {
   return ending ?? { code: 0 };
 }
 
-const ending = thread && threads ? threads.run(process, importsOf) : runProgram();
+const ending = thread && data.threads ? runThread(process, data.threads, thread, importsOf) : runProgram();
 files.giveUpAll();
 await (netmap as Netmap | undefined)?.close();
 if (ending) post({ type: 'exit', ending, line: control.line });

@@ -95,17 +95,18 @@ export async function exec(netmap: Netmap, binary: Uint8Array, options: ExecOpti
   return start(netmap, program, memory, options);
 }
 
-async function compile({ bytes }: PreparedModule): Promise<Pick<ProgramData, 'module' | 'binary'>> {
+type Compiled = Pick<ProgramData, 'module' | 'threads'>;
+
+async function compile({ bytes, stack, locals }: PreparedModule): Promise<Compiled> {
   const module = await WebAssembly.compile(bytes);
   checkImports(module);
   if (!createsThreads(module)) return { module };
-  threadTemplate(bytes); // is refused here rather than at its first thread
-  return { module, binary: bytes };
+  return { module, threads: threadTemplate(bytes, stack, locals) };
 }
 
 async function start(
   netmap: Netmap,
-  compiled: Pick<ProgramData, 'module' | 'binary'>,
+  compiled: Compiled,
   memory: WebAssembly.Memory,
   options: ExecOptions,
 ): Promise<RunningProgram> {

@@ -5,12 +5,15 @@
 // which the host calls handlers of signals and the functions that threads begin with.
 
 import { netmapError } from '../errors.js';
+import { findThreadLocals, globalFor, type ThreadLocals } from './thread-locals.js';
 import {
   dataExtent,
   dataSegments,
   encodeU32,
   exportTable,
+  type Names,
   Reader,
+  readGlobals,
   readNames,
   readSections,
   SECTION,
@@ -62,6 +65,9 @@ export interface PreparedModule {
   /** Pages that it wants at the start. */
   readonly initial: number;
   readonly layout: ProgramLayout;
+  /** Index of the global that is the stack pointer; undefined: it has no names. */
+  readonly stack: number | undefined;
+  readonly locals: ThreadLocals | undefined;
 }
 
 /** A memory with a name, imported from `env`. */
@@ -103,23 +109,49 @@ export function prepareModule(binary: Uint8Array, maximum: number): PreparedModu
   // After the types, which are the first section but for custom ones.
   const place = kept.findIndex(({ id }) => id > SECTION.IMPORT);
   kept.splice(place < 0 ? kept.length : place, 0, rewritten);
+  const names = namesOf(sections);
+  const locals = localsOf(sections, names);
   const hasTable = sections.some(({ id }) => id === SECTION.TABLE);
-  const whole = hasTable ? kept.map((section) => withTable(section)) : kept;
-  return { bytes: writeModule(whole), initial: limits.initial, layout: readLayout(sections) };
+  const whole = kept.map((section) => withLocals(hasTable ? withTable(section) : section, locals));
+  return {
+    bytes: writeModule(whole),
+    initial: limits.initial,
+    layout: readLayout(sections, names),
+    stack: names?.globals.get('__stack_pointer'),
+    locals,
+  };
 }
 
 function withTable({ id, bytes }: Section): Section {
   return { id, bytes: id === SECTION.EXPORT ? exportTable(bytes, FUNCTION_TABLE) : bytes };
 }
 
-function readLayout(sections: readonly Section[]): ProgramLayout {
-  const data = sections.find(({ id }) => id === SECTION.DATA);
-  const segments = data ? dataSegments(data.bytes) : [];
-  const globals = sections.find(({ id }) => id === SECTION.GLOBAL);
-  const names = sections
+/** The first thread's variables are where they should be. */
+function withLocals({ id, bytes }: Section, locals: ThreadLocals | undefined): Section {
+  if (id !== SECTION.GLOBAL || !locals) return { id, bytes };
+  return { id, bytes: readGlobals(bytes).with(new Map([[locals.global, globalFor(locals, locals.base)]])) };
+}
+
+function namesOf(sections: readonly Section[]): Names | undefined {
+  return sections
     .filter(({ id }) => id === SECTION.CUSTOM)
     .map(({ bytes }) => readNames(bytes))
     .find((found) => found !== undefined);
+}
+
+function localsOf(sections: readonly Section[], names: Names | undefined): ThreadLocals | undefined {
+  const find = (wanted: number): Uint8Array => sections.find(({ id }) => id === wanted)?.bytes ?? Uint8Array.of(0);
+  const global = names?.globals.get('__tls_base');
+  const segments = dataSegments(find(SECTION.DATA));
+  if (global === undefined || !segments) return undefined;
+  const base = readGlobals(find(SECTION.GLOBAL)).values[global];
+  return base === undefined ? undefined : findThreadLocals(global, base, segments, find(SECTION.CODE));
+}
+
+function readLayout(sections: readonly Section[], names: Names | undefined): ProgramLayout {
+  const data = sections.find(({ id }) => id === SECTION.DATA);
+  const segments = data ? dataSegments(data.bytes) : [];
+  const globals = sections.find(({ id }) => id === SECTION.GLOBAL);
   return {
     data: segments && dataExtent(segments),
     stackTop: globals ? stackTop(globals.bytes) : undefined,

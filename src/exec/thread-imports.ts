@@ -33,13 +33,15 @@ export interface ThreadOptions {
   readonly tlsSize: number;
   /** What event counters lie in. */
   readonly eventfds: SharedArrayBuffer;
+  /** How many there are. */
+  readonly processors: number;
   /** Starts a worker for a thread. */
   readonly spawn: (start: ThreadStart) => void;
 }
 
 export function threadImports(
   process: Process,
-  { tlsSize, eventfds, spawn }: ThreadOptions,
+  { tlsSize, eventfds, processors, spawn }: ThreadOptions,
 ): Record<string, (...args: never[]) => unknown> {
   const { bytes, control, files } = process;
 
@@ -105,6 +107,6 @@ export function threadImports(
       if (signal > 0 && signal <= MAX_SIGNAL) control.raise(signal);
       process.deliverSignals();
     },
-    processors: () => navigator.hardwareConcurrency,
+    processors: () => processors,
   };
 }

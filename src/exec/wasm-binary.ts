@@ -10,6 +10,7 @@ export const SECTION = {
   GLOBAL: 6,
   EXPORT: 7,
   START: 8,
+  CODE: 10,
   DATA: 11,
   DATA_COUNT: 12,
 } as const;
@@ -253,8 +254,13 @@ function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
+export interface Names {
+  readonly functions: ReadonlySet<string>;
+  readonly globals: ReadonlyMap<string, number>;
+}
+
 /** The names of functions and of globals, of the custom section `name`; undefined if the section is another one. */
-export function readNames(custom: Uint8Array): { functions: Set<string>; globals: Map<string, number> } | undefined {
+export function readNames(custom: Uint8Array): Names | undefined {
   const reader = new Reader(custom);
   if (reader.text() !== 'name') return undefined;
   const functions = new Set<string>();

@@ -44,6 +44,11 @@ export async function isWorkerThread(): Promise<boolean> {
   return nodeLike && !(await import('node:worker_threads')).isMainThread;
 }
 
+/** Processors that this process may use. */
+export async function processors(): Promise<number> {
+  return nodeLike ? (await import('node:os')).availableParallelism() : navigator.hardwareConcurrency;
+}
+
 /** How a worker is started. */
 export interface SpawnOptions {
   /** Sent to the worker's `receiveWorkerData`. */
