@@ -6,10 +6,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#ifdef NETMAP_WITH_LIBS
-#error "nm_open() and its family are not here: open /dev/netmap and send NETMAP_REQ_REGISTER"
-#endif
-
 #define PTNET_OFFSET(type, ptr, offset) ((type)(void *)((char *)(ptr) + (offset)))
 
 #define NETMAP_IF(_base, _ofs) PTNET_OFFSET(struct netmap_if *, _base, _ofs)
@@ -51,5 +47,9 @@ static inline int nm_tx_pending(struct netmap_ring *ring) {
 static inline void nm_pkt_copy(const void *from, void *to, int length) {
   memcpy(to, from, (size_t)length);
 }
+
+#ifdef NETMAP_WITH_LIBS
+#include <net/netmap_lib.h>
+#endif
 
 #endif
