@@ -192,4 +192,10 @@ static inline int raise(int number) {
   return 0;
 }
 
+// There is one process, number 1.
+static inline int kill(pid_t pid, int number) {
+  if (pid != 1 && pid != 0) return ptnet_signal_fail(ESRCH);
+  return raise(number);
+}
+
 #endif

@@ -7,6 +7,7 @@ import { Netmap } from '../control/netmap.js';
 import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
 import { endWorker, parentPoster, receiveWorkerData, spawnWorker, type WorkerHandle } from '../threads/platform.js';
+import { Alarm } from './alarm.js';
 import type { ProgramData, ProgramHost, ProgramMessage } from './exec-program.js';
 import { guestUpstream } from './guest-upstream.js';
 import type { Ending } from './process.js';
@@ -44,6 +45,7 @@ const post = (await parentPoster()) as (message: KernelMessage) => void;
 const { memory } = data.program;
 const control = new ProcessControl(memory, data.program.control);
 let inner: Promise<Netmap> | undefined;
+const alarm = new Alarm(control);
 /** What its threads have joined that host with, by line. */
 const handles = new Map<number, NetmapHandle>();
 /** Where the pages for the host begin, once there are any. */
@@ -103,6 +105,8 @@ function on(message: ProgramMessage): void {
     void giveHost(message.line);
   } else if (message.type === 'thread') {
     void threads.start(message.start, (line) => void threadEnded(line)).catch(onError);
+  } else if (message.type === 'alarm') {
+    alarm.set(message.times);
   } else if (message.type === 'end-threads') {
     void threads.end();
   } else if (message.type === 'exit') {
@@ -117,6 +121,7 @@ async function end(result: Ending): Promise<void> {
   if (ending) return;
   ending = true;
   post({ type: 'exit', ending: result, line: 0 }); // first: what follows touches memory that the program may have destroyed
+  alarm.clear();
   child.terminate();
   await Promise.all([child.ended, threads.end()]);
   await requests?.close();

@@ -4,6 +4,7 @@ import type { NetmapHandle } from '../control/backend.js';
 import { Netmap } from '../control/netmap.js';
 import { parentPoster, processors, receiveWorkerData } from '../threads/platform.js';
 import { CONTROL_THREAD } from '../threads/thread.js';
+import type { AlarmTimes } from './alarm.js';
 import { SystemError, toWasiErrno, WASI } from './errno.js';
 import { EventCounter } from './event-files.js';
 import { FILE, type FileEntry, FileTable } from './file-table.js';
@@ -45,6 +46,7 @@ export type ProgramMessage =
   /** A thread wants the host over its memory, and waits for the answer in its line. */
   | { readonly type: 'host'; readonly line: number }
   | { readonly type: 'thread'; readonly start: ThreadStart }
+  | { readonly type: 'alarm'; readonly times: AlarmTimes }
   /** The program ends by itself, and waits until no other thread is left. */
   | { readonly type: 'end-threads' }
   | { readonly type: 'exit'; readonly ending: Ending; readonly line: number };
@@ -114,8 +116,18 @@ function spawn(start: ThreadStart): void {
   post({ type: 'thread', start });
 }
 
+function alarm(times: AlarmTimes): void {
+  post({ type: 'alarm', times });
+}
+
 function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
-  const threading = { tlsSize: data.threads?.locals?.size ?? 0, eventfds: data.eventfds, processors: available, spawn };
+  const threading = {
+    tlsSize: data.threads?.locals?.size ?? 0,
+    eventfds: data.eventfds,
+    processors: available,
+    spawn,
+    alarm,
+  };
   const known: Record<string, Record<string, unknown>> = {
     env: { memory },
     ptnet: { ...netmapImports(process, () => post({ type: 'port' })), ...threadImports(process, threading) },

@@ -10,6 +10,7 @@ import type { MemoryReservation } from '../control/reservation.js';
 import { netmapError } from '../errors.js';
 import type { GlobalPoolParams } from '../memory/pools.js';
 import type { WorkerHandle } from '../threads/platform.js';
+import { Alarm } from './alarm.js';
 import { EVENTFDS_SIZE } from './event-files.js';
 import type { KernelData, KernelMessage } from './exec-kernel.js';
 import type { ProgramData } from './exec-program.js';
@@ -146,6 +147,7 @@ class Running implements RunningProgram {
   readonly ended: Promise<Ending>;
   readonly #control: ProcessControl;
   readonly #options: ExecOptions;
+  readonly #alarm: Alarm;
   #worker: WorkerHandle | undefined;
   #threads: ProgramWorkers | undefined;
   #ending: Ending | undefined;
@@ -154,6 +156,7 @@ class Running implements RunningProgram {
 
   constructor(control: ProcessControl, options: ExecOptions) {
     this.#control = control;
+    this.#alarm = new Alarm(control);
     this.#options = options;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -172,6 +175,7 @@ class Running implements RunningProgram {
     this.#worker = worker;
     this.#threads = threads;
     void worker.ended.then(async () => {
+      this.#alarm.clear();
       await threads.end();
       clean();
       this.#end(this.#ending ?? { code: LOST, reason: 'its worker has ended unexpectedly' });
@@ -182,6 +186,7 @@ class Running implements RunningProgram {
     if (message.type === 'port') this.#isReady();
     else if (message.type === 'exit') this.#onExit(message.ending, message.line);
     else if (message.type === 'thread') this.#threads?.start(message.start).catch((error) => this.lost(error));
+    else if (message.type === 'alarm') this.#alarm.set(message.times);
     else if (message.type === 'end-threads') void this.#threads?.end();
     else if (message.type === 'output') void this.#output(message.stream, message.bytes);
   }

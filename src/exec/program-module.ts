@@ -27,6 +27,7 @@ export const PAGE = 65536;
 export const WASI_MODULE = 'wasi_snapshot_preview1';
 /** What include/wasi declares. */
 const PTNET_IMPORTS = [
+  'alarm',
   'ioctl',
   'mmap',
   'munmap',

@@ -1,5 +1,6 @@
 // Threads and event counters of programs: what include/wasi/pthread.h, semaphore.h and sys/eventfd.h are made of.
 
+import type { AlarmTimes } from './alarm.js';
 import { SystemError, WASI } from './errno.js';
 import { takeEventfd } from './event-files.js';
 import { FILE } from './file-table.js';
@@ -25,6 +26,7 @@ export const NONBLOCK = 4;
 /** Above: flags of the table that a program does not see. */
 export const SEMAPHORE_FLAG = 1 << 16;
 const NS_PER_MS = 1e6;
+const US_PER_MS = 1e3;
 const MAX_SIGNAL = 31;
 /** Threads that have ended give their lines back a moment later (ms). */
 const LINE_PATIENCE = 1000;
@@ -37,11 +39,13 @@ export interface ThreadOptions {
   readonly processors: number;
   /** Starts a worker for a thread. */
   readonly spawn: (start: ThreadStart) => void;
+  /** Sets the alarm clock. */
+  readonly alarm: (times: AlarmTimes) => void;
 }
 
 export function threadImports(
   process: Process,
-  { tlsSize, eventfds, processors, spawn }: ThreadOptions,
+  { tlsSize, eventfds, processors, spawn, alarm }: ThreadOptions,
 ): Record<string, (...args: never[]) => unknown> {
   const { bytes, control, files } = process;
 
@@ -107,6 +111,8 @@ export function threadImports(
       if (signal > 0 && signal <= MAX_SIGNAL) control.raise(signal);
       process.deliverSignals();
     },
+    alarm: (first: bigint, every: bigint) =>
+      alarm({ first: Number(first) / US_PER_MS, every: Number(every) / US_PER_MS }),
     processors: () => processors,
   };
 }

@@ -14,6 +14,11 @@
 #define MAP_SHARED 1
 #define MAP_PRIVATE 2
 #define MAP_FIXED 0x10
+#define MAP_ANONYMOUS 0x20
+#define MAP_ANON MAP_ANONYMOUS
+#define MAP_NORESERVE 0x4000
+#define MAP_LOCKED 0x2000
+#define MAP_POPULATE 0x8000
 #define MAP_FAILED ((void *)-1)
 
 int ptnet_mmap(void **mapped, size_t length, int flags, int fd, off_t offset)
