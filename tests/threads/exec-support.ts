@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import { type Ending, type ExecOptions, exec, type RunningProgram } from '../../src/exec/exec.js';
 import { abi, Netmap, type NetmapPort } from '../../src/index.js';
 import { compileWasm, root, wasmCompiler } from '../support/wasm-compiler.js';
-import { size, within } from './support.js';
+import { size, sleep, within } from './support.js';
 
 export const FRAMES = size('PTNET_EXEC_FRAMES', 100_000);
 export const ATTACK = size('PTNET_EXEC_ATTACK', 1500);
@@ -27,6 +27,8 @@ export function program(path: string, ...flags: string[]): Uint8Array {
   built.set(key, module);
   return module;
 }
+/** What programs with threads are compiled with. */
+export const THREADED = ['-matomics', '-mbulk-memory', '-ftls-model=local-exec'];
 export const EXAMPLE = (name: string): string => `examples/c/${name}.c`;
 export const FIXTURE = (name: string): string => `tests/threads/programs/${name}.c`;
 
@@ -50,6 +52,14 @@ export class Running {
 
   ready(): Promise<void> {
     return within(PATIENCE, 'its first port', this.#program.ready);
+  }
+  /** When it has written this. */
+  async saying(text: string): Promise<void> {
+    const until = performance.now() + PATIENCE;
+    while (!this.out.includes(text)) {
+      assert.ok(performance.now() < until, `the program says '${text}' (${this.out}${this.err})`);
+      await sleep(5);
+    }
   }
   kill(signal: number): void {
     this.#program.kill(signal);
