@@ -4,12 +4,17 @@
 
 #define getpid ptnet_libc_getpid
 #define gethostname ptnet_libc_gethostname
+#define sleep ptnet_libc_sleep
+#define usleep ptnet_libc_usleep
 #include_next <unistd.h>
 #undef getpid
 #undef gethostname
+#undef sleep
+#undef usleep
 
 #include <ptnet/fail.h>
 #include <sys/types.h>
+#include <time.h>
 
 int ptnet_processor_count(void) __attribute__((import_module("ptnet"), import_name("processors")));
 
@@ -18,6 +23,16 @@ static inline long ptnet_sysconf(int name) {
   return name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF ? ptnet_processor_count() : sysconf(name);
 }
 #define sysconf(name) ptnet_sysconf(name)
+
+static inline int usleep(unsigned microseconds) {
+  struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000};
+  return nanosleep(&time, NULL);
+}
+
+static inline unsigned sleep(unsigned seconds) {
+  struct timespec time = {seconds, 0}, left;
+  return nanosleep(&time, &left) == 0 ? 0 : (unsigned)left.tv_sec + (left.tv_nsec > 0);
+}
 
 static inline pid_t getpid(void) {
   return 1;

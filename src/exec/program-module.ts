@@ -42,6 +42,7 @@ const PTNET_IMPORTS = [
   'thread_kill',
   'thread_tls_size',
   'futex_wait',
+  'sleep',
   'processors',
 ];
 /** The export that the function table gets. */

@@ -1,4 +1,5 @@
-// Threads and event counters of programs: what include/wasi/pthread.h, semaphore.h and sys/eventfd.h are made of.
+// Threads, signals, sleeps and event counters of programs: what include/wasi/pthread.h, signal.h, time.h and sys/eventfd.h
+// are made of.
 
 import type { AlarmTimes } from './alarm.js';
 import { SystemError, WASI } from './errno.js';
@@ -75,6 +76,9 @@ export function threadImports(
     return outcome === 'timed-out' ? WASI.TIMEDOUT : WASI.SUCCESS;
   };
 
+  const sleep = (nanoseconds: bigint): number =>
+    control.sleep(Number(nanoseconds) / NS_PER_MS) ? WASI.SUCCESS : WASI.INTR;
+
   const eventfd = (initial: number, flags: number, result: number): number => {
     if ((flags & ~(EFD_SEMAPHORE | NONBLOCK)) !== 0) return WASI.INVAL;
     bytes.u32(result);
@@ -95,6 +99,7 @@ export function threadImports(
       throw new ThreadExit();
     },
     thread_tls_size: () => tlsSize,
+    sleep: process.sleepingCall(sleep as never),
     futex_wait: process.sleepingCall(futexWait as never),
     eventfd: call(eventfd as never),
     signals: (place: number) => {
