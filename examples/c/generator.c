@@ -136,14 +136,14 @@ int main(int argc, char **argv) {
   printf("%s %d rings of %s\n", sends ? "sending on" : "receiving on", count, port->nifp->ni_name);
   fflush(stdout);
   if (wait_seconds > 0) sleep((unsigned)wait_seconds);
+  if (count > 1) nm_close(port); // each thread opens its ring
   sem_init(&ends, 0, 0);
   double start = now();
   for (int i = 0; i < count; i++) {
     struct worker *worker = &workers[i];
     char ring[80];
     snprintf(ring, sizeof ring, "%s-%d", name, i);
-    // One ring: the descriptor that is there. Several: one for each thread, in the same memory.
-    worker->port = count == 1 ? port : nm_open(ring, NULL, 0, port);
+    worker->port = count == 1 ? port : nm_open(ring, NULL, 0, NULL);
     if (!worker->port) err(1, "cannot open port '%s'", ring);
     worker->cpu = cpu < 0 ? -1 : cpu + i;
     worker->wanted = frames / (unsigned)count + (frames && (unsigned)i < frames % (unsigned)count ? 1 : 0);
@@ -152,8 +152,7 @@ int main(int argc, char **argv) {
   }
   unsigned long long sum = report(workers, count);
   printf("%s %llu packets in %.2f s\n", sends ? "sent" : "received", sum, now() - start);
-  for (int i = 0; count > 1 && i < count; i++) nm_close(workers[i].port);
-  nm_close(port);
+  for (int i = 0; i < count; i++) nm_close(workers[i].port);
   free(workers);
   return 0;
 }

@@ -78,12 +78,14 @@ async function makeHost(): Promise<Netmap> {
 
 /** Lets a thread of the program join that host. */
 async function giveHost(line: number): Promise<void> {
+  inner ??= makeHost();
+  const made = inner;
   try {
-    inner ??= makeHost();
-    const given = (await inner).handle();
+    const given = (await made).handle();
     handles.set(line, given);
     control.forLine(line).giveHost(given.arena, given.token);
   } catch (error) {
+    if (inner === made) inner = undefined; // the next one may have more luck
     control.forLine(line).refuseHost(error instanceof NetmapError ? error.errno : ENOMEM);
   }
 }

@@ -9,6 +9,14 @@ import { EXAMPLE, FIXTURE, FRAMES, onHost, program, Running, receive, skip, THRE
 const generator = (): Uint8Array => program(EXAMPLE('generator'), ...THREADED);
 
 describe('C programs like tools', { skip }, () => {
+  test('a checker of the control API, with threads that share descriptors', () =>
+    onHost(async (netmap) => {
+      const running = await Running.start(netmap, program(FIXTURE('control'), ...THREADED), ['vale4:me']);
+      const { code, reason } = await running.ended();
+      assert.equal(code, 0, `${reason} ${running.out}`);
+      assert.match(running.out, /^[1-9]\d+ checks, 0 failures\n$/);
+    }));
+
   test('nm_open() and its family', () =>
     onHost(async (netmap) => {
       const running = await Running.start(netmap, program(FIXTURE('nmopen')), []);
@@ -48,6 +56,16 @@ describe('C programs like tools', { skip }, () => {
       assert.deepEqual(await sender.ended(), { code: 0 });
       assert.match(sender.out, /[1-9]\d* packets\/s\nsent [1-9]\d+ packets/);
       await port.close();
+    }));
+
+  test('a generator sends on two rings of an interface, with a thread for each', () =>
+    onHost(async (netmap) => {
+      const eth = await netmap.addInterface('eth0', { txRings: 2, rxRings: 2 });
+      const sender = await Running.start(netmap, generator(), ['-i', 'netmap:eth0', '-f', 'tx', '-n', '3000']);
+      assert.equal((await receive(eth.wire, 3000)).length, 3000);
+      assert.deepEqual(await sender.ended(), { code: 0 });
+      assert.match(sender.out, /^sending on 2 rings of eth0\n(.*\n)*sent 3000 packets/);
+      await eth.close();
     }));
 
   test('a generator receives in a guest, behind a passed-through port', () =>
