@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+int clock_gettime(clockid_t clock, struct timespec *time); // also with -std=c11, which hides it
 int ptnet_sleep(long long nanoseconds) __attribute__((import_module("ptnet"), import_name("sleep")));
 
 static inline int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left) {

@@ -1,11 +1,15 @@
 // C programs in the manner of netmap's tools: nm_open() and its family, a generator with threads, a tool for switches, and
 // what network programs include.
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { SIGINT } from '../../src/exec/exec.js';
 import { PtnetDriver } from '../../src/index.js';
+import { root } from '../support/wasm-compiler.js';
 import { EXAMPLE, FIXTURE, FRAMES, onHost, program, Running, receive, skip, THREADED } from './exec-support.js';
 
+const NEEDS_THREADS = ['pthread.h', 'pthread_np.h', 'semaphore.h'];
 const generator = (): Uint8Array => program(EXAMPLE('generator'), ...THREADED);
 
 describe('C programs like tools', { skip }, () => {
@@ -32,6 +36,21 @@ describe('C programs like tools', { skip }, () => {
         assert.equal(running.err, 'name 2\nwarning: No such file or directory\nend: I/O error\n');
       }
     }));
+
+  test('every header can be included alone, without warnings', () => {
+    const folder = join(root, 'include/wasi');
+    const headers = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.h'));
+    assert.ok(headers.length > 30);
+    for (const header of headers.filter((name) => !name.startsWith('ptnet'))) {
+      for (const flags of NEEDS_THREADS.includes(header) ? [THREADED] : [[], THREADED]) {
+        program(FIXTURE('header'), `-DHEADER=<${header}>`, '-std=c11', '-O0', ...flags);
+      }
+    }
+    for (const header of NEEDS_THREADS) {
+      const compile = (): unknown => program(FIXTURE('header'), `-DHEADER=<${header}>`);
+      assert.throws(compile, /programs with threads are compiled with -matomics -mbulk-memory/);
+    }
+  });
 
   test('a generator sends to a generator over a pipe: every frame', () =>
     onHost(async (netmap) => {

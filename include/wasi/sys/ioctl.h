@@ -15,6 +15,17 @@
 #define FIONREAD 0x541b
 #define FIONBIO 0x5421
 
+// Requests about interfaces, which no descriptor here takes.
+#define SIOCGIFCONF 0x8912
+#define SIOCGIFFLAGS 0x8913
+#define SIOCSIFFLAGS 0x8914
+#define SIOCGIFADDR 0x8915
+#define SIOCGIFMTU 0x8921
+#define SIOCSIFMTU 0x8922
+#define SIOCGIFHWADDR 0x8927
+#define SIOCGIFINDEX 0x8933
+#define SIOCETHTOOL 0x8946
+
 int ptnet_ioctl(int fd, unsigned long request, va_list arguments)
     __attribute__((import_module("ptnet"), import_name("ioctl")));
 
