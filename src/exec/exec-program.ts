@@ -24,6 +24,7 @@ export interface ProgramData {
   readonly module: WebAssembly.Module;
   /** Of a program that makes threads. */
   readonly threads?: ThreadTemplate;
+  readonly maxThreads: number;
   readonly memory: WebAssembly.Memory;
   readonly control: SharedArrayBuffer;
   readonly files: SharedArrayBuffer;
@@ -123,6 +124,7 @@ function alarm(times: AlarmTimes): void {
 function importsOf(module: WebAssembly.Module): WebAssembly.Imports {
   const threading = {
     tlsSize: data.threads?.locals?.size ?? 0,
+    maxThreads: data.maxThreads,
     eventfds: data.eventfds,
     processors: available,
     spawn,

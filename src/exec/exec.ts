@@ -16,7 +16,7 @@ import type { KernelData, KernelMessage } from './exec-kernel.js';
 import type { ProgramData } from './exec-program.js';
 import { FILES_SIZE } from './file-table.js';
 import type { Ending } from './process.js';
-import { ProcessControl } from './process-control.js';
+import { MAX_PROGRAM_THREADS, ProcessControl } from './process-control.js';
 import { checkImports, checkLayout, PAGE, type PreparedModule, prepareModule } from './program-module.js';
 import { ProgramWorkers } from './program-workers.js';
 import { createsThreads, threadTemplate } from './thread-module.js';
@@ -38,6 +38,8 @@ export interface ExecOptions {
   readonly guest?: Guest;
   /** Bytes of memory that it may have. Default 1 GiB. */
   readonly maxMemory?: number;
+  /** Threads that it may have beside the first one, 0..63. Default 63. */
+  readonly maxThreads?: number;
   /** Pools of the region in its memory. Default: 16384 buffers. */
   readonly pools?: Partial<GlobalPoolParams>;
   /** Shares the host's memory, in this range of it. */
@@ -112,9 +114,14 @@ async function start(
   options: ExecOptions,
 ): Promise<RunningProgram> {
   const { name = 'program', args = [], env = {}, stdin = new Uint8Array(), guest, reservation, pools = {} } = options;
+  const { maxThreads = MAX_PROGRAM_THREADS - 1 } = options;
+  if (!(Number.isInteger(maxThreads) && maxThreads >= 0 && maxThreads < MAX_PROGRAM_THREADS)) {
+    throw netmapError('EINVAL', `maxThreads ${maxThreads} is not within 0..63`, { op: 'exec' });
+  }
   const control = new ProcessControl(memory);
   const program: ProgramData = {
     ...compiled,
+    maxThreads,
     memory,
     control: control.buffer,
     files: new SharedArrayBuffer(FILES_SIZE),

@@ -140,12 +140,12 @@ export class ProcessControl {
 
   // The program's side.
 
-  /** Takes a free line for a new thread; undefined when there is none for `patience` ms. */
-  takeLine(patience: number): number | undefined {
+  /** Takes one of `most` lines for a new thread; undefined when none is free for `patience` ms. */
+  takeLine(most: number, patience: number): number | undefined {
     const until = performance.now() + patience;
     for (;;) {
       const threads = Atomics.load(this.#words, THREADS);
-      for (let line = 1; line < MAX_PROGRAM_THREADS; line++) {
+      for (let line = 1; line <= most; line++) {
         const at = PROCESS_WORDS + line * LINE_WORDS + STATE;
         if (Atomics.compareExchange(this.#words, at, FREE, TAKEN) !== FREE) continue;
         Atomics.add(this.#words, THREADS, 1);

@@ -19,7 +19,7 @@ export interface ThreadStart {
 }
 
 /** struct ptnet_thread of include/wasi/pthread.h, as far as the host writes it. */
-export const RECORD = { DONE: 0, ERRNO: 4, LINE: 8 } as const;
+export const RECORD = { DONE: 0, ERRNO: 4, LINE: 8, SIZE: 12 } as const;
 
 const EFD_SEMAPHORE = 1;
 /** FDFLAGS_NONBLOCK of WASI, which O_NONBLOCK and EFD_NONBLOCK are. */
@@ -34,6 +34,8 @@ const LINE_PATIENCE = 1000;
 
 export interface ThreadOptions {
   readonly tlsSize: number;
+  /** How many there may be at a time beside the first one. */
+  readonly maxThreads: number;
   /** What event counters lie in. */
   readonly eventfds: SharedArrayBuffer;
   /** How many there are. */
@@ -46,13 +48,14 @@ export interface ThreadOptions {
 
 export function threadImports(
   process: Process,
-  { tlsSize, eventfds, processors, spawn, alarm }: ThreadOptions,
+  { tlsSize, maxThreads, eventfds, processors, spawn, alarm }: ThreadOptions,
 ): Record<string, (...args: never[]) => unknown> {
   const { bytes, control, files } = process;
 
   const create = (start: number, record: number, stackTop: number, tls: number): number => {
-    bytes.u32(record + RECORD.LINE);
-    const line = control.takeLine(LINE_PATIENCE);
+    bytes.view(record, RECORD.SIZE);
+    if ((record & 3) !== 0) return WASI.INVAL;
+    const line = control.takeLine(maxThreads, LINE_PATIENCE);
     if (line === undefined) return WASI.AGAIN;
     bytes.setU32(record + RECORD.LINE, line);
     control.forLine(line).blocked = control.blocked;

@@ -31,6 +31,11 @@ WASI(path_filestat_get, int, int, int, uint32_t, uint32_t, uint32_t);
 int raw_mmap(uint32_t, uint32_t, int, int, int64_t) __attribute__((import_module("ptnet"), import_name("mmap")));
 int raw_ioctl(int, uint32_t, uint32_t) __attribute__((import_module("ptnet"), import_name("ioctl")));
 int raw_poll(uint32_t, uint32_t, int, uint32_t) __attribute__((import_module("ptnet"), import_name("poll")));
+int raw_eventfd(int, int, uint32_t) __attribute__((import_module("ptnet"), import_name("eventfd")));
+int raw_futex_wait(uint32_t, int, int64_t) __attribute__((import_module("ptnet"), import_name("futex_wait")));
+int raw_thread_create(uint32_t, uint32_t, uint32_t, uint32_t)
+    __attribute__((import_module("ptnet"), import_name("thread_create")));
+int raw_thread_kill(int, int) __attribute__((import_module("ptnet"), import_name("thread_kill")));
 
 static int expect(const char *what, int expected, int found) {
   if (found == expected) return 0;
@@ -86,10 +91,17 @@ int main(int argc, char **argv) {
     FAULT(raw_ioctl(fd, NIOCCTRL, at));
     FAULT(raw_poll(at, 1, 0, ok));
     FAULT(raw_poll(ok, 0, 0, at));
+    FAULT(raw_eventfd(0, 0, at));
+    FAULT(raw_futex_wait(at & ~3U, 0, 0));
+    FAULT(raw_thread_create(1, at, 0, 0));
     pieces[0] = at;
     FAULT(raw_ioctl(fd, NIOCCTRL, (uint32_t)(uintptr_t)pieces));
   }
   failed += expect("a WASI function that is not there", ENOSYS, wasi_path_filestat_get(3, 0, 0, 0, 0));
+  failed += expect("a futex that is not aligned", EINVAL, raw_futex_wait(66, 0, 0));
+  failed += expect("a signal to no thread", ESRCH, raw_thread_kill(5, 9));
+  failed += expect("a signal to a thread below all", ESRCH, raw_thread_kill(-1, 9));
+  failed += expect("a signal that is none", EINVAL, raw_thread_kill(0, 32));
   failed += expect("poll of too many", EINVAL, raw_poll(0, 0xffffffff, 0, 0));
   failed += expect("mmap beyond the region", EINVAL, raw_mmap((uint32_t)(uintptr_t)&failed, 0xffffffff, 1, fd, 0));
   failed += expect("mmap at no page", EINVAL, raw_mmap((uint32_t)(uintptr_t)&failed, 4096, 1, fd, 64));
