@@ -23,6 +23,7 @@ import { BODIES } from '../ioctl/codec.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
 import { OFFSETS_OP } from '../netmap/offsets.js';
+import type { PortInfo } from '../netmap/register.js';
 import { makeStandIn, type StandIn } from './stand-in.js';
 import { flagsBack, isDown, type Upstream, type UpstreamPort } from './upstream.js';
 
@@ -47,6 +48,8 @@ const ANY_PORT = 'vale:region';
 export class ProgramRequests {
   readonly intercept: Intercept = {
     device: (args, next) => this.#device(checked(args), next as Next),
+    devicePort: (args, next) =>
+      this.#devicePort(args as { fd: number }, next as (args: unknown) => Promise<PortInfo | null>),
     deviceClose: (args, next) => this.#closeFile(args as { fd: number }, next),
   };
   readonly #upstream: Upstream;
@@ -132,6 +135,12 @@ export class ProgramRequests {
         await upstream.close();
       }
     }
+  }
+
+  /** A port for another thread of the program: monitors are such for all of them. */
+  async #devicePort(args: { fd: number }, next: (args: unknown) => Promise<PortInfo | null>): Promise<PortInfo | null> {
+    const port = await next(args);
+    return port && this.#bound.get(args.fd)?.upstream.isMonitor ? { ...port, kind: PORT_KIND_MONITOR } : port;
   }
 
   #standIn({ body, offsets }: DeviceRequest, upstream: UpstreamPort): Promise<StandIn> {
