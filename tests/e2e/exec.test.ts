@@ -58,6 +58,23 @@ describe('C programs', { skip }, () => {
     assert.match(stdout, /\[1\] exec receiver.wasm \(guest netmap:q}1\): ended well/, report);
   });
 
+  test('threads: the line of the docs, and a generator with a thread beside a receiver', async () => {
+    const docs = readFileSync(join(folder, 'node_modules/ptnet/docs/c-programs.md'), 'utf8');
+    const flags = /^clang … (.*) prog\.c -o prog\.wasm$/m.exec(docs)?.[1];
+    assert.ok(flags);
+    const line = compileLines().split('\n')[0].replaceAll('sender', 'generator').replace('clang', `clang ${flags}`);
+    const { code, report } = await run('sh', ['-c', line], { cwd: folder, limit: LIMIT });
+    assert.equal(code, 0, report);
+    const ran = await ptnet(
+      'run',
+      'exec generator.wasm -i netmap:p}1 -f rx -n 100000',
+      'guest netmap:p{1 exec generator.wasm -i netmap:ptnet0 -f tx -n 100000',
+    );
+    assert.equal(ran.code, 0, ran.report);
+    assert.match(ran.stdout, /sent 100000 packets/, ran.report);
+    assert.match(ran.stdout, /received 100000 packets/, ran.report);
+  });
+
   test('exit codes and messages: the program’s own, a bad one, a missing one', async () => {
     writeFileSync(join(folder, 'text.wasm'), 'no module');
     const cases: [string[], number, RegExp][] = [
