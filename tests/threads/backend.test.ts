@@ -133,7 +133,7 @@ test('specifications that cannot be used are refused, and nothing is left', TIME
       ['nothing:x', /there is no backend 'nothing'/],
       ['netmap:x', /no kind of backend/],
       ['vale0:x', /no kind of backend/],
-      ['qemu:dgram:1', /qemu:dgram:LOCALPORT:REMOTEPORT/],
+      ['qemu:dgram:1', /qemu:dgram:LOCALPORT:\[REMOTEADDRESS:\]REMOTEPORT/],
       ['qemu:dgram:1:2,slots=1', /slots=1 is no whole number of 2\.\.4096/],
       ['qemu:dgram:1:2,speed=1', /no option 'speed'/],
       ['qemu:dgram:1:2,slots', /'slots' is no option/],

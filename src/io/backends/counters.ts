@@ -6,6 +6,7 @@ export const DROP_REASONS = [
   'oversized', // longer than the interface or the outside takes
   'framing', // no packet where one should start
   'vni', // for another virtual network
+  'source', // from somebody who is no peer
   'header', // a bad virtio-net header
   'noRoom', // the interface's ring, or the outside's queue, is full
   'down', // nobody is at the other end
@@ -25,6 +26,8 @@ export interface BackendCounters {
   readonly rxDrops: Readonly<Partial<Record<DropReason, number>>>;
   /** Were transmitted, and not given to the outside. */
   readonly txDrops: Readonly<Partial<Record<DropReason, number>>>;
+  /** Connections that were turned away. */
+  readonly refused: number;
   /** Times that it was started again after a failure. */
   readonly restarts: number;
 }
@@ -33,7 +36,8 @@ const RX_PACKETS = 0;
 const RX_BYTES = 1;
 const TX_PACKETS = 2;
 const TX_BYTES = 3;
-const RX_DROPS = 4;
+const REFUSED = 4;
+const RX_DROPS = 5;
 const TX_DROPS = RX_DROPS + DROP_REASONS.length;
 const WORDS = TX_DROPS + DROP_REASONS.length;
 
@@ -56,6 +60,11 @@ export class CounterWriter {
   transmitted(packets: number, bytes: number): void {
     this.#words[TX_PACKETS] += packets;
     this.#words[TX_BYTES] += bytes;
+  }
+
+  /** A connection was turned away. */
+  refuse(): void {
+    this.#words[REFUSED]++;
   }
 
   rxDrop(reason: DropReason, packets = 1): void {
@@ -82,6 +91,7 @@ export function sumCounters(blocks: readonly SharedArrayBuffer[], restarts: numb
     txBytes: sums[TX_BYTES],
     rxDrops: drops(RX_DROPS),
     txDrops: drops(TX_DROPS),
+    refused: sums[REFUSED],
     restarts,
   };
 }

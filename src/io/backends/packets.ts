@@ -1,10 +1,16 @@
 // Whole packets into and out of a wire, for backends whose outside gives and takes them in memory of its own.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
 import type { NetmapPort } from '../../ring/port.js';
 import type { NetmapRing } from '../../ring/ring.js';
 
 const MIN_PACKET = 14;
+
+/** Why a packet of this length was not taken by {@link Injector.push}. */
+export function oversizedOrRunt(length: number): 'oversized' | 'runt' {
+  return length < MIN_PACKET ? 'runt' : 'oversized';
+}
 
 /** Puts packets that came from outside into a wire, several to a sync. */
 export class Injector {
@@ -12,6 +18,7 @@ export class Injector {
   readonly #ring: NetmapRing;
   /** Bytes of the longest packet: half of the ring's slots, full. */
   readonly maxPacket: number;
+  /** What was taken so far. */
   packets = 0;
   bytes = 0;
 
@@ -23,18 +30,22 @@ export class Injector {
 
   /** Copies a packet. False: it is shorter than an Ethernet header, or too long, and was not taken. */
   push(packet: Uint8Array): boolean {
+    return this.pushFrom(packet, 0, packet.length);
+  }
+
+  /** The same for `length` bytes of `source` from `start` on. */
+  pushFrom(source: Uint8Array, start: number, length: number): boolean {
     const ring = this.#ring;
     const { bufSize } = ring;
-    const length = packet.length;
     if (length < MIN_PACKET || length > this.maxPacket) return false;
     const slots = length <= bufSize ? 1 : Math.ceil(length / bufSize);
     if (ring.space < slots) this.flush();
     if (ring.space < slots) return true; // the interface is gone
     let i = ring.head;
     for (let at = 0; at < length; at += bufSize) {
-      const part = slots === 1 ? packet : packet.subarray(at, at + bufSize);
-      ring.u8.set(part, ring.bufAddress(i));
-      ring.setSlot(i, part.length, at + bufSize < length ? NS_MOREFRAG : 0);
+      const size = Math.min(bufSize, length - at);
+      ring.u8.set(source.subarray(start + at, start + at + size), ring.bufAddress(i));
+      ring.setSlot(i, size, at + size < length ? NS_MOREFRAG : 0);
       i = ring.next(i);
     }
     ring.advance(slots);
@@ -99,12 +110,21 @@ export class Drainer {
   }
 }
 
-/** Throws away what an interface transmits until the signal aborts. @param count is told how many packets */
-export async function discard(wire: NetmapPort, signal: AbortSignal, count: (packets: number) => void): Promise<void> {
-  const drainer = new Drainer(wire);
+/**
+ * Calls `turn` whenever an interface has transmitted something; the thread's other events have their turns in between.
+ * Resolves when the signal aborts, or the interface is gone.
+ */
+export async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: () => void): Promise<void> {
   while (!signal.aborted) {
     const ready = await wire.poll(POLLIN, { signal }).catch(() => POLLERR);
     if (ready & POLLERR) return;
-    count(drainer.drain(() => true));
+    turn();
+    await nextTurn();
   }
+}
+
+/** Throws away what an interface transmits until the signal aborts. @param count is told how many packets */
+export function discard(wire: NetmapPort, signal: AbortSignal, count: (packets: number) => void): Promise<void> {
+  const drainer = new Drainer(wire);
+  return whileUp(wire, signal, () => count(drainer.drain(() => true)));
 }

@@ -1,59 +1,40 @@
-// QEMU's network back ends: `-netdev dgram`, bare frames in datagrams.
+// QEMU's network back ends: `-netdev stream` and `-netdev socket`, frames in a stream; `-netdev dgram`, bare frames in
+// datagrams.
 
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { POLLERR, POLLIN } from '../../abi.js';
-import { netmapError } from '../../errors.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
-import { Drainer, Injector } from './packets.js';
+import { type DgramConfig, planDgram, runDgram } from './qemu-dgram.js';
+import { type Address, listenHost, parseAddress } from './sockets.js';
 import { type BackendSpec, bad, checkKeys } from './spec.js';
+import { runConnected, runListening } from './stream-session.js';
 
-interface DgramConfig {
-  readonly localPort: number;
-  readonly remotePort: number;
+interface StreamConfig {
+  readonly mode: 'listen' | 'connect';
+  readonly address: Address;
+}
+
+function planStream(spec: BackendSpec): StreamConfig {
+  checkKeys(spec, ['mode', 'listen']);
+  const mode = spec.options.get('mode') ?? 'listen';
+  const listen = spec.options.get('listen');
+  if (mode !== 'listen' && mode !== 'connect') throw bad(spec.text, `mode=${mode} is neither listen nor connect`);
+  const address = parseAddress(spec.text, spec.target);
+  if (listen !== undefined && ('path' in address || mode === 'connect')) {
+    throw bad(spec.text, 'listen= is for TCP ports that listen');
+  }
+  if (mode === 'connect' || 'path' in address) return { mode, address };
+  return { mode, address: { host: listenHost(spec.text, address.host, listen), port: address.port } };
 }
 
 export const kind: BackendKind = {
   plan(spec: BackendSpec): BackendPlan {
-    checkKeys(spec, []);
-    const [, local, remote] = /^dgram:(\d+):(\d+)$/.exec(spec.target) ?? [];
-    if (remote === undefined) throw bad(spec.text, 'qemu:dgram:LOCALPORT:REMOTEPORT');
-    const config: DgramConfig = { localPort: Number(local), remotePort: Number(remote) };
+    const config = spec.target.startsWith('dgram:') ? planDgram(spec) : planStream(spec);
     return { name: 'qemu%d', interface: {}, workers: [{ direction: 'both', config }] };
   },
 
-  async run(context: BackendContext): Promise<void> {
-    const { localPort, remotePort } = context.config as DgramConfig;
-    const { wire, counters, signal } = context;
-    const socket = createSocket('udp4');
-    const failed = once(socket, 'error').then(([error]) => {
-      throw netmapError('EIO', String(error), { op: 'qemu', port: context.name });
-    });
-    failed.catch(() => {});
-    const injector = new Injector(wire);
-    socket.on('message', (frame) => {
-      if (injector.push(frame)) counters.received(1, frame.length);
-      else counters.rxDrop(frame.length < injector.maxPacket ? 'runt' : 'oversized');
-      injector.flush();
-    });
-    socket.bind(localPort, '127.0.0.1');
-    await Promise.race([once(socket, 'listening'), failed]);
-    context.state('up');
-    const drainer = new Drainer(wire);
-    try {
-      while (!signal.aborted) {
-        const ready = await Promise.race([wire.poll(POLLIN, { signal }), failed]);
-        if (ready & POLLERR) break;
-        drainer.drain((packet) => {
-          socket.send(packet.slice(), remotePort, '127.0.0.1');
-          counters.transmitted(1, packet.length);
-          return true;
-        }, 256);
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      socket.close();
-    }
+  run(context: BackendContext): Promise<void> {
+    const config = context.config as StreamConfig | DgramConfig;
+    if ('remote' in config) return runDgram(context, config);
+    const run = config.mode === 'connect' ? runConnected : runListening;
+    return run(context, config.address);
   },
 };

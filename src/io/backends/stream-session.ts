@@ -1,0 +1,121 @@
+// One connection of frames at a time: made by us, or taken from those who connect.
+
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { netmapError } from '../../errors.js';
+import { FrameReader, FrameWriter } from './frame-stream.js';
+import type { BackendContext } from './kind.js';
+import { Drainer, Injector, whileUp } from './packets.js';
+import { type Address, connectTo, listenAt, showAddress } from './sockets.js';
+
+/** How long (ms) a second connection waits for the first one to end: whoever was killed and is back comes so early. */
+const GRACE = 1000;
+
+/** The connection that there is, and the frames of the interface. */
+class StreamSession {
+  readonly #context: BackendContext;
+  readonly #injector: Injector;
+  readonly #writer: FrameWriter;
+  #socket: Socket | undefined;
+  #ended: Promise<string> = Promise.resolve('');
+
+  constructor(context: BackendContext) {
+    this.#context = context;
+    this.#injector = new Injector(context.wire);
+    this.#writer = new FrameWriter(new Drainer(context.wire), context.counters);
+  }
+
+  get isConnected(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  /** Resolves, with the reason, when there is no connection any more. */
+  get ended(): Promise<string> {
+    return this.#ended;
+  }
+
+  /** Has the frames of a connection until it ends. */
+  serve(socket: Socket): void {
+    const reader = new FrameReader(this.#injector, this.#context.counters);
+    let reason = 'the connection was closed by the other end';
+    this.#socket = socket;
+    socket.on('data', (chunk) => {
+      if (reader.push(chunk)) return;
+      reason = 'what came is no frame';
+      socket.destroy();
+    });
+    socket.on('error', (error) => {
+      reason = error.message;
+    });
+    this.#ended = once(socket, 'close').then(() => {
+      reader.end();
+      this.#socket = undefined;
+      this.#context.state('down', reason);
+      return reason;
+    });
+    socket.resume();
+    this.#context.state('up');
+  }
+
+  /** Sends what the interface transmits, until the signal aborts. */
+  async transmit(signal: AbortSignal): Promise<void> {
+    await whileUp(this.#context.wire, signal, () => this.#writer.send(this.#socket));
+  }
+
+  close(): void {
+    this.#socket?.destroy();
+  }
+}
+
+/** Connects, and has frames until that ends. @throws NetmapError EIO when the connection cannot be made, or has ended */
+export async function runConnected(context: BackendContext, address: Address): Promise<void> {
+  const socket = await connectTo(address, context.signal);
+  const session = new StreamSession(context);
+  session.serve(socket);
+  const over = new AbortController();
+  const ended = session.ended.then((reason) => {
+    over.abort();
+    return reason;
+  });
+  try {
+    await session.transmit(AbortSignal.any([context.signal, over.signal]));
+  } finally {
+    session.close();
+  }
+  throw netmapError('EIO', await ended, { op: 'connect', port: showAddress(address) });
+}
+
+/**
+ * Listens, and has the frames of one connection at a time. Another one that comes meanwhile waits a moment for it to end,
+ * and is refused then.
+ */
+export async function runListening(context: BackendContext, address: Address): Promise<void> {
+  const { signal, counters } = context;
+  const { server, close } = await listenAt(address);
+  const session = new StreamSession(context);
+  let waiting: Socket | undefined;
+  const take = async (socket: Socket): Promise<void> => {
+    socket.on('error', () => {});
+    if (session.isConnected && waiting === undefined) {
+      waiting = socket;
+      await Promise.race([session.ended, sleep(GRACE, undefined, { signal }).catch(() => {})]);
+      waiting = undefined;
+    }
+    if (session.isConnected || signal.aborted) {
+      counters.refuse();
+      socket.destroy();
+    } else if (!socket.destroyed) {
+      session.serve(socket);
+    }
+  };
+  server.on('connection', (socket) => void take(socket));
+  context.state('down', `nobody has connected to ${showAddress(address)}`);
+  try {
+    await session.transmit(signal);
+  } finally {
+    session.close();
+    waiting?.destroy();
+    await close();
+  }
+}
