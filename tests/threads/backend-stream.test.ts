@@ -2,6 +2,7 @@
 // that does not read.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -9,16 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abi, Netmap, type NetmapPort } from '../../src/index.js';
-import { type BackendPort, openBackend } from '../../src/io/backends/backend.js';
+import { Netmap } from '../../src/index.js';
+import { openBackend } from '../../src/io/backends/backend.js';
+import { frame, inWorld, receive, until } from './backend-support.js';
 
 const TIMEOUT = { timeout: 30_000 };
 const folder = mkdtempSync(join(tmpdir(), 'ptnet-stream-'));
 after(() => rmSync(folder, { recursive: true }));
-
-function frame(byte: number, length = 60): Uint8Array {
-  return new Uint8Array(length).fill(byte).fill(0xff, 0, 6);
-}
 
 /** Frames as they travel. */
 function framed(...frames: readonly Uint8Array[]): Buffer {
@@ -29,24 +27,6 @@ function framed(...frames: readonly Uint8Array[]): Buffer {
       return [length, bytes];
     }),
   );
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, what);
-    await sleep(5);
-  }
-}
-
-/** Takes frames from a port until there are so many. */
-async function receive(port: NetmapPort, count: number): Promise<Uint8Array[]> {
-  const frames: Uint8Array[] = [];
-  while (frames.length < count) {
-    assert.equal(await port.poll(abi.POLLIN, { timeout: 5000 }), abi.POLLIN, `${frames.length} of ${count} frames`);
-    frames.push(...port.recv());
-  }
-  return frames;
 }
 
 /** Reads so many bytes. */
@@ -69,21 +49,9 @@ async function connected(path: string): Promise<Socket> {
 
 const closed = (socket: Socket): Promise<unknown> => once(socket, 'close', { signal: AbortSignal.timeout(10_000) });
 
-/** A backend that listens on a unix socket, and its port. */
-async function inWorld(spec: string, work: (backend: BackendPort, port: NetmapPort) => Promise<void>): Promise<void> {
-  const netmap = await Netmap.create();
-  try {
-    const backend = await openBackend(netmap, spec);
-    await work(backend, await netmap.open(`netmap:${backend.name}`));
-    await backend.close();
-  } finally {
-    await netmap.close();
-  }
-}
-
 test('frames arrive however the stream is cut into pieces, and many leave in one write', TIMEOUT, async () => {
   const path = join(folder, 'pieces.sock');
-  await inWorld(`qemu:unix:${path}`, async (backend, port) => {
+  await inWorld([`qemu:unix:${path}`], async ([{ backend, port }]) => {
     assert.equal(backend.state, 'down');
     assert.equal(statSync(path).mode & 0o777, 0o600);
     const socket = await connected(path);
@@ -108,7 +76,7 @@ test('frames arrive however the stream is cut into pieces, and many leave in one
 
 test('what is no frame ends the connection and is counted; the next one is taken', TIMEOUT, async () => {
   const path = join(folder, 'framing.sock');
-  await inWorld(`qemu:unix:${path}`, async (backend, port) => {
+  await inWorld([`qemu:unix:${path}`], async ([{ backend, port }]) => {
     for (const wrong of [0, 69633, 0xffffffff]) {
       const socket = await connected(path);
       const length = Buffer.alloc(4);
@@ -133,7 +101,7 @@ test('what is no frame ends the connection and is counted; the next one is taken
 
 test('one connection at a time: a second one is refused, unless the first one ends', TIMEOUT, async () => {
   const path = join(folder, 'one.sock');
-  await inWorld(`qemu:unix:${path}`, async (backend, port) => {
+  await inWorld([`qemu:unix:${path}`], async ([{ backend, port }]) => {
     const first = await connected(path);
     await until('up', () => backend.state === 'up');
     const second = await connected(path);
@@ -155,7 +123,7 @@ test('one connection at a time: a second one is refused, unless the first one en
 
 test('a peer that does not read costs drops, and no memory and no waiting', TIMEOUT, async () => {
   const path = join(folder, 'slow.sock');
-  await inWorld(`qemu:unix:${path}`, async (backend, port) => {
+  await inWorld([`qemu:unix:${path}`], async ([{ backend, port }]) => {
     await port.send(frame(0));
     await until('nobody', async () => (await backend.counters()).txDrops.down === 1);
     const socket = await connected(path);
@@ -184,7 +152,7 @@ test('a backend that connects comes back when the other end does', TIMEOUT, asyn
   await once(server, 'listening');
   const { port: number } = server.address() as AddressInfo;
   const accepted = once(server, 'connection') as Promise<[Socket]>;
-  await inWorld(`qemu:127.0.0.1:${number},mode=connect`, async (backend, port) => {
+  await inWorld([`qemu:127.0.0.1:${number},mode=connect`], async ([{ backend, port }]) => {
     const [first] = await accepted;
     assert.equal(backend.state, 'up');
     first.write(framed(frame(1)));
@@ -207,7 +175,6 @@ test('a socket file that nobody listens on is replaced, any other file is not', 
   const netmap = await Netmap.create();
   try {
     const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
-    const { spawnSync } = await import('node:child_process');
     spawnSync(process.execPath, ['-e', script]);
     assert.ok(existsSync(path));
     const backend = await openBackend(netmap, `qemu:unix:${path}`);

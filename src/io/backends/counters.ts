@@ -7,6 +7,7 @@ export const DROP_REASONS = [
   'framing', // no packet where one should start
   'vni', // for another virtual network
   'source', // from somebody who is no peer
+  'self', // for where it came from
   'header', // a bad virtio-net header
   'noRoom', // the interface's ring, or the outside's queue, is full
   'down', // nobody is at the other end
@@ -26,6 +27,8 @@ export interface BackendCounters {
   readonly rxDrops: Readonly<Partial<Record<DropReason, number>>>;
   /** Were transmitted, and not given to the outside. */
   readonly txDrops: Readonly<Partial<Record<DropReason, number>>>;
+  /** Passed on between several peers of the backend itself. */
+  readonly relayed: number;
   /** Connections that were turned away. */
   readonly refused: number;
   /** Times that it was started again after a failure. */
@@ -36,8 +39,9 @@ const RX_PACKETS = 0;
 const RX_BYTES = 1;
 const TX_PACKETS = 2;
 const TX_BYTES = 3;
-const REFUSED = 4;
-const RX_DROPS = 5;
+const RELAYED = 4;
+const REFUSED = 5;
+const RX_DROPS = 6;
 const TX_DROPS = RX_DROPS + DROP_REASONS.length;
 const WORDS = TX_DROPS + DROP_REASONS.length;
 
@@ -60,6 +64,11 @@ export class CounterWriter {
   transmitted(packets: number, bytes: number): void {
     this.#words[TX_PACKETS] += packets;
     this.#words[TX_BYTES] += bytes;
+  }
+
+  /** A packet went from one peer of the backend to another one. */
+  relay(): void {
+    this.#words[RELAYED]++;
   }
 
   /** A connection was turned away. */
@@ -91,6 +100,7 @@ export function sumCounters(blocks: readonly SharedArrayBuffer[], restarts: numb
     txBytes: sums[TX_BYTES],
     rxDrops: drops(RX_DROPS),
     txDrops: drops(TX_DROPS),
+    relayed: sums[RELAYED],
     refused: sums[REFUSED],
     restarts,
   };

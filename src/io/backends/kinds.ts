@@ -3,5 +3,9 @@
 import type { BackendKind } from './kind.js';
 
 export const KINDS: Readonly<Record<string, () => Promise<{ readonly kind: BackendKind }>>> = {
+  passt: () => import('./passt.js'),
   qemu: () => import('./qemu.js'),
+  vxlan: () => import('./vxlan.js'),
+  ws: () => import('./ws.js'),
+  wss: () => import('./ws.js'),
 };

@@ -5,7 +5,8 @@ import { NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
 import type { NetmapPort } from '../../ring/port.js';
 import type { NetmapRing } from '../../ring/ring.js';
 
-const MIN_PACKET = 14;
+/** Bytes of an Ethernet header: no packet is shorter. */
+export const MIN_PACKET = 14;
 
 /** Why a packet of this length was not taken by {@link Injector.push}. */
 export function oversizedOrRunt(length: number): 'oversized' | 'runt' {
@@ -21,6 +22,7 @@ export class Injector {
   /** What was taken so far. */
   packets = 0;
   bytes = 0;
+  #isFlushing = false;
 
   constructor(wire: NetmapPort, ring = 0) {
     this.#wire = wire;
@@ -52,6 +54,16 @@ export class Injector {
     this.packets++;
     this.bytes += length;
     return true;
+  }
+
+  /** Sends what was put in, and what else the thread finds to be received, when it has looked at all of that. */
+  flushSoon(): void {
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(() => {
+      this.#isFlushing = false;
+      this.flush();
+    });
   }
 
   /** Sends what was put in. The wire takes all of it, and drops what finds no room. @returns false: it is gone */

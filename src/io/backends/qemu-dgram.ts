@@ -47,7 +47,7 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
   socket.on('message', (frame) => {
     if (injector.push(frame)) counters.received(1, frame.length);
     else counters.rxDrop(oversizedOrRunt(frame.length));
-    injector.flush();
+    injector.flushSoon();
   });
   try {
     await bindTo(socket, local.host, local.port);

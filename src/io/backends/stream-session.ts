@@ -1,6 +1,5 @@
 // One connection of frames at a time: made by us, or taken from those who connect.
 
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { netmapError } from '../../errors.js';
@@ -48,11 +47,13 @@ class StreamSession {
     socket.on('error', (error) => {
       reason = error.message;
     });
-    this.#ended = once(socket, 'close').then(() => {
-      reader.end();
-      this.#socket = undefined;
-      this.#context.state('down', reason);
-      return reason;
+    this.#ended = new Promise((resolve) => {
+      socket.once('close', () => {
+        reader.end();
+        this.#socket = undefined;
+        this.#context.state('down', reason);
+        resolve(reason);
+      });
     });
     socket.resume();
     this.#context.state('up');
@@ -70,20 +71,19 @@ class StreamSession {
 
 /** Connects, and has frames until that ends. @throws NetmapError EIO when the connection cannot be made, or has ended */
 export async function runConnected(context: BackendContext, address: Address): Promise<void> {
-  const socket = await connectTo(address, context.signal);
+  await runSocket(context, await connectTo(address, context.signal), showAddress(address));
+}
+
+/** Has the frames of a connection until it ends. @throws NetmapError EIO then, unless the backend is to end */
+export async function runSocket(context: BackendContext, socket: Socket, name: string): Promise<void> {
   const session = new StreamSession(context);
   session.serve(socket);
   const over = new AbortController();
-  const ended = session.ended.then((reason) => {
-    over.abort();
-    return reason;
-  });
-  try {
-    await session.transmit(AbortSignal.any([context.signal, over.signal]));
-  } finally {
-    session.close();
-  }
-  throw netmapError('EIO', await ended, { op: 'connect', port: showAddress(address) });
+  void session.ended.then(() => over.abort());
+  await session.transmit(AbortSignal.any([context.signal, over.signal]));
+  session.close();
+  const reason = await session.ended;
+  if (!context.signal.aborted) throw netmapError('EIO', reason, { op: 'socket', port: name });
 }
 
 /**
