@@ -22,12 +22,17 @@ export class Injector {
   /** What was taken so far. */
   packets = 0;
   bytes = 0;
+  /** Where the next packet goes, and how many slots there are: the ring learns of both at the next sync. */
+  #next: number;
+  #space: number;
   #isFlushing = false;
 
   constructor(wire: NetmapPort, ring = 0) {
     this.#wire = wire;
     this.#ring = wire.txRings[ring];
     this.maxPacket = (this.#ring.numSlots >>> 1) * this.#ring.bufSize;
+    this.#next = this.#ring.head;
+    this.#space = this.#ring.space;
   }
 
   /** Copies a packet. False: it is shorter than an Ethernet header, or too long, and was not taken. */
@@ -41,16 +46,17 @@ export class Injector {
     const { bufSize } = ring;
     if (length < MIN_PACKET || length > this.maxPacket) return false;
     const slots = length <= bufSize ? 1 : Math.ceil(length / bufSize);
-    if (ring.space < slots) this.flush();
-    if (ring.space < slots) return true; // the interface is gone
-    let i = ring.head;
+    if (this.#space < slots) this.flush();
+    if (this.#space < slots) return true; // the interface is gone
+    let i = this.#next;
     for (let at = 0; at < length; at += bufSize) {
       const size = Math.min(bufSize, length - at);
       ring.u8.set(source.subarray(start + at, start + at + size), ring.bufAddress(i));
       ring.setSlot(i, size, at + size < length ? NS_MOREFRAG : 0);
       i = ring.next(i);
     }
-    ring.advance(slots);
+    this.#next = i;
+    this.#space -= slots;
     this.packets++;
     this.bytes += length;
     return true;
@@ -68,7 +74,12 @@ export class Injector {
 
   /** Sends what was put in. The wire takes all of it, and drops what finds no room. @returns false: it is gone */
   flush(): boolean {
-    return this.#wire.txsync() >= 0;
+    const ring = this.#ring;
+    ring.cur = this.#next; // first: head is never beyond it
+    ring.head = this.#next;
+    const isThere = this.#wire.txsync() >= 0;
+    this.#space = isThere ? ring.space : 0;
+    return isThere;
   }
 }
 
@@ -89,10 +100,11 @@ export class Drainer {
   drain(take: (packet: Uint8Array) => boolean, limit = Infinity): number {
     let taken = 0;
     for (const ring of this.#wire.rxRings) {
+      const { i32, slotBase, tail } = ring;
       let count = 0;
       let from = ring.head;
-      for (let i = from, slots = 1; i !== ring.tail && taken < limit; slots++) {
-        const { flags } = ring.slot(i);
+      for (let i = from, slots = 1; i !== tail && taken < limit; slots++) {
+        const flags = i32[slotBase + (i << 2) + 1] >>> 16;
         i = ring.next(i);
         if (flags & NS_MOREFRAG) continue;
         if (!take(this.#packet(ring, from, slots - count))) break;
@@ -106,7 +118,7 @@ export class Drainer {
   }
 
   #packet(ring: NetmapRing, first: number, slots: number): Uint8Array {
-    if (slots === 1) return ring.buf(first, ring.slot(first).len);
+    if (slots === 1) return ring.buf(first, ring.i32[ring.slotBase + (first << 2) + 1] & 0xffff);
     let length = 0;
     for (let i = first, k = 0; k < slots; k++, i = ring.next(i)) {
       const part = ring.buf(i, ring.slot(i).len);
