@@ -131,6 +131,7 @@ test('a peer that does not read costs drops, and no memory and no waiting', TIME
     const sent = 8000;
     for (let i = 0; i < sent; i++) await port.send(frame(1, 1500), { timeout: 5000 });
     const counts = async (): Promise<[number, number]> => {
+      port.txsync(); // what has found the wire full
       const { txPackets, txDrops } = await backend.counters();
       return [txPackets, txDrops.noRoom ?? 0];
     };

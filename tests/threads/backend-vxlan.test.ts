@@ -38,6 +38,7 @@ test('many frames go through, as far as there is room', TIMEOUT, async () => {
     const sent = 5000;
     for (let i = 0; i < sent; i++) await a.port.send(frame(i & 255), { timeout: 5000 });
     await until('sent or dropped', async () => {
+      a.port.txsync(); // what has found the wire full
       const { txPackets, txDrops } = await a.backend.counters();
       return txPackets + (txDrops.noRoom ?? 0) === sent;
     });
