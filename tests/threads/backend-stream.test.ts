@@ -218,3 +218,17 @@ test('addresses that cannot be used, or listen to the world unasked, are refused
     await netmap.close();
   }
 });
+
+test('what was sent before the end leaves first', TIMEOUT, async () => {
+  const path = join(folder, 'last.sock');
+  const sent = 700;
+  let bytes: Promise<Buffer> | undefined;
+  await inWorld([`qemu:unix:${path}`], async ([{ backend, port }]) => {
+    const socket = await connected(path);
+    await until('up', () => backend.state === 'up');
+    bytes = read(socket, sent * 64);
+    for (let i = 0; i < sent; i++) assert.ok(port.trySend(frame(i & 255)));
+    port.txsync();
+  });
+  assert.equal((await bytes)?.length, sent * 64);
+});

@@ -147,6 +147,12 @@ export async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: () =>
   }
 }
 
+/** The same for a backend that is asked to end: what was transmitted until then has its turn, too. */
+export async function transmitUntil(wire: NetmapPort, signal: AbortSignal, turn: () => void): Promise<void> {
+  await whileUp(wire, signal, turn);
+  if (wire.rxsync() >= 0) turn();
+}
+
 /** Throws away what an interface transmits until the signal aborts. @param count is told how many packets */
 export function discard(wire: NetmapPort, signal: AbortSignal, count: (packets: number) => void): Promise<void> {
   const drainer = new Drainer(wire);

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext } from './kind.js';
-import { Drainer, Injector, oversizedOrRunt, whileUp } from './packets.js';
+import { Drainer, Injector, oversizedOrRunt, transmitUntil } from './packets.js';
 import { isLoopback, listenHost, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys } from './spec.js';
 
@@ -61,7 +61,7 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
     context.state('up');
     const sender = new DatagramSender(socket, counters);
     const drainer = new Drainer(wire);
-    await whileUp(wire, AbortSignal.any([signal, over.signal]), () => {
+    await transmitUntil(wire, AbortSignal.any([signal, over.signal]), () => {
       sender.sendAll(drainer, (packet) => sender.send(packet));
     });
     if (failure) throw failure;

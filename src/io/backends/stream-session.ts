@@ -5,11 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { netmapError } from '../../errors.js';
 import { FrameReader, FrameWriter } from './frame-stream.js';
 import type { BackendContext } from './kind.js';
-import { Drainer, Injector, whileUp } from './packets.js';
+import { Drainer, Injector, transmitUntil } from './packets.js';
 import { type Address, connectTo, listenAt, showAddress } from './sockets.js';
 
 /** How long (ms) a second connection waits for the first one to end: whoever was killed and is back comes so early. */
 const GRACE = 1000;
+
+/** How long (ms) what was written may take to leave when the connection is to end. */
+const LEAVING = 500;
 
 /** The connection that there is, and the frames of the interface. */
 class StreamSession {
@@ -61,11 +64,19 @@ class StreamSession {
 
   /** Sends what the interface transmits, until the signal aborts. */
   async transmit(signal: AbortSignal): Promise<void> {
-    await whileUp(this.#context.wire, signal, () => this.#writer.send(this.#socket));
+    await transmitUntil(this.#context.wire, signal, () => this.#writer.send(this.#socket));
   }
 
-  close(): void {
-    this.#socket?.destroy();
+  /** Ends the connection; what is under way may leave first, for a while. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    if (!socket) return;
+    await Promise.race([
+      new Promise<void>((resolve) => socket.end(resolve)),
+      this.#ended,
+      sleep(LEAVING, undefined, { ref: false }),
+    ]);
+    socket.destroy();
   }
 }
 
@@ -81,7 +92,7 @@ export async function runSocket(context: BackendContext, socket: Socket, name: s
   const over = new AbortController();
   void session.ended.then(() => over.abort());
   await session.transmit(AbortSignal.any([context.signal, over.signal]));
-  session.close();
+  await session.close();
   const reason = await session.ended;
   if (!context.signal.aborted) throw netmapError('EIO', reason, { op: 'socket', port: name });
 }
@@ -114,7 +125,7 @@ export async function runListening(context: BackendContext, address: Address): P
   try {
     await session.transmit(signal);
   } finally {
-    session.close();
+    await session.close();
     waiting?.destroy();
     await close();
   }

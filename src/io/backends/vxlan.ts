@@ -7,7 +7,7 @@ import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
 import { MacTable } from './mac-table.js';
-import { Drainer, Injector, MIN_PACKET, oversizedOrRunt, whileUp } from './packets.js';
+import { Drainer, Injector, MIN_PACKET, oversizedOrRunt, transmitUntil } from './packets.js';
 import { isLoopback, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys, wholeNumber } from './spec.js';
 
@@ -82,7 +82,7 @@ export const kind: BackendKind = {
       const tunnel = new Tunnel(context, config, new DatagramSender(socket, context.counters, header(config.vni)));
       socket.on('message', (datagram, from) => tunnel.receive(datagram, from.address));
       context.state('up');
-      await whileUp(context.wire, AbortSignal.any([signal, over.signal]), () => tunnel.transmit());
+      await transmitUntil(context.wire, AbortSignal.any([signal, over.signal]), () => tunnel.transmit());
       if (failure) throw failure;
     } catch (error) {
       throw netmapError('EIO', String(error), { op: 'vxlan', port: context.name });

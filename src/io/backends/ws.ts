@@ -3,11 +3,12 @@
 
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
 import { netmapError } from '../../errors.js';
 import { type Client, Hub } from './hub.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
-import { whileUp } from './packets.js';
+import { transmitUntil } from './packets.js';
 import { isLoopback, listenHost, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys, wholeNumber } from './spec.js';
 
@@ -31,6 +32,8 @@ const HANDSHAKE_MS = 10_000;
 const PING_MS = 20_000;
 /** Status 1001 of RFC 6455: the endpoint goes away. */
 const GOING_AWAY = 1001;
+/** How long (ms) a connection may take to end. */
+const LEAVING = 500;
 const OPTIONS: ClientOptions = { maxPayload: MAX_MESSAGE, perMessageDeflate: false, handshakeTimeout: HANDSHAKE_MS };
 
 function plan(spec: BackendSpec): WsConfig {
@@ -98,12 +101,12 @@ async function runServer(context: BackendContext, config: Exclude<WsConfig, { ur
       over.abort();
     });
     nobody();
-    await whileUp(context.wire, AbortSignal.any([signal, over.signal]), () => hub.transmit());
+    await transmitUntil(context.wire, AbortSignal.any([signal, over.signal]), () => hub.transmit());
     if (failure) throw failure;
   } catch (error) {
     throw netmapError('EIO', error instanceof Error ? error.message : String(error), { op: 'listen', port: where });
   } finally {
-    for (const socket of server.clients) socket.terminate();
+    await Promise.all([...server.clients].map(leave));
     server.close();
   }
 }
@@ -118,18 +121,24 @@ async function runClient(context: BackendContext, url: string): Promise<void> {
     reason = error.message;
   });
   const closed = new Promise((resolve) => socket.once('close', resolve)).then(() => over.abort());
-  signal.addEventListener('abort', () => socket.terminate(), { once: true });
   socket.once('upgrade', (response) => {
     socket.once('open', () => {
       attach(context, hub, socket, response.socket);
       context.state('up');
     });
   });
-  await whileUp(wire, AbortSignal.any([signal, over.signal]), () => hub.transmit());
-  socket.close(GOING_AWAY);
-  socket.terminate();
+  await transmitUntil(wire, AbortSignal.any([signal, over.signal]), () => hub.transmit());
+  await leave(socket);
   await closed;
   if (!signal.aborted) throw netmapError('EIO', reason, { op: 'connect', port: url });
+}
+
+/** Ends a connection; what is under way may leave first, for a while. */
+async function leave(socket: WebSocket): Promise<void> {
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.close(GOING_AWAY);
+  if (socket.readyState !== WebSocket.CLOSED) await Promise.race([closed, sleep(LEAVING, undefined, { ref: false })]);
+  socket.terminate();
 }
 
 /** Puts an open connection behind the interface until it is closed. @param stream what the messages leave through */
