@@ -61,6 +61,15 @@ class Machine {
     return this.output.slice(0, this.output.indexOf('\n'));
   }
 
+  /** Writes a line to the program, and waits until it has said something about it. */
+  async tell(line: string, answer: RegExp): Promise<void> {
+    this.errors = '';
+    this.#child.stdin.write(`${line}\n`);
+    for (const deadline = Date.now() + 15_000; !answer.test(this.errors); await sleep(20)) {
+      assert.ok(Date.now() < deadline, this.errors);
+    }
+  }
+
   /** Ends the program. @returns what it has printed after its first line */
   async end(): Promise<string> {
     const ended = once(this.#child, 'close');
@@ -175,6 +184,8 @@ test('a guest behind passt gets an address, a name, and a file of this machine',
   const got = await guest.run('wget -q -O - http://10.66.1.1:8080/file | sha256sum', 60);
   assert.equal(got.trim().split(' ')[0], hash, machine.errors);
   t.diagnostic(`4 MiB in ${Date.now() - started} ms`);
+  await machine.tell('kill', /passt:: retrying [^]*passt:: up/);
+  assert.equal(await guest.run('wget -q -O - http://10.66.1.1:8080/file | sha256sum', 60), got);
   await guest.kill();
   await machine.end();
 });
