@@ -184,7 +184,7 @@ test('a guest behind passt gets an address, a name, and a file of this machine',
   const got = await guest.run('wget -q -O - http://10.66.1.1:8080/file | sha256sum', 60);
   assert.equal(got.trim().split(' ')[0], hash, machine.errors);
   t.diagnostic(`4 MiB in ${Date.now() - started} ms`);
-  await machine.tell('kill', /passt:: retrying [^]*passt:: up/);
+  await machine.tell('kill', /passt:: retrying [\s\S]*passt:: up/);
   assert.equal(await guest.run('wget -q -O - http://10.66.1.1:8080/file | sha256sum', 60), got);
   await guest.kill();
   await machine.end();

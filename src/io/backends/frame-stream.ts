@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { CounterWriter } from './counters.js';
-import { type Drainer, type Injector, oversizedOrRunt } from './packets.js';
+import { copyPacket, type Drainer, type Injector, oversizedOrRunt } from './packets.js';
 
 /** Bytes of the longest frame: what QEMU takes (NET_BUFSIZE). */
 export const MAX_FRAME = 4096 + 65536;
@@ -92,37 +92,66 @@ const lengthAt = (bytes: Uint8Array, at: number): number =>
 
 const isLength = (length: number): boolean => length !== 0 && length <= MAX_FRAME;
 
-/** Bytes of one write, and how many of them may be under way: what is more is dropped, not queued. */
+/** Bytes of one write, and how many of them may be under way. */
 const WRITE_SIZE = 128 * 1024;
 const WRITES = 8;
+/** How long (ms) packets wait when that many are; then they are dropped, until one of the writes is done. */
+const PATIENCE = 20;
 
 /** Packs what an interface transmits into writes of many frames, in buffers that are used again. */
 export class FrameWriter {
   readonly #drainer: Drainer;
   readonly #counters: CounterWriter;
   readonly #free = Array.from({ length: WRITES }, () => new Uint8Array(WRITE_SIZE));
+  /** Since when (ms) no write is possible, 0 = one is; and who waits for it. */
+  #stalled = 0;
+  #wake: () => void = () => {};
 
   constructor(drainer: Drainer, counters: CounterWriter) {
     this.#drainer = drainer;
     this.#counters = counters;
   }
 
-  /** Sends all that is there, as far as the socket keeps up. Without a socket nobody is at the other end. */
-  send(socket: Socket | undefined): void {
+  /**
+   * Sends all that is there, as far as the socket keeps up. Without a socket nobody is at the other end.
+   * @returns what to wait for when the socket has too much to do
+   */
+  send(socket: Socket | undefined): Promise<void> | undefined {
     while (socket?.writable) {
       const buffer = this.#free.pop();
-      if (!buffer) {
-        this.#drop('noRoom');
-        return;
-      }
+      if (!buffer) return this.#stall();
       const used = this.#pack(buffer);
       if (used === 0) {
         this.#free.push(buffer);
-        return;
+        return undefined;
       }
-      socket.write(buffer.subarray(0, used), () => this.#free.push(buffer));
+      socket.write(buffer.subarray(0, used), () => this.#done(buffer));
     }
     this.#drop('down');
+    return undefined;
+  }
+
+  #done(buffer: Uint8Array<ArrayBuffer>): void {
+    this.#free.push(buffer);
+    this.#stalled = 0;
+    this.#wake();
+  }
+
+  #stall(): Promise<void> | undefined {
+    const now = performance.now();
+    if (this.#stalled === 0) this.#stalled = now;
+    const left = this.#stalled + PATIENCE - now;
+    if (left <= 0) {
+      this.#drop('noRoom');
+      return undefined;
+    }
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, left);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #pack(buffer: Uint8Array): number {
@@ -140,7 +169,7 @@ export class FrameWriter {
       buffer[used + 1] = length >>> 16;
       buffer[used + 2] = length >>> 8;
       buffer[used + 3] = length;
-      buffer.set(packet, used + LENGTH_SIZE);
+      copyPacket(buffer, used + LENGTH_SIZE, packet, 0, length);
       used += LENGTH_SIZE + length;
       bytes += length;
       return true;

@@ -13,6 +13,26 @@ export function oversizedOrRunt(length: number): 'oversized' | 'runt' {
   return length < MIN_PACKET ? 'runt' : 'oversized';
 }
 
+/** Bytes from which on a copy between unlike alignments is worth a detour, and up to which the detour is there. */
+const LONG = 192;
+const scratch = new Uint8Array(16384);
+
+/**
+ * Copies `length` bytes from `start` of one view to `at` of another, one of them over shared memory. Engines do that byte by
+ * byte unless both lie alike in words of 8 bytes; slots start at such a word, so long packets go through a buffer that
+ * does, too.
+ */
+export function copyPacket(to: Uint8Array, at: number, from: Uint8Array, start: number, length: number): void {
+  const bytes = from.subarray(start, start + length);
+  const areAlike = ((to.byteOffset + at) & 7) === ((from.byteOffset + start) & 7);
+  if (areAlike || length < LONG || length > scratch.length) {
+    to.set(bytes, at);
+    return;
+  }
+  scratch.set(bytes);
+  to.set(scratch.subarray(0, length), at);
+}
+
 /** Puts packets that came from outside into a wire, several to a sync. */
 export class Injector {
   readonly #wire: NetmapPort;
@@ -51,7 +71,7 @@ export class Injector {
     let i = this.#next;
     for (let at = 0; at < length; at += bufSize) {
       const size = Math.min(bufSize, length - at);
-      ring.u8.set(source.subarray(start + at, start + at + size), ring.bufAddress(i));
+      copyPacket(ring.u8, ring.bufAddress(i), source, start + at, size);
       ring.setSlot(i, size, at + size < length ? NS_MOREFRAG : 0);
       i = ring.next(i);
     }
@@ -134,23 +154,26 @@ export class Drainer {
   }
 }
 
+/** Does something about what an interface has transmitted. @returns what to wait for before the next turn, if anything */
+type Turn = () => Promise<void> | undefined | void;
+
 /**
- * Calls `turn` whenever an interface has transmitted something; the thread's other events have their turns in between.
+ * Has a turn whenever an interface has transmitted something; the thread's other events have theirs in between.
  * Resolves when the signal aborts, or the interface is gone.
  */
-export async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: () => void): Promise<void> {
+export async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: Turn): Promise<void> {
   while (!signal.aborted) {
     const ready = await wire.poll(POLLIN, { signal }).catch(() => POLLERR);
     if (ready & POLLERR) return;
-    turn();
+    await turn();
     await nextTurn();
   }
 }
 
 /** The same for a backend that is asked to end: what was transmitted until then has its turn, too. */
-export async function transmitUntil(wire: NetmapPort, signal: AbortSignal, turn: () => void): Promise<void> {
+export async function transmitUntil(wire: NetmapPort, signal: AbortSignal, turn: Turn): Promise<void> {
   await whileUp(wire, signal, turn);
-  if (wire.rxsync() >= 0) turn();
+  if (wire.rxsync() >= 0) await turn();
 }
 
 /** Throws away what an interface transmits until the signal aborts. @param count is told how many packets */
