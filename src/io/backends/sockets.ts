@@ -57,7 +57,7 @@ export function listenHost(spec: string, host: string, listen: string | undefine
 
 /** @throws NetmapError EIO, with the system's reason; the signal's reason */
 export async function connectTo(address: Address, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ ...address, ...('path' in address ? {} : { noDelay: true, keepAlive: true }) });
+  const socket = connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE });
   const onAbort = (): void => void socket.destroy();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
