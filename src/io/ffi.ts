@@ -8,7 +8,35 @@ export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const POLLIN = 1;
+export const POLLOUT = 4;
+const EFD_CLOEXEC = O_CLOEXEC;
+const EFD_NONBLOCK = O_NONBLOCK;
 const POLLFD_SIZE = 8;
+/** Descriptors of one `poll`. */
+const POLL_MAX = 2;
+
+/** The functions of the C library: result and parameters. */
+const SIGNATURES = {
+  open: ['i32', 'usize', 'i32', 'i32'],
+  close: ['i32', 'i32'],
+  ioctl: ['i32', 'i32', 'usize', 'usize'],
+  read: ['isize', 'i32', 'usize', 'usize'],
+  write: ['isize', 'i32', 'usize', 'usize'],
+  readv: ['isize', 'i32', 'usize', 'i32'],
+  writev: ['isize', 'i32', 'usize', 'i32'],
+  poll: ['i32', 'usize', 'usize', 'i32'],
+  eventfd: ['i32', 'i32', 'i32'],
+  socket: ['i32', 'i32', 'i32', 'i32'],
+  bind: ['i32', 'i32', 'usize', 'i32'],
+  setsockopt: ['i32', 'i32', 'i32', 'i32', 'usize', 'i32'],
+  getsockopt: ['i32', 'i32', 'i32', 'i32', 'usize', 'usize'],
+  recvmmsg: ['i32', 'i32', 'usize', 'i32', 'i32', 'usize'],
+  sendmmsg: ['i32', 'i32', 'usize', 'i32', 'i32'],
+  if_nametoindex: ['i32', 'usize'],
+} as const;
+
+/** The functions as an FFI declares them; addresses and sizes are plain numbers. */
+type Calls = Record<keyof typeof SIGNATURES, (...args: number[]) => number>;
 
 /** Calls of the C library. Memory is passed as an address: see {@link Libc.address}. */
 export interface Libc {
@@ -27,18 +55,25 @@ export interface Libc {
   /** read(2) of up to `size` bytes to `address`. @returns bytes or -errno */
   read(fd: number, address: number, size: number): number;
   write(fd: number, address: number, size: number): number;
+  /** readv(2) with `count` pairs of address and size (64 bits each) at `iov`. @returns bytes or -errno */
+  readv(fd: number, iov: number, count: number): number;
+  writev(fd: number, iov: number, count: number): number;
   /** Waits up to `timeout` ms until `fd` is readable. @returns 1, 0 on timeout, or -errno */
   waitReadable(fd: number, timeout: number): number;
-}
-
-/** The functions as an FFI declares them; addresses and sizes are plain numbers. */
-interface Calls {
-  open(path: number, flags: number, mode: number): number;
-  close(fd: number): number;
-  ioctl(fd: number, request: number, arg: number): number;
-  read(fd: number, address: number, size: number): number;
-  write(fd: number, address: number, size: number): number;
-  poll(fds: number, count: number, timeout: number): number;
+  /** Waits, for ever, until `fd` has `events` (or an error), or `other` is readable. @returns how many are, or -errno */
+  waitEither(fd: number, events: number, other: number): number;
+  /** eventfd(2), non-blocking. @returns a descriptor or -errno */
+  eventfd(): number;
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  /** Fills `value`. @returns 0 or -errno */
+  getsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  /** recvmmsg(2) into `count` structs mmsghdr at `vector`. @returns messages or -errno */
+  recvmmsg(fd: number, vector: number, count: number, flags: number): number;
+  sendmmsg(fd: number, vector: number, count: number, flags: number): number;
+  /** if_nametoindex(3). @returns the index or -errno */
+  interfaceIndex(name: string): number;
 }
 
 interface Binding {
@@ -98,56 +133,70 @@ function firstOf(bind: (soname: string) => Binding): Binding {
 
 function wrap({ calls, address, errno }: Binding): Libc {
   const result = (value: number): number => (value < 0 ? -errno() : value);
-  const pollFd = new Uint8Array(new SharedArrayBuffer(POLLFD_SIZE));
-  const pollView = new DataView(pollFd.buffer);
-  const pollAddress = address(pollFd);
+  const text = (value: string): number => address(new TextEncoder().encode(`${value}\0`));
+  const pollFds = new Uint8Array(new SharedArrayBuffer(POLL_MAX * POLLFD_SIZE));
+  const pollView = new DataView(pollFds.buffer);
+  const pollAddress = address(pollFds);
+  const watch = (i: number, fd: number, events: number): void => {
+    pollView.setInt32(i * POLLFD_SIZE, fd, true);
+    pollView.setUint32(i * POLLFD_SIZE + 4, events, true); // and no revents
+  };
+  const length = new Int32Array(new SharedArrayBuffer(4));
+  const lengthAddress = address(new Uint8Array(length.buffer));
   return {
     address,
-    open: (path, flags) => {
-      const bytes = new TextEncoder().encode(`${path}\0`);
-      return result(calls.open(address(bytes), flags, 0));
-    },
+    open: (path, flags) => result(calls.open(text(path), flags, 0)),
     close: (fd) => result(calls.close(fd)),
     ioctl: (fd, request, arg) => result(calls.ioctl(fd, request, address(arg))),
     ioctlValue: (fd, request, value) => result(calls.ioctl(fd, request, value)),
     read: (fd, at, size) => result(calls.read(fd, at, size)),
     write: (fd, at, size) => result(calls.write(fd, at, size)),
+    readv: (fd, iov, count) => result(calls.readv(fd, iov, count)),
+    writev: (fd, iov, count) => result(calls.writev(fd, iov, count)),
     waitReadable: (fd, timeout) => {
-      pollView.setInt32(0, fd, true);
-      pollView.setUint32(4, POLLIN, true); // events, and no revents
+      watch(0, fd, POLLIN);
       return result(calls.poll(pollAddress, 1, timeout));
     },
+    waitEither: (fd, events, other) => {
+      watch(0, fd, events);
+      watch(1, other, POLLIN);
+      return result(calls.poll(pollAddress, 2, -1));
+    },
+    eventfd: () => result(calls.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+    socket: (domain, type, protocol) => result(calls.socket(domain, type, protocol)),
+    bind: (fd, to) => result(calls.bind(fd, address(to), to.length)),
+    setsockopt: (fd, level, option, value) => result(calls.setsockopt(fd, level, option, address(value), value.length)),
+    getsockopt: (fd, level, option, value) => {
+      length[0] = value.length;
+      return result(calls.getsockopt(fd, level, option, address(value), lengthAddress));
+    },
+    recvmmsg: (fd, vector, count, flags) => result(calls.recvmmsg(fd, vector, count, flags, 0)),
+    sendmmsg: (fd, vector, count, flags) => result(calls.sendmmsg(fd, vector, count, flags)),
+    interfaceIndex: (name) => calls.if_nametoindex(text(name)) || -errno(),
   };
 }
 
 interface Koffi {
-  load(name: string): { func(prototype: string): (...args: (number | bigint)[]) => number };
+  load(name: string): { func(name: string, result: string, parameters: string[]): (...args: number[]) => number };
   address(view: Uint8Array): bigint;
   errno(): number;
 }
 
+const KOFFI_TYPES = { i32: 'int', usize: 'uintptr_t', isize: 'long' };
+
 function koffiBinding(koffi: Koffi, soname: string): Binding {
   const lib = koffi.load(soname);
-  const calls: Calls = {
-    open: lib.func('int open(uintptr_t path, int flags, int mode)'),
-    close: lib.func('int close(int fd)'),
-    ioctl: lib.func('int ioctl(int fd, ulong request, uintptr_t arg)'),
-    read: lib.func('long read(int fd, uintptr_t address, size_t size)'),
-    write: lib.func('long write(int fd, uintptr_t address, size_t size)'),
-    poll: lib.func('int poll(uintptr_t fds, ulong count, int timeout)'),
-  };
+  const entries = Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [
+    name,
+    lib.func(
+      name,
+      KOFFI_TYPES[result],
+      parameters.map((type) => KOFFI_TYPES[type]),
+    ),
+  ]);
+  const calls = Object.fromEntries(entries) as Calls;
   return { calls, address: (view) => Number(koffi.address(view)), errno: () => koffi.errno() };
 }
-
-/** Parameters and results as Deno and Bun name them. */
-const SIGNATURES = {
-  open: ['i32', 'usize', 'i32', 'i32'],
-  close: ['i32', 'i32'],
-  ioctl: ['i32', 'i32', 'usize', 'usize'],
-  read: ['isize', 'i32', 'usize', 'usize'],
-  write: ['isize', 'i32', 'usize', 'usize'],
-  poll: ['i32', 'usize', 'usize', 'i32'],
-} as const;
 
 type Numeric = (...args: (number | bigint)[]) => number | bigint;
 
@@ -176,7 +225,7 @@ function denoBinding(deno: DenoFfi, soname: string): Binding {
     return pointer ? new deno.UnsafePointerView(pointer).getInt32() : 0;
   };
   const address = (view: Uint8Array): number => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(view)));
-  return { calls: calls as unknown as Calls, address, errno };
+  return { calls: calls as Calls, address, errno };
 }
 
 interface BunFfi {

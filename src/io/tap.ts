@@ -4,27 +4,14 @@
 // Two ways through the device: a worker reads (a thread must block to do that), the interface's thread writes.
 
 import { ENOBUFS, VIRTIO_NET_HDR_MRG_LEN } from '../abi.js';
-import { check, netmapError } from '../errors.js';
+import { netmapError } from '../errors.js';
 import type { Capability } from '../ptnet/interface-capabilities.js';
 import { spawnWorker, type WorkerHandle } from '../threads/platform.js';
-import { type Libc, loadLibc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from './ffi.js';
+import { type Libc, loadLibc } from './ffi.js';
 import { FrameRing } from './frame-ring.js';
 import type { StackAdapter } from './join.js';
 import type { TapWorkerData, TapWorkerMessage } from './tap-worker.js';
-
-// linux/if_tun.h
-const TUNSETIFF = 0x400454ca;
-const TUNSETOFFLOAD = 0x400454d0;
-const TUNSETVNETHDRSZ = 0x400454d8;
-const IFF_TAP = 2;
-const IFF_NO_PI = 0x1000;
-const IFF_VNET_HDR = 0x4000;
-const IFREQ_SIZE = 40;
-const IFNAMSIZ = 16;
-const TUN_F_CSUM = 1;
-const TUN_F_TSO4 = 2;
-const TUN_F_TSO6 = 4;
-const TUN_F_TSO_ECN = 8;
+import { MAX_PACKET, openTun, setOffload } from './tun.js';
 
 /** How a TAP device is opened. */
 export interface TapOptions {
@@ -45,8 +32,6 @@ export interface TapCounters {
   readonly drops: Readonly<Record<number, number>>;
 }
 
-/** Largest packet that the kernel gives or takes, without the header. */
-const MAX_PACKET = 65536 + 64;
 /** Bytes from which on a memory stays where it is. */
 const FIXED_MEMORY = 65536;
 /** How long (ms) the reader may take to start. */
@@ -123,10 +108,11 @@ export class Tap implements StackAdapter {
    */
   setCapabilities(enabled: ReadonlySet<Capability>): void {
     if (this.headerLength === 0 || this.#closed) return;
-    const checksums = enabled.has('txcsum') && enabled.has('txcsum6'); // the kernel has one switch for both
-    const tso = (enabled.has('tso4') ? TUN_F_TSO4 : 0) | (enabled.has('tso6') ? TUN_F_TSO6 : 0);
-    const flags = checksums ? TUN_F_CSUM | tso | (tso !== 0 ? TUN_F_TSO_ECN : 0) : 0;
-    check(this.#libc.ioctlValue(this.#fd, TUNSETOFFLOAD, flags), 'TUNSETOFFLOAD', this.name);
+    setOffload(this.#libc, this.#fd, this.name, {
+      checksums: enabled.has('txcsum') && enabled.has('txcsum6'), // the kernel has one switch for both
+      tso4: enabled.has('tso4'),
+      tso6: enabled.has('tso6'),
+    });
   }
 
   peek(): Uint8Array | undefined {
@@ -205,24 +191,12 @@ export class Tap implements StackAdapter {
  */
 export async function openTap(options: TapOptions = {}): Promise<Tap> {
   const { name = 'ptnet%d', vnetHdr = true, ringSize = DEFAULT_RING } = options;
-  const nameBytes = new TextEncoder().encode(name);
-  const invalid = (what: string): Error => netmapError('EINVAL', what, { op: 'tap', port: name });
-  if (nameBytes.length === 0 || nameBytes.length >= IFNAMSIZ) throw invalid('a device name has 1 to 15 bytes');
-  if (!Number.isSafeInteger(ringSize) || ringSize < MIN_RING)
-    throw invalid(`ringSize ${ringSize} is below ${MIN_RING}`);
+  if (!Number.isSafeInteger(ringSize) || ringSize < MIN_RING) {
+    throw netmapError('EINVAL', `ringSize ${ringSize} is below ${MIN_RING}`, { op: 'tap', port: name });
+  }
   const libc = await loadLibc();
-  const fd = check(libc.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC), 'open', '/dev/net/tun');
+  const { fd, name: given } = openTun(libc, name, { headerLength: vnetHdr ? VIRTIO_NET_HDR_MRG_LEN : 0 });
   try {
-    const ifreq = new Uint8Array(IFREQ_SIZE);
-    const view = new DataView(ifreq.buffer);
-    ifreq.set(nameBytes);
-    view.setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | (vnetHdr ? IFF_VNET_HDR : 0), true);
-    check(libc.ioctl(fd, TUNSETIFF, ifreq), 'TUNSETIFF', name);
-    const given = new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0)));
-    if (vnetHdr) {
-      const length = new Uint8Array(Int32Array.of(VIRTIO_NET_HDR_MRG_LEN).buffer);
-      check(libc.ioctl(fd, TUNSETVNETHDRSZ, length), 'TUNSETVNETHDRSZ', given);
-    }
     const tap = new Tap(libc, fd, given, vnetHdr ? VIRTIO_NET_HDR_MRG_LEN : 0, ringSize);
     await tap.startReader();
     return tap;
