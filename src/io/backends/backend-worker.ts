@@ -20,6 +20,7 @@ const stopListening = await onParentMessage(() => ending.abort());
 try {
   const { kind } = await KINDS[data.kind]();
   const netmap = await Netmap.attach(handle);
+  post({ type: 'joined', thread: netmap.threadId });
   try {
     const wire = await netmap.openWire(data.name, {
       flags: FLAGS[data.direction],

@@ -156,6 +156,7 @@ export class BackendPort {
     const { signal } = this.#closing;
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const workers: WorkerHandle[] = [];
+    const threads: number[] = [];
     let fail: (error: unknown) => void = () => {};
     let onAbort: () => void = () => {};
     const over = new Promise<void>((resolve, reject) => {
@@ -168,6 +169,10 @@ export class BackendPort {
     const on = (message: BackendMessage): void => {
       if (message.type === 'failed') {
         fail(NetmapError.fromJSON(message.error));
+        return;
+      }
+      if (message.type === 'joined') {
+        threads.push(message.thread);
         return;
       }
       if (stop[0] === 0) this.#set(message.state, message.reason);
@@ -185,6 +190,8 @@ export class BackendPort {
     } finally {
       signal.removeEventListener('abort', onAbort);
       Atomics.store(stop, 0, 1);
+      for (const thread of threads) this.#netif.wire.waiting.wakeThread(thread);
+      session?.wake?.();
       await Promise.all(workers.map(end));
       await session?.close();
     }

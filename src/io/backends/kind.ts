@@ -30,6 +30,8 @@ export interface BackendPlan {
 export interface Session {
   /** Plain data for all workers. */
   readonly data: unknown;
+  /** Rouses workers that block in a call of the system: they are to end. */
+  wake?(): void;
   /** Gives up what was opened. The workers have ended. */
   close(): void | Promise<void>;
 }
@@ -57,7 +59,7 @@ export interface BackendContext {
   /** Of the session. */
   readonly data: unknown;
   readonly counters: CounterWriter;
-  /** Whether the worker is to end. For workers that block, which have no events. */
+  /** Whether the worker is to end. For workers that block, which have no events; their netmap waits are woken. */
   readonly stopped: boolean;
   /** The same for those that have. */
   readonly signal: AbortSignal;

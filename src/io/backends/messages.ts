@@ -21,7 +21,8 @@ export interface BackendWorkerData {
   };
 }
 
-/** From a worker. The owner sends 'stop'. */
+/** From a worker. The owner sends 'stop', and wakes its thread. */
 export type BackendMessage =
+  | { readonly type: 'joined'; readonly thread: number }
   | { readonly type: 'state'; readonly state: 'up' | 'down'; readonly reason: string }
   | { readonly type: 'failed'; readonly error: NetmapErrorJSON };
