@@ -1,6 +1,6 @@
 // What threads may ask the control thread for. Arguments and results are plain data; each operation runs alone.
 
-import { NR_EXCLUSIVE, NR_NO_TX_POLL } from '../abi.js';
+import { NR_ACCEPT_VNET_HDR, NR_EXCLUSIVE, NR_NO_TX_POLL } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { handleRequest } from '../ioctl/handlers.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
@@ -46,7 +46,7 @@ async function passthrough(
   }
   const mac = options.mac === undefined ? control.newMac() : Uint8Array.from(options.mac);
   if (mac.length !== 6) throw netmapError('EINVAL', 'a MAC address has 6 bytes', { op: 'passthrough', port: spec });
-  const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL;
+  const flags = (options.flags ?? 0) | NR_EXCLUSIVE | NR_NO_TX_POLL | NR_ACCEPT_VNET_HDR; // the guest negotiates
   const open = await control.ports.open(spec, { ...options, flags }, control.thread.id, id);
   try {
     let worker = 0;

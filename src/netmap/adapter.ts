@@ -54,6 +54,7 @@ import {
   PORT_KIND_NIC,
   PORT_KIND_NULL,
   PORT_KIND_PIPE,
+  PORT_KIND_VALE,
   PORT_MFS,
   PORT_NRX,
   PORT_NTX,
@@ -117,6 +118,8 @@ export class Adapter {
   readonly hostPtr: number;
   /** Who keeps the adapter: open ports, and pipes that hang on it. */
   users = 0;
+  /** Bytes of header of a NIC, while no guest has negotiated another. */
+  nicHdrLen = 0;
   readonly #arena: ArenaOwner;
   readonly #owned: number[] = [];
   readonly #mfs: number;
@@ -170,21 +173,26 @@ export class Adapter {
     return [...this.tx, ...this.hostTx, ...this.rx, ...this.hostRx];
   }
 
+  /** Whether users of the port may settle the length of its header. */
+  get negotiatesHeader(): boolean {
+    return this.kind === PORT_KIND_VALE || this.nicHdrLen !== 0;
+  }
+
   get hdrLen(): number {
     return this.#arena.load(this.ptr + PORT_HDR_LEN);
   }
   set hdrLen(length: number) {
     // netmap raises the frame size with a header; we also take it back without (DIFF).
     const { objsize } = this.region.pools.bufPool;
-    this.#arena.store(this.ptr + PORT_HDR_LEN, length);
-    this.#arena.store(
-      this.ptr + PORT_MFS,
-      length === 0 ? this.#mfs : Math.max(this.#mfs, Math.min(objsize, MAX_SLOT_LEN)),
-    );
+    const mfs = length === 0 ? this.#mfs : Math.max(this.#mfs, Math.min(objsize, MAX_SLOT_LEN));
+    for (const port of this.hostPtr === 0 ? [this.ptr] : [this.ptr, this.hostPtr]) {
+      this.#arena.store(port + PORT_HDR_LEN, length);
+      this.#arena.store(port + PORT_MFS, mfs);
+    }
   }
 
   /**
-   * Changes the header's length while nobody syncs the rings of this VALE port: what has come with the old one is dropped,
+   * Changes the header's length while nobody syncs the rings of this port: what has come with the old one is dropped,
    * and counted. Takes as long as senders copy what they are at.
    * @param thread record of the thread in whose name senders are locked out
    * @returns false when a sender does not finish in time (it sleeps, or has died); then nothing has changed

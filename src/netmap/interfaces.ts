@@ -88,7 +88,8 @@ export class Interfaces {
     try {
       const infos: PortInfo[] = [];
       for (const end of [nic.wire, nic.stack]) {
-        const request = { name: end.name, mode: NR_REG_ALL_NIC, ringId: 0, flags: 0, memId: 0 };
+        const flags = NR_ACCEPT_VNET_HDR;
+        const request = { name: end.name, mode: NR_REG_ALL_NIC, ringId: 0, flags, memId: 0 };
         const { fd, info } = await this.#ports.openAdapter(end, request, { shareRegion: true }, owner);
         fds.push(fd);
         infos.push(info);

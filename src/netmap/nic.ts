@@ -18,6 +18,7 @@ import {
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import { Adapter, type Geometry, type Kring } from './adapter.js';
+import { checkHeaderLength } from './port-header.js';
 import { checkCounts, clamp, type PortConfig, type Registry } from './registry.js';
 
 /** How a network interface is made. */
@@ -33,6 +34,13 @@ export interface InterfaceOptions {
   readonly hostRxRings?: number;
   /** Mem id of the region that applications share: 1 lets them move buffers between interfaces. Default: one of its own. */
   readonly memId?: number;
+  /**
+   * Bytes of virtio-net header in front of the packets of NIC and host rings: 0, 10 or 12. Default 0. Applications then need
+   * NR_ACCEPT_VNET_HDR; a guest that has the interface negotiates, and no header is translated for it.
+   */
+  readonly vnetHdrLen?: number;
+  /** The same at the wire, and on a bridge. Default `vnetHdrLen`. Where they differ, packets are translated on their way. */
+  readonly wireHdrLen?: number;
   /** Forwards every released frame between NIC and host rings (`dev.netmap.fwd`). Default: the host's option `fwd`. */
   readonly fwd?: boolean;
   /** The ends that its owner has. */
@@ -62,6 +70,9 @@ export class Nic {
   /** @throws NetmapError EINVAL, ENOMEM, and then nothing is left */
   constructor(registry: Registry, name: string, options: InterfaceOptions) {
     const { hostTxRings = 1, hostRxRings = 1, memId = 0, fwd = registry.fwd, ends = {} } = options;
+    const { vnetHdrLen = 0, wireHdrLen = vnetHdrLen } = options;
+    checkHeaderLength(vnetHdrLen, { op: 'addInterface', port: name });
+    checkHeaderLength(wireHdrLen, { op: 'addInterface', port: name });
     checkCounts({ ...options, txRings: hostTxRings, rxRings: hostRxRings } as PortConfig, name);
     checkCounts(options as PortConfig, name);
     checkCounts({ txSlots: ends.slots ?? 0, rxSlots: ends.slots ?? 0 }, name);
@@ -112,6 +123,9 @@ export class Nic {
     }
     this.#connect();
     if (ends.waits) this.#wait();
+    this.adapter.nicHdrLen = vnetHdrLen;
+    this.adapter.hdrLen = vnetHdrLen;
+    this.wire.hdrLen = wireHdrLen;
     for (const port of [this.adapter.ptr, this.adapter.hostPtr]) arena.store(port + PORT_FWD, fwd ? 1 : 0);
     registry.add(this.adapter, name);
     registry.add(this.wire);

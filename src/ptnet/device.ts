@@ -7,7 +7,6 @@ import {
   EINVAL,
   ENXIO,
   KLOOP_IRQ_PENDING,
-  PORT_KIND_VALE,
   PTNET_IO_CSB_GH_BAH,
   PTNET_IO_CSB_GH_BAL,
   PTNET_IO_CSB_HG_BAH,
@@ -116,7 +115,7 @@ export class PtnetDevice {
     this.#csb.clear();
     this.#atok = 0;
     this.#ktoa = 0;
-    this.#setHdrLen(0);
+    this.#setHdrLen(this.port.adapter.nicHdrLen);
     this.#registers.reset();
   }
 
@@ -168,7 +167,7 @@ export class PtnetDevice {
     }
     switch (offset) {
       case PTNET_IO_PTFEAT:
-        this.#features = value & (this.port.adapter.kind === PORT_KIND_VALE ? PTNETMAP_F_VNET_HDR : 0);
+        this.#features = value & (this.port.adapter.negotiatesHeader ? PTNETMAP_F_VNET_HDR : 0);
         break;
       case PTNET_IO_PTCTL:
         this.#result = this.#control(value);
@@ -217,9 +216,8 @@ export class PtnetDevice {
    * its loop runs has packets of both lengths in its rings; before CREATE, what has come with the old one is dropped.
    */
   #setHdrLen(length: number): void {
-    if (this.port.adapter.kind !== PORT_KIND_VALE) return;
-    if (!isHeaderLength(length)) return;
     const { adapter } = this.port;
+    if (!adapter.negotiatesHeader || !isHeaderLength(length)) return;
     if (this.loop.running) adapter.hdrLen = length;
     else adapter.changeHeader(length, this.#options.threads().guest);
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { NR_ACCEPT_VNET_HDR, PTNET_IO_VNET_HDR_LEN } from '../../src/abi.js';
 import type { ErrnoCode } from '../../src/errors.js';
-import { Netmap } from '../../src/index.js';
+import { Netmap, PtnetDriver } from '../../src/index.js';
 
 const failsWith = (code: ErrnoCode, call: Promise<unknown>): Promise<void> => assert.rejects(call, { code });
 const frame = (length = 60): Uint8Array => Uint8Array.from({ length }, (_, i) => (i < 6 ? 0xff : i));
@@ -80,4 +80,67 @@ test('a guest reads what is in force', async () => {
   assert.equal(device?.ioRead(PTNET_IO_VNET_HDR_LEN, 4), 10);
   device?.ioWrite(PTNET_IO_VNET_HDR_LEN, 4, 12);
   assert.equal(await netmap.portHeader('vale0:g'), 12);
+});
+
+const withHeader = (length: number): Uint8Array => Uint8Array.of(...new Uint8Array(length), ...frame());
+
+test('packets of an interface with a header pass unparsed', async () => {
+  const eth0 = await netmap.addInterface('eth0', { vnetHdrLen: 12 });
+  assert.deepEqual([await netmap.portHeader('netmap:eth0'), eth0.wire.vnetHdrLen, eth0.stack.vnetHdrLen], [12, 12, 0]);
+  await failsWith('EIO', netmap.open('netmap:eth0'));
+  const port = await netmap.open('netmap:eth0', { flags: NR_ACCEPT_VNET_HDR });
+  const packet = withHeader(12).fill(0xee, 0, 12);
+  await port.send(packet);
+  await eth0.wire.send(packet);
+  for (const end of [eth0.wire, port]) {
+    end.rxsync();
+    assert.deepEqual(end.recv(), [packet]);
+  }
+  const host = await netmap.open('netmap:eth0^', { flags: NR_ACCEPT_VNET_HDR });
+  assert.equal(host.vnetHdrLen, 12);
+  await host.send(withHeader(12));
+  eth0.stack.rxsync();
+  assert.deepEqual(eth0.stack.recv(), [frame()], 'the host stack has none');
+});
+
+for (const [own, wire] of [
+  [0, 10],
+  [12, 10],
+  [10, 12],
+]) {
+  test(`an interface with ${own} bytes of header and ${wire} at its wire translates`, async () => {
+    const eth0 = await netmap.addInterface('eth0', { vnetHdrLen: own, wireHdrLen: wire });
+    const port = await netmap.open('netmap:eth0', { flags: NR_ACCEPT_VNET_HDR });
+    await port.send(withHeader(own));
+    await eth0.wire.send(withHeader(wire));
+    eth0.wire.rxsync();
+    port.rxsync();
+    assert.deepEqual([eth0.wire.recv(), port.recv()], [[withHeader(wire)], [withHeader(own)]]);
+    await failsWith('EINVAL', netmap.addInterface('eth1', { vnetHdrLen: 11 }));
+    await failsWith('EINVAL', netmap.addInterface('eth1', { wireHdrLen: -1 }));
+  });
+}
+
+test('a guest negotiates the header of an interface that has one; with the guest goes its choice', async () => {
+  const eth0 = await netmap.addInterface('eth0', { vnetHdrLen: 12 });
+  await netmap.addInterface('eth1');
+  const guest = await netmap.createGuest();
+  await guest.passthrough('netmap:eth0');
+  await guest.passthrough('netmap:eth1');
+  const [driver, plain] = PtnetDriver.probe(await guest.machine());
+  assert.deepEqual([driver.offersHeader, plain.offersHeader], [true, false]);
+  for (const [flags, length] of [
+    [0, 0],
+    [NR_ACCEPT_VNET_HDR, 12],
+    [0, 0],
+  ]) {
+    const port = driver.open({ flags });
+    assert.equal(await netmap.portHeader('netmap:eth0'), length);
+    await port.send(withHeader(length));
+    eth0.wire.rxsync();
+    assert.deepEqual(eth0.wire.recv(), [withHeader(12)]);
+    await port.close();
+  }
+  await guest.close();
+  assert.equal(await netmap.portHeader('netmap:eth0'), 12);
 });
