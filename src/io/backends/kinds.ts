@@ -5,6 +5,7 @@ import type { BackendKind } from './kind.js';
 export const KINDS: Readonly<Record<string, () => Promise<{ readonly kind: BackendKind }>>> = {
   passt: () => import('./passt.js'),
   qemu: () => import('./qemu.js'),
+  tap: () => import('./tap.js'),
   vxlan: () => import('./vxlan.js'),
   ws: () => import('./ws.js'),
   wss: () => import('./ws.js'),

@@ -1,0 +1,81 @@
+// What the kinds with a Linux device have in common: descriptors that the workers share, and how the specification names
+// devices, headers and queues.
+
+import { check } from '../../errors.js';
+import { type Libc, loadLibc } from '../ffi.js';
+import type { Session, WorkerPlan } from './kind.js';
+import { type BackendSpec, bad, wholeNumber } from './spec.js';
+
+/** Bytes of a device name, without the 0 behind it. */
+const NAME_MAX = 15;
+const QUEUES_MAX = 16;
+
+/** What the workers of a device share. */
+export interface DeviceData {
+  /** Of each queue. */
+  readonly fds: readonly number[];
+  /** Event descriptor that is readable when they are to end; below 0: there is none. */
+  readonly wake: number;
+}
+
+/** What a worker of a device knows. */
+export interface QueueConfig {
+  readonly queue: number;
+  readonly direction: 'receive' | 'transmit';
+  /** Bytes of virtio-net header at the wire. */
+  readonly header: number;
+}
+
+/** The device that a specification names. @throws NetmapError EINVAL */
+export function deviceName({ text, kind, target }: BackendSpec): string {
+  if (new TextEncoder().encode(target).length <= NAME_MAX && /^[^\s/:%]+$/.test(target) && !/^\.\.?$/.test(target))
+    return target;
+  throw bad(text, `${kind}:NAME wants the name of a device, 1 to ${NAME_MAX} bytes`);
+}
+
+/** The interface of a device: its name, with `_` for what netmap's names have for other things. */
+export function interfaceName(device: string): string {
+  return device.replace(/[^\w.]/g, '_');
+}
+
+/** The option `vnet`: bytes of virtio-net header of the interface. @throws NetmapError EINVAL */
+export function headerOption({ text, options }: BackendSpec): number {
+  const vnet = options.get('vnet') ?? '0';
+  if (['0', '10', '12'].includes(vnet)) return Number(vnet);
+  throw bad(text, `vnet=${vnet} is not 0, 10 or 12`);
+}
+
+/** The option `queues`. @throws NetmapError EINVAL */
+export function queuesOption({ text, options }: BackendSpec): number {
+  return wholeNumber(text, 'queues', options.get('queues') ?? '1', 1, QUEUES_MAX);
+}
+
+/** A worker for each direction of each queue. */
+export function queueWorkers(queues: number, header: number): WorkerPlan[] {
+  return Array.from({ length: queues }, (_, queue) =>
+    (['receive', 'transmit'] as const).map((direction): WorkerPlan => {
+      const config: QueueConfig = { queue, direction, header };
+      return { direction, ring: queue, config };
+    }),
+  ).flat();
+}
+
+/** Opens `queues` descriptors and what wakes their workers. `open` makes one. @throws what it throws, and nothing is left */
+export async function openQueues(queues: number, open: (libc: Libc) => number): Promise<Session> {
+  const libc = await loadLibc();
+  const fds: number[] = [];
+  const close = (): void => {
+    for (const fd of fds.splice(0)) libc.close(fd);
+  };
+  try {
+    const wake = check(libc.eventfd(), 'eventfd');
+    fds.push(wake);
+    for (let i = 0; i < queues; i++) fds.push(open(libc));
+    const one = new Uint8Array(BigUint64Array.of(1n).buffer);
+    const data: DeviceData = { fds: fds.slice(1), wake };
+    return { data, wake: () => void libc.write(wake, libc.address(one), one.length), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

@@ -1,0 +1,180 @@
+// The workers of a queue of a TAP or macvtap device: one reads packets into a wire's tx ring, one writes what its rx ring
+// holds. Nothing is allocated for a packet.
+
+import {
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENETDOWN,
+  ENOBUFS,
+  ENODEV,
+  ENOMEM,
+  ENXIO,
+  NS_MOREFRAG,
+  POLLERR,
+  POLLIN,
+} from '../../abi.js';
+import { netmapError } from '../../errors.js';
+import { pollManySync } from '../../ring/poll.js';
+import type { NetmapRing } from '../../ring/ring.js';
+import type { DropReason } from './counters.js';
+import { type FrameQueue, OVERFLOW_SIZE } from './frame-queue.js';
+import type { BackendContext } from './kind.js';
+
+/** Packets between two syncs. */
+const BATCH = 64;
+const MIN_FRAME = 14;
+/** errno of a device that was deleted, of Linux. */
+const EBADFD = 77;
+
+/** Why a packet was not taken; undefined: the device is gone. */
+function reasonOf(errno: number): DropReason | undefined {
+  switch (errno) {
+    case EBADFD:
+    case ENODEV:
+    case ENXIO:
+      return undefined;
+    case EIO:
+    case ENETDOWN:
+      return 'down';
+    case EMSGSIZE:
+      return 'oversized';
+    case EINVAL:
+      return 'header';
+    case ENOBUFS:
+    case ENOMEM:
+      return 'noRoom';
+    default:
+      return 'error';
+  }
+}
+
+/** The error that ends the workers. */
+export function deviceError(context: BackendContext, errno: number): Error {
+  const gone = reasonOf(errno) === undefined;
+  const where = { op: 'backend', port: context.name };
+  if (gone) return netmapError('ENXIO', 'the device is gone', where);
+  return errno === ENETDOWN
+    ? netmapError('ENETDOWN', 'the device is down', where)
+    : netmapError('EIO', `the device fails with errno ${errno}`, where);
+}
+
+/** Reads until the worker is to end. @throws NetmapError when the device is gone */
+export function receiveFrames(context: BackendContext, queue: FrameQueue, header: number): void {
+  const { wire, counters } = context;
+  const [ring] = wire.txRings;
+  const { bufSize } = ring;
+  const most = Math.ceil(OVERFLOW_SIZE / bufSize);
+  let isLong = false; // the last packet had several slots
+  while (!context.stopped) {
+    const space = ring.space;
+    let i = ring.head;
+    let used = 0;
+    let packets = 0;
+    let bytes = 0;
+    let n = 0;
+    while (packets < BATCH && (used === 0 || used + most <= space)) {
+      const straight = isLong && space - used >= most;
+      n = straight ? queue.readLong(i, most) : queue.read(i);
+      if (n <= 0) break;
+      if (n < header + MIN_FRAME) {
+        counters.rxDrop('runt');
+        continue;
+      }
+      const slots = n <= bufSize ? 1 : Math.ceil(n / bufSize);
+      if (slots > space - used) {
+        counters.rxDrop('oversized');
+        continue;
+      }
+      if (slots > 1 && !straight) spread(ring, i, queue.overflow, n - bufSize);
+      i = setSlots(ring, i, n, slots);
+      isLong = slots > 1;
+      used += slots;
+      packets++;
+      bytes += n - header;
+    }
+    if (packets !== 0) {
+      ring.advance(used);
+      counters.received(packets, bytes);
+    }
+    if (wire.txsync() < 0) return; // the interface is gone
+    if (n > 0) continue;
+    const ready = n === -EAGAIN ? queue.waitReadable() : n;
+    if (ready < 0 && ready !== -EINTR) throw deviceError(context, -ready);
+  }
+}
+
+/** Copies the rest of a packet into the slots after i. */
+export function spread(ring: NetmapRing, i: number, rest: Uint8Array, length: number): void {
+  let j = ring.next(i);
+  for (let at = 0; at < length; at += ring.bufSize, j = ring.next(j)) {
+    ring.u8.set(rest.subarray(at, Math.min(at + ring.bufSize, length)), ring.bufAddress(j));
+  }
+}
+
+/** Describes a packet of `length` bytes that fills slots from i on. @returns the slot after it */
+function setSlots(ring: NetmapRing, i: number, length: number, slots: number): number {
+  let j = i;
+  for (let k = 1; k < slots; k++, j = ring.next(j)) ring.setSlot(j, ring.bufSize, NS_MOREFRAG);
+  ring.setSlot(j, length - (slots - 1) * ring.bufSize, 0);
+  return ring.next(j);
+}
+
+/** Writes until the worker is to end. @throws NetmapError when the device is gone */
+export function transmitFrames(context: BackendContext, queue: FrameQueue, header: number): void {
+  const { wire, counters } = context;
+  const [ring] = wire.rxRings;
+  const requests = [{ port: wire, events: POLLIN }];
+  const stop = (): boolean => context.stopped;
+  let isDown = false;
+  while (!context.stopped) {
+    if (pollManySync(requests, Infinity, stop)[0] & POLLERR) return;
+    const { tail } = ring;
+    let first = ring.head;
+    let slots = 0;
+    let done = 0;
+    let packets = 0;
+    let bytes = 0;
+    for (let i = first, length = 0; i !== tail && packets < BATCH; ) {
+      const word = ring.i32[ring.slotBase + (i << 2) + 1];
+      length += word & 0xffff;
+      queue.resize(i, word & 0xffff);
+      slots++;
+      i = ring.next(i);
+      if ((word >>> 16) & NS_MOREFRAG) continue;
+      let n = queue.write(first, slots);
+      while ((n === -EAGAIN || n === -EINTR) && !context.stopped) {
+        queue.waitWritable();
+        n = queue.write(first, slots);
+      }
+      if (n >= 0) {
+        packets++;
+        bytes += length - header;
+      } else if (!drop(context, -n)) {
+        ring.advance(done);
+        counters.transmitted(packets, bytes);
+        throw deviceError(context, -n);
+      }
+      if (isDown !== (n === -EIO || n === -ENETDOWN)) {
+        isDown = !isDown;
+        context.state(isDown ? 'down' : 'up', isDown ? 'the device is down' : '');
+      }
+      done += slots;
+      first = i;
+      slots = 0;
+      length = 0;
+    }
+    ring.advance(done);
+    counters.transmitted(packets, bytes);
+  }
+}
+
+/** Counts a packet that was not taken. @returns false when the device is gone */
+function drop(context: BackendContext, errno: number): boolean {
+  const reason = reasonOf(errno);
+  if (reason === undefined) return false;
+  if (!context.stopped) context.counters.txDrop(reason);
+  return true;
+}
