@@ -81,6 +81,8 @@ export interface PrivateRegionNeeds {
   readonly extraBufs: number;
   /** Pipes that may hang on the port: 2 for VALE ports, 0 for copy monitors. */
   readonly pipes: number;
+  /** Times that the port is open at once, beyond what netmap expects. Default 0. */
+  readonly openings?: number;
 }
 
 // DIFF: netmap's buffers are 2048 bytes. At that stride all headers fall into 2 of the 64 sets of an L1 cache, which
@@ -187,7 +189,7 @@ export function privateRegionPools(
     if (Number.isSafeInteger(value) && value >= 0) continue;
     throw invalid('privateRegionPools', `${name} ${value} is not a whole number`);
   }
-  const { txSlots, rxSlots, extraBufs, pipes } = needs;
+  const { txSlots, rxSlots, extraBufs, pipes, openings = 0 } = needs;
   // netmap reserves for the pair of host rings too, although these ports have none in the region.
   const txRings = needs.txRings + 1;
   const rxRings = needs.rxRings + 1;
@@ -199,7 +201,7 @@ export function privateRegionPools(
     size: Math.max(minSize, size),
   });
   return {
-    ifPool: poolConfig('if', request(params.priv_if_num, 2 + 4 * pipes, params.priv_if_size, ifSize), true),
+    ifPool: poolConfig('if', request(params.priv_if_num, 2 + 4 * pipes + openings, params.priv_if_size, ifSize), true),
     ringPool: poolConfig(
       'ring',
       request(params.priv_ring_num, txRings + rxRings + 8 * pipes, params.priv_ring_size, ringSize),

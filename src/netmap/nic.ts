@@ -95,6 +95,7 @@ export class Nic {
     const wire: Geometry = { txRings: rxRings, rxRings: txRings, txSlots: endTxSlots, rxSlots: endRxSlots };
     const stack: Geometry = { ...wire, txRings: geometry.hostRxRings, rxRings: geometry.hostTxRings };
     const needs = { ...geometry, extraBufs: 0 };
+    const openings = 2 * Math.max(txRings, rxRings); // a backend may have a thread for each direction of each ring
     const made: Adapter[] = [];
     const make = (title: string, kind: number, of: Geometry, share?: Adapter): Adapter => {
       const { hostTxRings: t = 0, hostRxRings: r = 0 } = of;
@@ -104,7 +105,7 @@ export class Nic {
         share?.region ??
         (kind === PORT_KIND_NIC
           ? registry.regionFor(memId, { ...all, pipes: 2 })
-          : registry.regionFor(ends.memId ?? 0, { ...both, extraBufs: 0, pipes: 0 }));
+          : registry.regionFor(ends.memId ?? 0, { ...both, extraBufs: 0, pipes: 0, openings }));
       try {
         made.push(new Adapter(arena, title, kind, region, of));
       } catch (error) {
