@@ -1,14 +1,18 @@
 // What the kinds with a Linux device have in common: descriptors that the workers share, and how the specification names
 // devices, headers and queues.
 
-import { check } from '../../errors.js';
+import { EINVAL, EIO, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENOMEM, ENXIO } from '../../abi.js';
+import { check, netmapError } from '../../errors.js';
 import { type Libc, loadLibc } from '../ffi.js';
-import type { Session, WorkerPlan } from './kind.js';
+import type { DropReason } from './counters.js';
+import type { BackendContext, Session, WorkerPlan } from './kind.js';
 import { type BackendSpec, bad, wholeNumber } from './spec.js';
 
 /** Bytes of a device name, without the 0 behind it. */
 const NAME_MAX = 15;
 const QUEUES_MAX = 16;
+/** errno of a device that was deleted, of Linux. */
+const EBADFD = 77;
 
 /** What the workers of a device share. */
 export interface DeviceData {
@@ -78,4 +82,36 @@ export async function openQueues(queues: number, open: (libc: Libc) => number): 
     close();
     throw error;
   }
+}
+
+/** Why a packet was not taken; undefined: the device is gone. */
+export function dropReason(errno: number): DropReason | undefined {
+  switch (errno) {
+    case EBADFD:
+    case ENODEV:
+    case ENXIO:
+      return undefined;
+    case EIO:
+    case ENETDOWN:
+      return 'down';
+    case EMSGSIZE:
+      return 'oversized';
+    case EINVAL:
+      return 'header';
+    case ENOBUFS:
+    case ENOMEM:
+      return 'noRoom';
+    default:
+      return 'error';
+  }
+}
+
+/** The error that ends the workers. */
+export function deviceError(context: BackendContext, errno: number): Error {
+  const gone = dropReason(errno) === undefined;
+  const where = { op: 'backend', port: context.name };
+  if (gone) return netmapError('ENXIO', 'the device is gone', where);
+  return errno === ENETDOWN
+    ? netmapError('ENETDOWN', 'the device is down', where)
+    : netmapError('EIO', `the device fails with errno ${errno}`, where);
 }

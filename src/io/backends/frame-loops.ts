@@ -1,66 +1,16 @@
 // The workers of a queue of a TAP or macvtap device: one reads packets into a wire's tx ring, one writes what its rx ring
 // holds. Nothing is allocated for a packet.
 
-import {
-  EAGAIN,
-  EINTR,
-  EINVAL,
-  EIO,
-  EMSGSIZE,
-  ENETDOWN,
-  ENOBUFS,
-  ENODEV,
-  ENOMEM,
-  ENXIO,
-  NS_MOREFRAG,
-  POLLERR,
-  POLLIN,
-} from '../../abi.js';
-import { netmapError } from '../../errors.js';
+import { EAGAIN, EINTR, EIO, ENETDOWN, NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
 import { pollManySync } from '../../ring/poll.js';
 import type { NetmapRing } from '../../ring/ring.js';
-import type { DropReason } from './counters.js';
+import { deviceError, dropReason } from './device.js';
 import { type FrameQueue, OVERFLOW_SIZE } from './frame-queue.js';
 import type { BackendContext } from './kind.js';
 
 /** Packets between two syncs. */
 const BATCH = 64;
 const MIN_FRAME = 14;
-/** errno of a device that was deleted, of Linux. */
-const EBADFD = 77;
-
-/** Why a packet was not taken; undefined: the device is gone. */
-function reasonOf(errno: number): DropReason | undefined {
-  switch (errno) {
-    case EBADFD:
-    case ENODEV:
-    case ENXIO:
-      return undefined;
-    case EIO:
-    case ENETDOWN:
-      return 'down';
-    case EMSGSIZE:
-      return 'oversized';
-    case EINVAL:
-      return 'header';
-    case ENOBUFS:
-    case ENOMEM:
-      return 'noRoom';
-    default:
-      return 'error';
-  }
-}
-
-/** The error that ends the workers. */
-export function deviceError(context: BackendContext, errno: number): Error {
-  const gone = reasonOf(errno) === undefined;
-  const where = { op: 'backend', port: context.name };
-  if (gone) return netmapError('ENXIO', 'the device is gone', where);
-  return errno === ENETDOWN
-    ? netmapError('ENETDOWN', 'the device is down', where)
-    : netmapError('EIO', `the device fails with errno ${errno}`, where);
-}
-
 /** Reads until the worker is to end. @throws NetmapError when the device is gone */
 export function receiveFrames(context: BackendContext, queue: FrameQueue, header: number): void {
   const { wire, counters } = context;
@@ -173,7 +123,7 @@ export function transmitFrames(context: BackendContext, queue: FrameQueue, heade
 
 /** Counts a packet that was not taken. @returns false when the device is gone */
 function drop(context: BackendContext, errno: number): boolean {
-  const reason = reasonOf(errno);
+  const reason = dropReason(errno);
   if (reason === undefined) return false;
   if (!context.stopped) context.counters.txDrop(reason);
   return true;
