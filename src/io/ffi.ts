@@ -60,8 +60,8 @@ export interface Libc {
   writev(fd: number, iov: number, count: number): number;
   /** Waits up to `timeout` ms until `fd` is readable. @returns 1, 0 on timeout, or -errno */
   waitReadable(fd: number, timeout: number): number;
-  /** Waits, for ever, until `fd` has `events` (or an error), or `other` is readable. @returns how many are, or -errno */
-  waitEither(fd: number, events: number, other: number): number;
+  /** Waits until `fd` has `events` (or an error), or `other` is readable; `timeout` ms, for ever by default. @returns how many are, or -errno */
+  waitEither(fd: number, events: number, other: number, timeout?: number): number;
   /** eventfd(2), non-blocking. @returns a descriptor or -errno */
   eventfd(): number;
   socket(domain: number, type: number, protocol: number): number;
@@ -157,10 +157,10 @@ function wrap({ calls, address, errno }: Binding): Libc {
       watch(0, fd, POLLIN);
       return result(calls.poll(pollAddress, 1, timeout));
     },
-    waitEither: (fd, events, other) => {
+    waitEither: (fd, events, other, timeout = -1) => {
       watch(0, fd, events);
       watch(1, other, POLLIN);
-      return result(calls.poll(pollAddress, 2, -1));
+      return result(calls.poll(pollAddress, 2, timeout));
     },
     eventfd: () => result(calls.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
     socket: (domain, type, protocol) => result(calls.socket(domain, type, protocol)),

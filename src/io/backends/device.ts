@@ -1,9 +1,10 @@
 // What the kinds with a Linux device have in common: descriptors that the workers share, and how the specification names
 // devices, headers and queues.
 
+import { closeSync } from 'node:fs';
 import { EINVAL, EIO, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENOMEM, ENXIO } from '../../abi.js';
 import { check, netmapError } from '../../errors.js';
-import { type Libc, loadLibc } from '../ffi.js';
+import type { Libc } from '../ffi.js';
 import type { DropReason } from './counters.js';
 import type { BackendContext, Session, WorkerPlan } from './kind.js';
 import { type BackendSpec, bad, wholeNumber } from './spec.js';
@@ -28,6 +29,7 @@ export interface QueueConfig {
   readonly direction: 'receive' | 'transmit';
   /** Bytes of virtio-net header at the wire. */
   readonly header: number;
+  readonly device: string;
 }
 
 /** The device that a specification names. @throws NetmapError EINVAL */
@@ -55,29 +57,36 @@ export function queuesOption({ text, options }: BackendSpec): number {
 }
 
 /** A worker for each direction of each queue. */
-export function queueWorkers(queues: number, header: number): WorkerPlan[] {
+export function queueWorkers(queues: number, header: number, device: string): WorkerPlan[] {
   return Array.from({ length: queues }, (_, queue) =>
     (['receive', 'transmit'] as const).map((direction): WorkerPlan => {
-      const config: QueueConfig = { queue, direction, header };
+      const config: QueueConfig = { queue, direction, header, device };
       return { direction, ring: queue, config };
     }),
   ).flat();
 }
 
-/** Opens `queues` descriptors and what wakes their workers. `open` makes one. @throws what it throws, and nothing is left */
-export async function openQueues(queues: number, open: (libc: Libc) => number): Promise<Session> {
-  const libc = await loadLibc();
+/**
+ * Opens `queues` descriptors, each by `open`, and what wakes their workers.
+ * @param libc undefined where there is none: the descriptors are those of node:fs, and nothing wakes the workers
+ * @throws what `open` throws, and nothing is left
+ */
+export function openQueues(libc: Libc | undefined, queues: number, open: () => number): Session {
   const fds: number[] = [];
   const close = (): void => {
-    for (const fd of fds.splice(0)) libc.close(fd);
+    for (const fd of fds.splice(0)) libc ? libc.close(fd) : closeSync(fd);
   };
   try {
-    const wake = check(libc.eventfd(), 'eventfd');
-    fds.push(wake);
-    for (let i = 0; i < queues; i++) fds.push(open(libc));
+    const wake = libc ? check(libc.eventfd(), 'eventfd') : -1;
+    if (libc) fds.push(wake);
+    const opened: number[] = [];
+    for (let i = 0; i < queues; i++) {
+      opened.push(open());
+      fds.push(opened[i]);
+    }
+    const data: DeviceData = { fds: opened, wake };
     const one = new Uint8Array(BigUint64Array.of(1n).buffer);
-    const data: DeviceData = { fds: fds.slice(1), wake };
-    return { data, wake: () => void libc.write(wake, libc.address(one), one.length), close };
+    return { data, wake: () => void libc?.write(wake, libc.address(one), one.length), close };
   } catch (error) {
     close();
     throw error;

@@ -1,7 +1,7 @@
 // The workers of a queue of a TAP or macvtap device: one reads packets into a wire's tx ring, one writes what its rx ring
 // holds. Nothing is allocated for a packet.
 
-import { EAGAIN, EINTR, EIO, ENETDOWN, NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
+import { EAGAIN, EINTR, EIO, ENETDOWN, ENODEV, NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
 import { pollManySync } from '../../ring/poll.js';
 import type { NetmapRing } from '../../ring/ring.js';
 import { deviceError, dropReason } from './device.js';
@@ -11,8 +11,17 @@ import type { BackendContext } from './kind.js';
 /** Packets between two syncs. */
 const BATCH = 64;
 const MIN_FRAME = 14;
-/** Reads until the worker is to end. @throws NetmapError when the device is gone */
-export function receiveFrames(context: BackendContext, queue: FrameQueue, header: number): void {
+/**
+ * Reads until the worker is to end.
+ * @param isThere asked when a wait has ended without a packet, for devices that do not say that they are gone
+ * @throws NetmapError when the device is gone
+ */
+export function receiveFrames(
+  context: BackendContext,
+  queue: FrameQueue,
+  header: number,
+  isThere: () => boolean = () => true,
+): void {
   const { wire, counters } = context;
   const [ring] = wire.txRings;
   const { bufSize } = ring;
@@ -52,6 +61,7 @@ export function receiveFrames(context: BackendContext, queue: FrameQueue, header
     if (wire.txsync() < 0) return; // the interface is gone
     if (n > 0) continue;
     const ready = n === -EAGAIN ? queue.waitReadable() : n;
+    if (ready === 0 && !isThere()) throw deviceError(context, ENODEV);
     if (ready < 0 && ready !== -EINTR) throw deviceError(context, -ready);
   }
 }

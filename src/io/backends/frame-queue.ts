@@ -25,7 +25,7 @@ export interface FrameQueue {
   write(i: number, slots: number): number;
   /** Tells how long the part of a packet in slot i is. */
   resize(i: number, length: number): void;
-  /** Waits until there is a packet, or the worker is to end. @returns below 0: the device is broken */
+  /** Waits until there is a packet, or the worker is to end. @returns 0: nothing yet, maybe the device is gone; below 0: it is broken */
   waitReadable(): number;
   waitWritable(): number;
 }
@@ -36,15 +36,18 @@ export class FfiQueue implements FrameQueue {
   readonly #libc: Libc;
   readonly #fd: number;
   readonly #wake: number;
+  readonly #timeout: number;
   readonly #numSlots: number;
   /** The slots of the ring, and for each slot itself with the overflow behind it. */
   readonly #slots: IovecTable;
   readonly #pairs: IovecTable;
 
-  constructor(libc: Libc, fd: number, wake: number, ring: NetmapRing) {
+  /** @param timeout ms after which a wait for packets ends, -1: never */
+  constructor(libc: Libc, fd: number, wake: number, ring: NetmapRing, timeout = -1) {
     this.#libc = libc;
     this.#fd = fd;
     this.#wake = wake;
+    this.#timeout = timeout;
     this.#numSlots = ring.numSlots;
     this.#slots = slotVectors(libc, ring);
     this.#pairs = pairsOf(libc, ring, this.overflow);
@@ -68,7 +71,7 @@ export class FfiQueue implements FrameQueue {
   }
 
   waitReadable(): number {
-    return this.#libc.waitEither(this.#fd, POLLIN, this.#wake);
+    return this.#libc.waitEither(this.#fd, POLLIN, this.#wake, this.#timeout);
   }
 
   waitWritable(): number {

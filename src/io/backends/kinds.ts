@@ -3,6 +3,7 @@
 import type { BackendKind } from './kind.js';
 
 export const KINDS: Readonly<Record<string, () => Promise<{ readonly kind: BackendKind }>>> = {
+  macvtap: () => import('./macvtap.js'),
   packet: () => import('./packet.js'),
   passt: () => import('./passt.js'),
   qemu: () => import('./qemu.js'),

@@ -30,17 +30,18 @@ const DROPS_EVERY = 100;
 export const kind: BackendKind = {
   plan(spec: BackendSpec): BackendPlan {
     checkKeys(spec, ['vnet']);
-    const name = interfaceName(deviceName(spec));
+    const device = deviceName(spec);
     return {
-      name,
+      name: interfaceName(device),
       interface: { vnetHdrLen: headerOption(spec), wireHdrLen: PACKET_HEADER },
-      workers: queueWorkers(1, PACKET_HEADER),
+      workers: queueWorkers(1, PACKET_HEADER, device),
     };
   },
 
-  open(spec: BackendSpec): Promise<Session> {
+  async open(spec: BackendSpec): Promise<Session> {
     const name = deviceName(spec);
-    return openQueues(1, (libc) => openPacketSocket(libc, name));
+    const libc = await loadLibc();
+    return openQueues(libc, 1, () => openPacketSocket(libc, name));
   },
 
   async run(context: BackendContext): Promise<void> {

@@ -20,21 +20,22 @@ import { type BackendSpec, checkKeys } from './spec.js';
 export const kind: BackendKind = {
   plan(spec: BackendSpec): BackendPlan {
     checkKeys(spec, ['vnet', 'queues']);
-    const name = interfaceName(deviceName(spec));
+    const device = deviceName(spec);
     const header = headerOption(spec);
     const queues = queuesOption(spec);
     return {
-      name,
+      name: interfaceName(device),
       interface: { txRings: queues, rxRings: queues, vnetHdrLen: header },
-      workers: queueWorkers(queues, header),
+      workers: queueWorkers(queues, header, device),
     };
   },
 
-  open(spec: BackendSpec): Promise<Session> {
+  async open(spec: BackendSpec): Promise<Session> {
     const name = deviceName(spec);
     const headerLength = headerOption(spec);
     const queues = queuesOption(spec);
-    return openQueues(queues, (libc) => {
+    const libc = await loadLibc();
+    return openQueues(libc, queues, () => {
       const { fd } = openTun(libc, name, { headerLength, multiQueue: queues > 1 });
       const offloads = headerLength !== 0;
       try {
