@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
-import { Netmap, type NetmapHandle, type NetmapPort, PtnetDriver, receiveWorkerData } from '../index.js';
+import { abi, Netmap, type NetmapHandle, type NetmapPort, PtnetDriver, receiveWorkerData } from '../index.js';
 import { ProgramControl } from './control.js';
 import { type ErrorJSON, failure, toPlain } from './errors.js';
 import { bridge } from './programs/bridge.js';
@@ -36,7 +36,11 @@ interface Opened {
 async function openOnHost(handle: NetmapHandle, { spec, rings }: ProgramData): Promise<Opened> {
   const netmap = await Netmap.attach(handle);
   const ports: NetmapPort[] = [];
-  for (const name of spec.ports) ports.push(await netmap.open(name, rings));
+  // These take packets as they are, and look at no byte of them.
+  const { options } = spec;
+  const accepts = options.program === 'bridge' || (options.program === 'pkt-gen' && options.fn === 'rx');
+  const flags = accepts ? abi.NR_ACCEPT_VNET_HDR : 0;
+  for (const name of spec.ports) ports.push(await netmap.open(name, { ...rings, flags }));
   return { netmap, ports, mac: macOfName(ports[0].name) };
 }
 

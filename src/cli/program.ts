@@ -93,11 +93,13 @@ export class Program {
     return options.fn === 'tx' || options.fn === 'ping' ? 'tx' : 'rx';
   }
 
-  /** A port that it names is open under another name. Before it starts. */
+  /** A backend that it names as a port is open under the name of its interface. Before it starts. */
   rename(from: string, to: string): void {
-    const { ports, guest } = this.spec;
+    const { ports, guest, options: asked } = this.spec;
+    if (![...ports, ...(guest ?? [])].includes(from)) return;
     const change = (port: string): string => (port === from ? to : port);
-    this.spec = { ...this.spec, ports: ports.map(change), guest: guest?.map(change) ?? null };
+    const options = asked.program === 'bridge' ? { ...asked, outside: true } : asked;
+    this.spec = { ...this.spec, options, ports: ports.map(change), guest: guest?.map(change) ?? null };
   }
 
   /** Makes the guest, starts the worker; resolves when the ports are open, or when it has failed. */

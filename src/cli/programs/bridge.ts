@@ -14,15 +14,16 @@ const FLUSH_LIMIT = 100;
 
 /**
  * @param names of the ports, as the user wrote them
- * @throws NetmapError EIO (a sync failed)
+ * @throws NetmapError EIO (a sync failed), EINVAL (the headers of the ports differ)
  */
 export function bridge(
-  { burst, wait, copy, verbose }: BridgeOptions,
+  { burst, wait, copy, verbose, outside = false }: BridgeOptions,
   [a, b = a]: readonly NetmapPort[],
   names: readonly string[],
   control: ProgramControl,
 ): ProgramResult {
-  const traffic = new Traffic(control);
+  checkHeaders(a, b);
+  const traffic = new Traffic(control, outside);
   const isLoop = a === b;
   const ways = [0, 0];
   let packets = 0;
@@ -45,6 +46,7 @@ export function bridge(
     } else if (traffic.isOver()) {
       break;
     }
+    if (outside && control.stopped) break; // the outside may never be silent
   }
   flush(isLoop ? [a] : [a, b], control);
   const result = { packets, bytes: 0, seconds: traffic.seconds };
@@ -53,6 +55,12 @@ export function bridge(
   const told = [`${first} to ${second}: ${ways[0]}`];
   if (!isLoop) told.push(`${second} to ${first}: ${ways[1]}`);
   return { ...result, output: told };
+}
+
+function checkHeaders(a: NetmapPort, b: NetmapPort): void {
+  if (a.vnetHdrLen === b.vnetHdrLen) return;
+  const lengths = `${a.name} has ${a.vnetHdrLen} bytes, ${b.name} ${b.vnetHdrLen}`;
+  throw failure('EINVAL', `the virtio-net headers differ, and a bridge moves packets as they are: ${lengths}`);
 }
 
 /** Where frames wait to be forwarded, room on the other side is what to wait for. */

@@ -67,6 +67,8 @@ export interface PktGenOptions {
 
 export interface BridgeOptions {
   readonly program: 'bridge';
+  /** Whether a port has a backend: then it goes on when nothing comes for a while. */
+  readonly outside?: boolean;
   readonly ports: readonly string[];
   readonly burst: number;
   readonly wait: number;

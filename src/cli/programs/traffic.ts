@@ -10,11 +10,14 @@ export const LOOK_EVERY = 100;
 
 export class Traffic {
   readonly #control: ProgramControl;
+  readonly #endless: boolean;
   #first = -1;
   #last = -1;
 
-  constructor(control: ProgramControl) {
+  /** @param endless whether only a command ends the program */
+  constructor(control: ProgramControl, endless = false) {
     this.#control = control;
+    this.#endless = endless;
   }
 
   /** Packets are there: the first ones start the measurement. */
@@ -32,6 +35,7 @@ export class Traffic {
    * nobody is left who could send one.
    */
   isOver(): boolean {
+    if (this.#endless && !this.#control.commanded) return false;
     if (this.#last < 0) {
       if (!this.#control.commanded) return false;
       this.#last = performance.now();
