@@ -1,0 +1,190 @@
+// Backends with Linux devices against the kernel: TAP, macvtap and packet sockets, between network namespaces.
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DeviceLab, inLab, MIDDLE, Switch, withSwitch } from './device-lab.js';
+import { address4, iperf3, ping, whyNoNamespaces } from './netns.js';
+import { bun, deno, findProgram, fixtures, project, root } from './support.js';
+
+const skip = whyNoNamespaces() || iperf3.skip;
+const tc = findProgram('PTNET_TC', 'tc');
+
+/** Pings, fragments and a TCP connection through a switch. */
+async function traffic(lab: DeviceLab, made: Switch, t: TestContext): Promise<void> {
+  await lab.pings();
+  await lab.pings('-s', '4000');
+  t.diagnostic(`${(await lab.iperf()).toFixed(2)} Gbit/s`);
+  for (const { rxPackets, txPackets, restarts } of await made.counters()) {
+    assert.ok(rxPackets > 100 && txPackets > 100);
+    assert.equal(restarts, 0);
+  }
+}
+
+for (const [a, b] of [
+  ['tap:t0', 'tap:t1'],
+  ['tap:t0,vnet=12', 'tap:t1,vnet=12'],
+  ['tap:t0,vnet=12', 'tap:t1'],
+  ['tap:t0,vnet=10,queues=2', 'tap:t1,vnet=12,queues=2,slots=256'],
+]) {
+  test(`ping and iperf3 through ${a} and ${b}`, { skip }, (t) =>
+    inLab(async (lab) => {
+      await withSwitch(await Switch.start(lab, a, b), async (made) => {
+        for (const end of [0, 1]) lab.give(end, `t${end}`);
+        await traffic(lab, made, t);
+      });
+    }),
+  );
+}
+
+for (const [name, found, args] of [
+  ['Deno', deno, ['run', '--allow-all']],
+  ['Bun', bun, ['run']],
+] as const) {
+  test(`${name}: ping and iperf3 through tap and packet`, { skip: skip || found.skip }, (t) =>
+    inLab(async (lab) => {
+      lab.addCables();
+      lab.ip(0, 'link', 'del', 'eth0');
+      const made = new Switch(lab, [found.path, ...args], ['tap:t0,vnet=12', 'packet:c1']);
+      await withSwitch(made, async () => {
+        await made.next(({ ready }) => ready !== undefined);
+        lab.give(0, 't0');
+        await traffic(lab, made, t);
+      });
+    }),
+  );
+}
+
+for (const mtu of [1500, 9000]) {
+  test(`ping and iperf3 through two packet sockets, MTU ${mtu}`, { skip }, (t) =>
+    inLab(async (lab) => {
+      lab.addCables(mtu);
+      await withSwitch(await Switch.start(lab, 'packet:c0', 'packet:c1,vnet=12'), async (made) => {
+        await lab.pings('-M', 'do', '-s', `${mtu - 28}`);
+        await traffic(lab, made, t);
+      });
+    }),
+  );
+}
+
+/** A macvtap device on each cable, in the middle. */
+function addMacvtaps(lab: DeviceLab): void {
+  lab.addCables();
+  for (const end of [0, 1]) addMacvtap(lab, end);
+}
+
+function addMacvtap(lab: DeviceLab, end: number): void {
+  lab.ip(MIDDLE, 'link', 'add', 'link', `c${end}`, 'name', `m${end}`, 'type', 'macvtap', 'mode', 'passthru');
+  lab.ip(MIDDLE, 'link', 'set', `m${end}`, 'up');
+}
+
+test('ping and iperf3 through two macvtap devices', { skip }, (t) =>
+  inLab(async (lab) => {
+    addMacvtaps(lab);
+    await withSwitch(await Switch.start(lab, 'macvtap:m0', 'macvtap:m1,vnet=12,queues=2'), (made) =>
+      traffic(lab, made, t),
+    );
+  }),
+);
+
+test('ping and iperf3 through two macvtap devices, in Node without koffi', { skip }, (t) =>
+  inLab(async (lab) => {
+    addMacvtaps(lab);
+    const folder = project(); // has no other package
+    copyFileSync(join(fixtures, 'backends.mjs'), join(folder, 'backends.mjs'));
+    const made = new Switch(lab, [process.execPath], ['macvtap:m0', 'macvtap:m1'], folder);
+    await withSwitch(made, async () => {
+      await made.next(({ ready }) => ready !== undefined);
+      await traffic(lab, made, t);
+    });
+  }),
+);
+
+test('a TAP device that somebody deletes in the middle of a transfer comes back', { skip }, () =>
+  inLab(async (lab) => {
+    await withSwitch(await Switch.start(lab, 'tap:t0', 'tap:t1'), async (made) => {
+      for (const end of [0, 1]) lab.give(end, `t${end}`);
+      await lab.pings();
+      const flood = lab.exec(0, ping.path, '-f', '-w', '2', address4(1));
+      await sleep(300);
+      lab.ip(1, 'link', 'del', 't1');
+      assert.match(await made.state('tap:t1', 'retrying'), /ENXIO: the device is gone/);
+      await made.state('tap:t1', 'up');
+      lab.give(1, 't1');
+      await flood;
+      await lab.pings();
+      const [other, deleted] = await made.counters();
+      assert.equal(other.restarts, 0);
+      assert.equal(deleted.restarts, 1);
+    });
+  }),
+);
+
+test('a packet socket and a macvtap device whose devices go down, or away, come back', { skip }, () =>
+  inLab(async (lab) => {
+    lab.addCables();
+    addMacvtap(lab, 1);
+    await withSwitch(await Switch.start(lab, 'packet:c0', 'macvtap:m1'), async (made) => {
+      await lab.pings();
+      const flood = lab.exec(0, ping.path, '-f', '-w', '1', address4(1));
+      await sleep(300);
+      lab.ip(MIDDLE, 'link', 'set', 'c0', 'down');
+      assert.match(await made.state('packet:c0', 'retrying'), /ENETDOWN/);
+      lab.ip(MIDDLE, 'link', 'set', 'c0', 'up');
+      await made.state('packet:c0', 'up');
+      await flood;
+      lab.ip(MIDDLE, 'link', 'del', 'm1');
+      assert.match(await made.state('macvtap:m1', 'retrying'), /ENXIO: the device is gone/);
+      addMacvtap(lab, 1);
+      await made.state('macvtap:m1', 'up');
+      await lab.pings();
+      assert.ok((await made.counters()).every(({ restarts }) => restarts >= 1));
+    });
+  }),
+);
+
+test('the kernel answers beside a packet socket, until tc drops what comes in', { skip: skip || tc.skip }, () =>
+  inLab(async (lab) => {
+    lab.addCables();
+    lab.ip(MIDDLE, 'addr', 'add', '10.77.0.9/24', 'dev', 'c0');
+    await withSwitch(await Switch.start(lab, 'packet:c0', 'packet:c1'), async (made) => {
+      const answers = async (): Promise<string> =>
+        (await lab.exec(0, ping.path, '-c', '2', '-i', '0.2', '-W', '1', '10.77.0.9')).stdout;
+      assert.match(await answers(), / 2 received/);
+      for (const line of ['qdisc add dev c0 clsact', 'filter add dev c0 ingress matchall action drop']) {
+        const result = await lab.exec(MIDDLE, tc.path, ...line.split(' '));
+        assert.equal(result.code, 0, result.report);
+      }
+      assert.match(await answers(), / 0 received/);
+      await lab.pings();
+      assert.ok((await made.counters())[0].rxPackets > 4);
+    });
+  }),
+);
+
+test('frames of all lengths, and VLAN tags, come through packet sockets byte for byte', { skip }, () =>
+  inLab(async (lab) => {
+    const MTU = '9000';
+    lab.ip(MIDDLE, 'link', 'add', 'x0', 'mtu', MTU, 'type', 'veth', 'peer', 'name', 'x1', 'mtu', MTU);
+    for (const device of ['x0', 'x1']) lab.ip(MIDDLE, 'link', 'set', device, 'up');
+    const program = join(fixtures, 'packet-frames.mjs');
+    const result = await lab.exec(MIDDLE, process.execPath, program, 'x0', 'x1', MTU);
+    assert.equal(result.code, 0, result.report);
+    assert.match(result.stdout, /^\d+ frames each way\n$/);
+  }),
+);
+
+test('a guest has a TAP device, through the command', { skip }, () =>
+  inLab(async (lab) => {
+    const command = ['run', '--json', '--duration', '10', 'guest tap:t0,vnet=12 pkt-gen -f rx -n 20'];
+    const running = lab.exec(MIDDLE, process.execPath, join(root, 'dist/cli.js'), ...command);
+    while (!lab.ip(MIDDLE, '-brief', 'link').includes('t0')) await sleep(50);
+    lab.give(0, 't0');
+    lab.ip(0, 'neigh', 'add', address4(1), 'lladdr', '02:00:00:00:00:01', 'dev', 't0');
+    await lab.exec(0, ping.path, '-c', '40', '-i', '0.1', '-W', '1', address4(1));
+    const { code, stdout, report } = await running;
+    assert.equal(code, 0, report);
+    assert.equal((JSON.parse(stdout) as { packets: number }).packets, 20, report);
+  }),
+);
