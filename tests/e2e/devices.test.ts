@@ -11,6 +11,13 @@ import { bun, deno, findProgram, fixtures, project, root } from './support.js';
 const skip = whyNoNamespaces() || iperf3.skip;
 const tc = findProgram('PTNET_TC', 'tc');
 
+/** A folder with the fixture, and no package but ours. */
+function emptyProject(): string {
+  const folder = project();
+  copyFileSync(join(fixtures, 'backends.mjs'), join(folder, 'backends.mjs'));
+  return folder;
+}
+
 /** Pings, fragments and a TCP connection through a switch. */
 async function traffic(lab: DeviceLab, made: Switch, t: TestContext): Promise<void> {
   await lab.pings();
@@ -46,7 +53,7 @@ for (const [name, found, args] of [
     inLab(async (lab) => {
       lab.addCables();
       lab.ip(0, 'link', 'del', 'eth0');
-      const made = new Switch(lab, [found.path, ...args], ['tap:t0,vnet=12', 'packet:c1']);
+      const made = new Switch(lab, [found.path, ...args], ['tap:t0,vnet=12', 'packet:c1'], emptyProject());
       await withSwitch(made, async () => {
         await made.next(({ ready }) => ready !== undefined);
         lab.give(0, 't0');
@@ -91,9 +98,7 @@ test('ping and iperf3 through two macvtap devices', { skip }, (t) =>
 test('ping and iperf3 through two macvtap devices, in Node without koffi', { skip }, (t) =>
   inLab(async (lab) => {
     addMacvtaps(lab);
-    const folder = project(); // has no other package
-    copyFileSync(join(fixtures, 'backends.mjs'), join(folder, 'backends.mjs'));
-    const made = new Switch(lab, [process.execPath], ['macvtap:m0', 'macvtap:m1'], folder);
+    const made = new Switch(lab, [process.execPath], ['macvtap:m0', 'macvtap:m1'], emptyProject());
     await withSwitch(made, async () => {
       await made.next(({ ready }) => ready !== undefined);
       await traffic(lab, made, t);
@@ -113,6 +118,7 @@ test('a TAP device that somebody deletes in the middle of a transfer comes back'
       await made.state('tap:t1', 'up');
       lab.give(1, 't1');
       await flood;
+      lab.ip(0, 'neigh', 'flush', 'dev', 't0'); // the new device has another address
       await lab.pings();
       const [other, deleted] = await made.counters();
       assert.equal(other.restarts, 0);
@@ -144,22 +150,18 @@ test('a packet socket and a macvtap device whose devices go down, or away, come 
   }),
 );
 
-test('the kernel answers beside a packet socket, until tc drops what comes in', { skip: skip || tc.skip }, () =>
+test('a packet socket sees what tc drops before the kernel does', { skip: skip || tc.skip }, () =>
   inLab(async (lab) => {
     lab.addCables();
-    lab.ip(MIDDLE, 'addr', 'add', '10.77.0.9/24', 'dev', 'c0');
-    await withSwitch(await Switch.start(lab, 'packet:c0', 'packet:c1'), async (made) => {
-      const answers = async (): Promise<string> =>
-        (await lab.exec(0, ping.path, '-c', '2', '-i', '0.2', '-W', '1', '10.77.0.9')).stdout;
-      assert.match(await answers(), / 2 received/);
-      for (const line of ['qdisc add dev c0 clsact', 'filter add dev c0 ingress matchall action drop']) {
-        const result = await lab.exec(MIDDLE, tc.path, ...line.split(' '));
-        assert.equal(result.code, 0, result.report);
-      }
-      assert.match(await answers(), / 0 received/);
-      await lab.pings();
-      assert.ok((await made.counters())[0].rxPackets > 4);
-    });
+    const drop = ['bpf', 'da', 'bytecode', '1,6 0 0 2'];
+    for (const line of [
+      ['qdisc', 'add', 'dev', 'c0', 'clsact'],
+      ['filter', 'add', 'dev', 'c0', 'ingress', ...drop],
+    ]) {
+      const result = await lab.exec(MIDDLE, tc.path, ...line);
+      assert.equal(result.code, 0, result.report);
+    }
+    await withSwitch(await Switch.start(lab, 'packet:c0', 'packet:c1'), () => lab.pings());
   }),
 );
 
