@@ -1,12 +1,14 @@
 // Backends with Linux devices against the kernel: TAP, macvtap and packet sockets, between network namespaces.
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface } from 'ptnet';
+import { openBackend } from 'ptnet/backends';
 import { type DeviceLab, inLab, MIDDLE, Switch, withSwitch } from './device-lab.js';
-import { address4, iperf3, ping, whyNoNamespaces } from './netns.js';
-import { bun, deno, findProgram, fixtures, project, root } from './support.js';
+import { address4, iperf3, ipProgram, ping, whyNoNamespaces } from './netns.js';
+import { bun, deno, findProgram, fixtures, project, root, run } from './support.js';
 
 const skip = whyNoNamespaces() || iperf3.skip;
 const tc = findProgram('PTNET_TC', 'tc');
@@ -190,3 +192,67 @@ test('a guest has a TAP device, through the command', { skip }, () =>
     assert.equal((JSON.parse(stdout) as { packets: number }).packets, 20, report);
   }),
 );
+
+for (const vnetHdr of [true, false]) {
+  const how = vnetHdr ? 'with the header, unparsed' : 'without the header, translated';
+  test(`a guest's interface on a TAP device with vnet=12: ${how}`, { skip }, (t) =>
+    inLab(async (lab) => {
+      const give = async (end: number, device: string): Promise<void> => {
+        await run(ipProgram.path, ['link', 'set', device, 'netns', lab.space(end)], { limit: 10 });
+        lab.addressEnd(end, device);
+      };
+      // Kernel, TAP backend, ptnet, guest, another TAP as the guest's stack, kernel.
+      const netmap = await Netmap.create();
+      const outside = `pt${process.pid}o`;
+      const backend = await openBackend(netmap, `tap:${outside},vnet=12`);
+      const guest = await netmap.createGuest();
+      await guest.passthrough(`netmap:${backend.name}`);
+      const [driver] = PtnetDriver.probe(await guest.machine(), { vnetHdr });
+      const netif = new PtnetInterface(driver);
+      const stack = await openTap({ name: `pt${process.pid}i`, vnetHdr });
+      const joint = joinInterface(netif, stack);
+      netif.up();
+      try {
+        assert.equal(netif.headerLength, vnetHdr ? 12 : 0);
+        await give(0, outside);
+        await give(1, stack.name);
+        await lab.pings();
+        t.diagnostic(`${(await lab.iperf()).toFixed(2)} Gbit/s`);
+        const { rxPackets, rxBytes, rxDrops } = await backend.counters();
+        assert.ok(rxBytes / rxPackets > 3000, 'the kernel has cut packets that it need not cut');
+        assert.deepEqual(
+          Object.keys(rxDrops).filter((reason) => reason !== 'noSpace'),
+          [],
+        );
+      } finally {
+        netif.down();
+        await joint.close();
+        await backend.close();
+        await netmap.close();
+      }
+    }),
+  );
+}
+
+test('devices that cannot be opened are refused, and closed ones leave nothing', { skip }, async () => {
+  const netmap = await Netmap.create();
+  const device = `pt${process.pid}z`;
+  try {
+    await (await openBackend(netmap, `tap:${device}`)).close(); // loads what is loaded once
+    const before = [readdirSync('/proc/self/fd').length, await netmap.inspect()];
+    const backend = await openBackend(netmap, `tap:${device},queues=2,vnet=10`);
+    for (const [spec, error] of [
+      [`tap:${device},name=other`, { code: 'EINVAL', op: 'TUNSETIFF' }], // it has queues
+      [`macvtap:${device},name=other`, { code: 'EINVAL', message: /ip link add link .* type macvtap/ }],
+      ['macvtap:none', { code: 'ENODEV' }],
+      ['packet:none', { code: 'ENODEV' }],
+      [`packet:lo,name=${device}`, { code: 'EEXIST' }],
+    ] as const) {
+      await assert.rejects(openBackend(netmap, spec), error, spec);
+    }
+    await backend.close();
+    assert.deepEqual([readdirSync('/proc/self/fd').length, await netmap.inspect()], before);
+  } finally {
+    await netmap.close();
+  }
+});

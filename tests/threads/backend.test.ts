@@ -138,6 +138,14 @@ test('specifications that cannot be used are refused, and nothing is left', TIME
       ['qemu:dgram:1:2,speed=1', /no option 'speed'/],
       ['qemu:dgram:1:2,slots', /'slots' is no option/],
       ['qemu:dgram:1:2,name=a,name=b', /option 'name' is there twice/],
+      ['tap:', /tap:NAME wants the name of a device/],
+      ['tap:sixteen-bytes-is', /1 to 15 bytes/],
+      ['tap:t%d', /name of a device/],
+      ['packet:..', /name of a device/],
+      ['tap:t0,vnet=11', /vnet=11 is not 0, 10 or 12/],
+      ['tap:t0,queues=17', /queues=17 is no whole number of 1\.\.16/],
+      ['packet:eth0,queues=2', /no option 'queues'/],
+      ['macvtap:m0,offload=1', /no option 'offload'/],
     ] as const) {
       await assert.rejects(openBackend(netmap, spec), { code: 'EINVAL', message }, spec);
     }
