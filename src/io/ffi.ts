@@ -11,6 +11,10 @@ export const POLLIN = 1;
 export const POLLOUT = 4;
 const EFD_CLOEXEC = O_CLOEXEC;
 const EFD_NONBLOCK = O_NONBLOCK;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAX_ADDRESS = 2 ** 53;
 const POLLFD_SIZE = 8;
 /** Descriptors of one `poll`. */
 const POLL_MAX = 2;
@@ -33,6 +37,8 @@ const SIGNATURES = {
   recvmmsg: ['i32', 'i32', 'usize', 'i32', 'i32', 'usize'],
   sendmmsg: ['i32', 'i32', 'usize', 'i32', 'i32'],
   if_nametoindex: ['i32', 'usize'],
+  mmap: ['usize', 'usize', 'usize', 'i32', 'i32', 'i32', 'usize'],
+  munmap: ['i32', 'usize', 'usize'],
 } as const;
 
 /** The functions as an FFI declares them; addresses and sizes are plain numbers. */
@@ -72,6 +78,14 @@ export interface Libc {
   /** recvmmsg(2) into `count` structs mmsghdr at `vector`. @returns messages or -errno */
   recvmmsg(fd: number, vector: number, count: number, flags: number): number;
   sendmmsg(fd: number, vector: number, count: number, flags: number): number;
+  /**
+   * mmap(2) of a descriptor's memory, shared, to read and write.
+   * @returns its address, or -errno
+   */
+  map(fd: number, size: number): number;
+  unmap(address: number, size: number): number;
+  /** Memory that was mapped; not to be touched after `unmap`. */
+  view(address: number, size: number): ArrayBuffer;
   /** if_nametoindex(3). @returns the index or -errno */
   interfaceIndex(name: string): number;
 }
@@ -79,6 +93,7 @@ export interface Libc {
 interface Binding {
   readonly calls: Calls;
   readonly address: (view: Uint8Array) => number;
+  readonly view: (address: number, size: number) => ArrayBuffer;
   readonly errno: () => number;
 }
 
@@ -131,7 +146,7 @@ function firstOf(bind: (soname: string) => Binding): Binding {
   throw unsupported(`no C library: ${String(why)}`);
 }
 
-function wrap({ calls, address, errno }: Binding): Libc {
+function wrap({ calls, address, view, errno }: Binding): Libc {
   const result = (value: number): number => (value < 0 ? -errno() : value);
   const text = (value: string): number => address(new TextEncoder().encode(`${value}\0`));
   const pollFds = new Uint8Array(new SharedArrayBuffer(POLL_MAX * POLLFD_SIZE));
@@ -172,6 +187,12 @@ function wrap({ calls, address, errno }: Binding): Libc {
     },
     recvmmsg: (fd, vector, count, flags) => result(calls.recvmmsg(fd, vector, count, flags, 0)),
     sendmmsg: (fd, vector, count, flags) => result(calls.sendmmsg(fd, vector, count, flags)),
+    map: (fd, size) => {
+      const at = calls.mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      return at < 0 || at > MAX_ADDRESS ? -errno() : at; // MAP_FAILED is all ones
+    },
+    unmap: (at, size) => result(calls.munmap(at, size)),
+    view,
     interfaceIndex: (name) => calls.if_nametoindex(text(name)) || -errno(),
   };
 }
@@ -179,6 +200,7 @@ function wrap({ calls, address, errno }: Binding): Libc {
 interface Koffi {
   load(name: string): { func(name: string, result: string, parameters: string[]): (...args: number[]) => number };
   address(view: Uint8Array): bigint;
+  view(address: bigint, size: number): ArrayBuffer;
   errno(): number;
 }
 
@@ -195,7 +217,12 @@ function koffiBinding(koffi: Koffi, soname: string): Binding {
     ),
   ]);
   const calls = Object.fromEntries(entries) as Calls;
-  return { calls, address: (view) => Number(koffi.address(view)), errno: () => koffi.errno() };
+  return {
+    calls,
+    address: (view) => Number(koffi.address(view)),
+    view: (address, size) => koffi.view(BigInt(address), size),
+    errno: () => koffi.errno(),
+  };
 }
 
 type Numeric = (...args: (number | bigint)[]) => number | bigint;
@@ -210,7 +237,7 @@ interface DenoFfi {
     value(pointer: object | null): number | bigint;
     create(at: bigint): object | null;
   };
-  UnsafePointerView: new (pointer: object) => { getInt32(): number };
+  UnsafePointerView: new (pointer: object) => { getInt32(): number; getArrayBuffer(size: number): ArrayBuffer };
 }
 
 function denoBinding(deno: DenoFfi, soname: string): Binding {
@@ -225,7 +252,9 @@ function denoBinding(deno: DenoFfi, soname: string): Binding {
     return pointer ? new deno.UnsafePointerView(pointer).getInt32() : 0;
   };
   const address = (view: Uint8Array): number => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(view)));
-  return { calls: calls as Calls, address, errno };
+  const view = (at: number, size: number): ArrayBuffer =>
+    new deno.UnsafePointerView(deno.UnsafePointer.create(BigInt(at)) ?? {}).getArrayBuffer(size);
+  return { calls: calls as Calls, address, view, errno };
 }
 
 interface BunFfi {
@@ -234,6 +263,7 @@ interface BunFfi {
     symbols: Record<string, { args: string[]; returns: string }>,
   ): { symbols: Record<string, Numeric> };
   ptr(view: Uint8Array): number;
+  toArrayBuffer(address: number, offset: number, size: number): ArrayBuffer;
   read: { i32(at: number, offset: number): number };
 }
 
@@ -247,5 +277,10 @@ function bunBinding(ffi: BunFfi, soname: string): Binding {
   const errnoLocation = { __errno_location: { args: [], returns: 'u64_fast' } };
   const { symbols } = ffi.dlopen(soname, { ...Object.fromEntries(entries), ...errnoLocation });
   const errno = (): number => ffi.read.i32(Number(symbols['__errno_location']()), 0);
-  return { calls: symbols as unknown as Calls, address: (view) => Number(ffi.ptr(view)), errno };
+  return {
+    calls: symbols as unknown as Calls,
+    address: (view) => Number(ffi.ptr(view)),
+    view: (address, size) => ffi.toArrayBuffer(address, 0, size),
+    errno,
+  };
 }

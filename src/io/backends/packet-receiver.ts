@@ -9,10 +9,9 @@ import { MAX_PACKET } from '../tun.js';
 import { MessageTable } from './message-table.js';
 import { PACKET_HEADER } from './packet-socket.js';
 import { IovecTable, slotAddresses } from './slot-table.js';
+import { hasTag, insertTag, TAG_SIZE } from './vlan-tag.js';
 
 const BATCH = 32;
-const TAG_SIZE = 4;
-const MAC_PAIR = 12;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 
@@ -21,14 +20,6 @@ const CONTROL_SIZE = 40;
 const AUX_STATUS = 16 / 4;
 const AUX_TCI = 32 / 2;
 const AUX_TPID = 34 / 2;
-const TP_STATUS_VLAN_VALID = 0x10;
-const TP_STATUS_VLAN_TPID_VALID = 0x40;
-const ETHERTYPE_VLAN = 0x8100;
-
-// struct virtio_net_hdr
-const NEEDS_CSUM = 1;
-const HDR_LEN = 2;
-const CSUM_START = 6;
 
 export class PacketReceiver {
   /** Of the last `receive`: packets that were put into the ring, their bytes without headers, slots, packets too long. */
@@ -76,13 +67,13 @@ export class PacketReceiver {
     }
   }
 
-  /** Takes a batch. @returns how many messages there were, or -errno */
-  receive(): number {
+  /** Takes a batch of at most `limit`. @returns how many messages there were, or -errno */
+  receive(limit = BATCH): number {
     const ring = this.#ring;
     const first = ring.head;
     const { space } = ring;
     // A batch ends with the ring, so that its messages lie one behind the other. All of it may be long packets.
-    const count = Math.min(BATCH, ring.numSlots - first, Math.max(1, Math.floor(space / this.#most)));
+    const count = Math.min(limit, ring.numSlots - first, Math.max(1, Math.floor(space / this.#most)));
     const messages = this.#messages;
     for (let k = 0; k < count; k++) messages.setControlLength(first + k, CONTROL_SIZE);
     const n = this.#libc.recvmmsg(this.#fd, messages.at(first), count, MSG_DONTWAIT);
@@ -109,28 +100,15 @@ export class PacketReceiver {
   }
 
   #hasTag(i: number): boolean {
-    return (
-      this.#messages.controlLength(i) !== 0 &&
-      (this.#status[(i * CONTROL_SIZE) / 4 + AUX_STATUS] & TP_STATUS_VLAN_VALID) !== 0
-    );
+    return this.#messages.controlLength(i) !== 0 && hasTag(this.#status[(i * CONTROL_SIZE) / 4 + AUX_STATUS]);
   }
 
   /** @param length bytes in the slot's own buffer */
   #insertTag(i: number, length: number): void {
+    const half = (i * CONTROL_SIZE) / 2;
+    const status = this.#status[half / 2 + AUX_STATUS];
     const { u8 } = this.#ring;
-    const at = this.#ring.bufAddress(i);
-    const tag = at + PACKET_HEADER + MAC_PAIR;
-    u8.copyWithin(tag + TAG_SIZE, tag, at + length);
-    const knowsType = (this.#status[(i * CONTROL_SIZE) / 4 + AUX_STATUS] & TP_STATUS_VLAN_TPID_VALID) !== 0;
-    const type = knowsType ? this.#aux[(i * CONTROL_SIZE) / 2 + AUX_TPID] : ETHERTYPE_VLAN;
-    const tci = this.#aux[(i * CONTROL_SIZE) / 2 + AUX_TCI];
-    u8[tag] = type >>> 8;
-    u8[tag + 1] = type;
-    u8[tag + 2] = tci >>> 8;
-    u8[tag + 3] = tci;
-    // What the virtio-net header counts from the frame's start lies behind the tag.
-    if ((u8[at] & NEEDS_CSUM) !== 0) addTo16(u8, at + CSUM_START, TAG_SIZE);
-    if (u8[at + HDR_LEN] !== 0 || u8[at + HDR_LEN + 1] !== 0) addTo16(u8, at + HDR_LEN, TAG_SIZE);
+    insertTag(u8, this.#ring.bufAddress(i), length, status, this.#aux[half + AUX_TPID], this.#aux[half + AUX_TCI]);
   }
 
   /** Lays out `n` packets anew, when some of them do not fit their slots. */
@@ -166,12 +144,6 @@ export class PacketReceiver {
       this.slots += slots;
     }
   }
-}
-
-function addTo16(u8: Uint8Array, at: number, n: number): void {
-  const sum = u8[at] + 256 * u8[at + 1] + n;
-  u8[at] = sum;
-  u8[at + 1] = sum >>> 8;
 }
 
 /** Writes a packet of `length` bytes, given in pieces, into full slots from i on. @returns the slot after it */

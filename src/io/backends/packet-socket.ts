@@ -14,10 +14,14 @@ const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_STATISTICS = 6;
+const PACKET_RX_RING = 5;
+const PACKET_COPY_THRESH = 7;
 const PACKET_AUXDATA = 8;
+const PACKET_VERSION = 10;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
 const PACKET_MR_PROMISC = 1;
+const TPACKET_V2 = 1;
 const SOCKADDR_LL_SIZE = 20;
 const PACKET_MREQ_SIZE = 16;
 /** Bytes of packets that wait in the kernel. */
@@ -62,6 +66,26 @@ export function openPacketSocket(libc: Libc, name: string): number {
     libc.close(fd);
     throw error;
   }
+}
+
+/** Bytes of a receive ring, of a block, and of the frame that a packet takes. */
+export const RING_SIZE = 8 << 20;
+const BLOCK_SIZE = 64 << 10;
+export const FRAME_SIZE = 2048;
+
+/**
+ * Gives the socket a ring of {@link RING_SIZE} bytes (PACKET_MMAP) for received packets; those that are longer than a frame
+ * are received by calls, too.
+ * @returns whether the kernel has such rings, and memory for one
+ */
+export function addRing(libc: Libc, fd: number): boolean {
+  const request = Uint32Array.of(BLOCK_SIZE, RING_SIZE / BLOCK_SIZE, FRAME_SIZE, RING_SIZE / FRAME_SIZE);
+  const options: readonly (readonly [number, Uint8Array])[] = [
+    [PACKET_VERSION, int(TPACKET_V2)],
+    [PACKET_COPY_THRESH, int(1)],
+    [PACKET_RX_RING, new Uint8Array(request.buffer)],
+  ];
+  return options.every(([option, value]) => libc.setsockopt(fd, SOL_PACKET, option, value) === 0);
 }
 
 /** Packets that the kernel has dropped because the socket's buffer was full, since the last call. */

@@ -17,7 +17,8 @@ import {
 import type { BackendContext, BackendKind, BackendPlan, Session } from './kind.js';
 import { MessageTable } from './message-table.js';
 import { PacketReceiver } from './packet-receiver.js';
-import { openPacketSocket, PACKET_HEADER, packetDrops } from './packet-socket.js';
+import { PacketRing } from './packet-ring.js';
+import { addRing, openPacketSocket, PACKET_HEADER, packetDrops, RING_SIZE } from './packet-socket.js';
 import { slotVectors } from './slot-table.js';
 import { type BackendSpec, checkKeys } from './spec.js';
 
@@ -54,8 +55,26 @@ export const kind: BackendKind = {
 };
 
 function receive(context: BackendContext, libc: Libc, fd: number, wake: number): void {
+  const { wire } = context;
+  const [ring] = wire.txRings;
+  const messages = new PacketReceiver(libc, fd, ring);
+  const mapped = PacketRing.fits(ring) && addRing(libc, fd) ? libc.map(fd, RING_SIZE) : 0;
+  const receiver = mapped > 0 ? new PacketRing(libc, mapped, ring, messages) : messages;
+  try {
+    receiveAll(context, libc, fd, wake, receiver);
+  } finally {
+    if (mapped > 0) libc.unmap(mapped, RING_SIZE);
+  }
+}
+
+function receiveAll(
+  context: BackendContext,
+  libc: Libc,
+  fd: number,
+  wake: number,
+  receiver: PacketReceiver | PacketRing,
+): void {
   const { wire, counters } = context;
-  const receiver = new PacketReceiver(libc, fd, wire.txRings[0]);
   let asked = 0;
   let isUp = false;
   while (!context.stopped) {
