@@ -1,5 +1,5 @@
 // Backends with Linux devices beside bare loops of system calls in C: packets a second in both directions, in one run, in
-// a namespace of its own. `node build/ts/bench/devices/main.js [--rounds N] [--seconds S] [--json]`; root.
+// a namespace of its own. `node build/ts/bench/devices/main.js [KIND…] [--rounds N] [--seconds S] [--json]`; root.
 //
 // Received packets come from a generator in C on the other side of the device; transmitted ones are dropped there.
 
@@ -86,7 +86,8 @@ async function measure(
 
 async function main(): Promise<void> {
   const options = { rounds: { type: 'string' }, seconds: { type: 'string' }, json: { type: 'boolean' } } as const;
-  const { values } = parseArgs({ options });
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const kinds = KINDS.filter((kind) => positionals.length === 0 || positionals.includes(kind));
   const rounds = Number(values.rounds ?? 3);
   const seconds = Number(values.seconds ?? 1);
   mkdirSync(OUTPUT, { recursive: true });
@@ -96,7 +97,7 @@ async function main(): Promise<void> {
     ...RUNTIMES.map(([name, command]) => [name, [...command, BACKEND]] as const),
     ['c', [LOOPS]] as const,
   ];
-  for (const kind of KINDS) {
+  for (const kind of kinds) {
     for (const direction of DIRECTIONS) {
       for (const size of SIZES) {
         const rates = new Map<string, number[]>(contenders.map(([name]) => [name, []]));

@@ -65,11 +65,17 @@ for (const [name, found, args] of [
   );
 }
 
-for (const mtu of [1500, 9000]) {
-  test(`ping and iperf3 through two packet sockets, MTU ${mtu}`, { skip }, (t) =>
+for (const [mtu, ring] of [
+  [1500, 0],
+  [9000, 0],
+  [1500, 1],
+  [9000, 1],
+]) {
+  test(`ping and iperf3 through two packet sockets, MTU ${mtu}, ring=${ring}`, { skip }, (t) =>
     inLab(async (lab) => {
       lab.addCables(mtu);
-      await withSwitch(await Switch.start(lab, 'packet:c0', 'packet:c1,vnet=12'), async (made) => {
+      const specs = [`packet:c0,ring=${ring}`, `packet:c1,ring=${ring},vnet=12`];
+      await withSwitch(await Switch.start(lab, ...specs), async (made) => {
         await lab.pings('-M', 'do', '-s', `${mtu - 28}`);
         await traffic(lab, made, t);
       });
@@ -133,14 +139,14 @@ test('a packet socket and a macvtap device whose devices go down, or away, come 
   inLab(async (lab) => {
     lab.addCables();
     addMacvtap(lab, 1);
-    await withSwitch(await Switch.start(lab, 'packet:c0', 'macvtap:m1'), async (made) => {
+    await withSwitch(await Switch.start(lab, 'packet:c0,ring=1', 'macvtap:m1'), async (made) => {
       await lab.pings();
       const flood = lab.exec(0, ping.path, '-f', '-w', '1', address4(1));
       await sleep(300);
       lab.ip(MIDDLE, 'link', 'set', 'c0', 'down');
-      assert.match(await made.state('packet:c0', 'retrying'), /ENETDOWN/);
+      assert.match(await made.state('packet:c0,ring=1', 'retrying'), /ENETDOWN/);
       lab.ip(MIDDLE, 'link', 'set', 'c0', 'up');
-      await made.state('packet:c0', 'up');
+      await made.state('packet:c0,ring=1', 'up');
       await flood;
       lab.ip(MIDDLE, 'link', 'del', 'm1');
       assert.match(await made.state('macvtap:m1', 'retrying'), /ENXIO: the device is gone/);
@@ -167,17 +173,18 @@ test('a packet socket sees what tc drops before the kernel does', { skip: skip |
   }),
 );
 
-test('frames of all lengths, and VLAN tags, come through packet sockets byte for byte', { skip }, () =>
-  inLab(async (lab) => {
-    const MTU = '9000';
-    lab.ip(MIDDLE, 'link', 'add', 'x0', 'mtu', MTU, 'type', 'veth', 'peer', 'name', 'x1', 'mtu', MTU);
-    for (const device of ['x0', 'x1']) lab.ip(MIDDLE, 'link', 'set', device, 'up');
-    const program = join(fixtures, 'packet-frames.mjs');
-    const result = await lab.exec(MIDDLE, process.execPath, program, 'x0', 'x1', MTU);
-    assert.equal(result.code, 0, result.report);
-    assert.match(result.stdout, /^\d+ frames each way\n$/);
-  }),
-);
+for (const ring of ['0', '1'])
+  test(`frames of all lengths, and VLAN tags, come through packet sockets byte for byte, ring=${ring}`, { skip }, () =>
+    inLab(async (lab) => {
+      const MTU = '9000';
+      lab.ip(MIDDLE, 'link', 'add', 'x0', 'mtu', MTU, 'type', 'veth', 'peer', 'name', 'x1', 'mtu', MTU);
+      for (const device of ['x0', 'x1']) lab.ip(MIDDLE, 'link', 'set', device, 'up');
+      const program = join(fixtures, 'packet-frames.mjs');
+      const result = await lab.exec(MIDDLE, process.execPath, program, 'x0', 'x1', MTU, ring);
+      assert.equal(result.code, 0, result.report);
+      assert.match(result.stdout, /^\d+ frames each way\n$/);
+    }),
+  );
 
 test('a guest has a TAP device, through the command', { skip }, () =>
   inLab(async (lab) => {

@@ -144,6 +144,7 @@ test('specifications that cannot be used are refused, and nothing is left', TIME
       ['packet:..', /name of a device/],
       ['tap:t0,vnet=11', /vnet=11 is not 0, 10 or 12/],
       ['tap:t0,queues=17', /queues=17 is no whole number of 1\.\.16/],
+      ['packet:eth0,ring=2', /ring=2 is no whole number of 0\.\.1/],
       ['packet:eth0,queues=2', /no option 'queues'/],
       ['macvtap:m0,offload=1', /no option 'offload'/],
     ] as const) {

@@ -30,6 +30,8 @@ export interface QueueConfig {
   /** Bytes of virtio-net header at the wire. */
   readonly header: number;
   readonly device: string;
+  /** Whether packets come through memory that is shared with the kernel. */
+  readonly ring: boolean;
 }
 
 /** The device that a specification names. @throws NetmapError EINVAL */
@@ -57,10 +59,10 @@ export function queuesOption({ text, options }: BackendSpec): number {
 }
 
 /** A worker for each direction of each queue. */
-export function queueWorkers(queues: number, header: number, device: string): WorkerPlan[] {
+export function queueWorkers(queues: number, header: number, device: string, ring = false): WorkerPlan[] {
   return Array.from({ length: queues }, (_, queue) =>
     (['receive', 'transmit'] as const).map((direction): WorkerPlan => {
-      const config: QueueConfig = { queue, direction, header, device };
+      const config: QueueConfig = { queue, direction, header, device, ring };
       return { direction, ring: queue, config };
     }),
   ).flat();

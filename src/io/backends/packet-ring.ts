@@ -3,6 +3,7 @@
 // come by a call each.
 
 import { EAGAIN } from '../../abi.js';
+import { netmapError } from '../../errors.js';
 import type { NetmapRing } from '../../ring/ring.js';
 import type { Libc } from '../ffi.js';
 import type { PacketReceiver } from './packet-receiver.js';
@@ -41,18 +42,21 @@ export class PacketRing {
   /** Whether the last look found nothing: then an error may be what there is. */
   #wasEmpty = true;
 
-  /** @param long takes the packets that come by a call */
+  /**
+   * @param long takes the packets that come by a call
+   * @throws NetmapError EINVAL when a frame of the packet ring does not fit a slot
+   */
   constructor(libc: Libc, mapped: number, ring: NetmapRing, long: PacketReceiver) {
+    if (ring.bufSize < FRAME_SIZE + TAG_SIZE) {
+      throw netmapError('EINVAL', `ring=1 needs buffers of ${FRAME_SIZE + TAG_SIZE} bytes, not ${ring.bufSize}`, {
+        op: 'packet',
+      });
+    }
     const buffer = libc.view(mapped, RING_SIZE);
     this.#ring = ring;
     this.#long = long;
     this.#words = new Int32Array(buffer);
     this.#halves = new Uint16Array(buffer);
-  }
-
-  /** Whether the slots of a ring take what a frame of a packet ring holds. */
-  static fits(ring: NetmapRing): boolean {
-    return ring.bufSize >= FRAME_SIZE + TAG_SIZE;
   }
 
   /** Takes a batch. @returns above 0 when there was one, or -errno */

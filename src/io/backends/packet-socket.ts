@@ -30,16 +30,24 @@ const RECEIVE_BUFFER = 16 << 20;
 /** Bytes of header in front of each packet of a packet socket. */
 export const PACKET_HEADER = 10;
 
+/** Bytes of a receive ring, of a block, and of the frame that a packet takes. */
+export const RING_SIZE = 8 << 20;
+const BLOCK_SIZE = 64 << 10;
+export const FRAME_SIZE = 2048;
+const RING_REQUEST = Uint32Array.of(BLOCK_SIZE, RING_SIZE / BLOCK_SIZE, FRAME_SIZE, RING_SIZE / FRAME_SIZE);
+
 function int(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer);
 }
 
 /**
  * Opens a packet socket on an interface: promiscuous, and deaf for what is sent there.
+ * @param ring whether it has a receive ring of {@link RING_SIZE} bytes (PACKET_MMAP); packets that are longer than a frame of it
+ *   are received by calls, too
  * @returns its descriptor
  * @throws NetmapError ENODEV, EPERM (no CAP_NET_RAW), EOPNOTSUPP (a kernel before 4.20)
  */
-export function openPacketSocket(libc: Libc, name: string): number {
+export function openPacketSocket(libc: Libc, name: string, ring: boolean): number {
   const index = check(libc.interfaceIndex(name), 'if_nametoindex', name);
   const fd = check(libc.socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket', name);
   try {
@@ -49,6 +57,11 @@ export function openPacketSocket(libc: Libc, name: string): number {
     set(PACKET_VNET_HDR, int(1));
     set(PACKET_AUXDATA, int(1));
     set(PACKET_IGNORE_OUTGOING, int(1));
+    if (ring) {
+      set(PACKET_VERSION, int(TPACKET_V2));
+      set(PACKET_COPY_THRESH, int(1));
+      set(PACKET_RX_RING, new Uint8Array(RING_REQUEST.buffer));
+    }
     const membership = new Uint8Array(PACKET_MREQ_SIZE);
     new DataView(membership.buffer).setInt32(0, index, true);
     new DataView(membership.buffer).setUint16(4, PACKET_MR_PROMISC, true);
@@ -66,26 +79,6 @@ export function openPacketSocket(libc: Libc, name: string): number {
     libc.close(fd);
     throw error;
   }
-}
-
-/** Bytes of a receive ring, of a block, and of the frame that a packet takes. */
-export const RING_SIZE = 8 << 20;
-const BLOCK_SIZE = 64 << 10;
-export const FRAME_SIZE = 2048;
-
-/**
- * Gives the socket a ring of {@link RING_SIZE} bytes (PACKET_MMAP) for received packets; those that are longer than a frame
- * are received by calls, too.
- * @returns whether the kernel has such rings, and memory for one
- */
-export function addRing(libc: Libc, fd: number): boolean {
-  const request = Uint32Array.of(BLOCK_SIZE, RING_SIZE / BLOCK_SIZE, FRAME_SIZE, RING_SIZE / FRAME_SIZE);
-  const options: readonly (readonly [number, Uint8Array])[] = [
-    [PACKET_VERSION, int(TPACKET_V2)],
-    [PACKET_COPY_THRESH, int(1)],
-    [PACKET_RX_RING, new Uint8Array(request.buffer)],
-  ];
-  return options.every(([option, value]) => libc.setsockopt(fd, SOL_PACKET, option, value) === 0);
 }
 
 /** Packets that the kernel has dropped because the socket's buffer was full, since the last call. */

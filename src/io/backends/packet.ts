@@ -1,6 +1,7 @@
 // `packet:IFACE`: an existing interface of the kernel, through a packet socket.
 
 import { EAGAIN, EINTR, EINVAL, ENETDOWN, NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
+import { check } from '../../errors.js';
 import { pollManySync } from '../../ring/poll.js';
 import { type Libc, loadLibc, POLLIN as READABLE, POLLOUT as WRITABLE } from '../ffi.js';
 import {
@@ -18,9 +19,9 @@ import type { BackendContext, BackendKind, BackendPlan, Session } from './kind.j
 import { MessageTable } from './message-table.js';
 import { PacketReceiver } from './packet-receiver.js';
 import { PacketRing } from './packet-ring.js';
-import { addRing, openPacketSocket, PACKET_HEADER, packetDrops, RING_SIZE } from './packet-socket.js';
+import { openPacketSocket, PACKET_HEADER, packetDrops, RING_SIZE } from './packet-socket.js';
 import { slotVectors } from './slot-table.js';
-import { type BackendSpec, checkKeys } from './spec.js';
+import { type BackendSpec, checkKeys, wholeNumber } from './spec.js';
 
 /** Packets of one call. */
 const BATCH = 64;
@@ -30,40 +31,49 @@ const DROPS_EVERY = 100;
 
 export const kind: BackendKind = {
   plan(spec: BackendSpec): BackendPlan {
-    checkKeys(spec, ['vnet']);
+    checkKeys(spec, ['vnet', 'ring']);
+    ringOption(spec);
     const device = deviceName(spec);
     return {
       name: interfaceName(device),
       interface: { vnetHdrLen: headerOption(spec), wireHdrLen: PACKET_HEADER },
-      workers: queueWorkers(1, PACKET_HEADER, device),
+      workers: queueWorkers(1, PACKET_HEADER, device, ringOption(spec)),
     };
   },
 
   async open(spec: BackendSpec): Promise<Session> {
     const name = deviceName(spec);
     const libc = await loadLibc();
-    return openQueues(libc, 1, () => openPacketSocket(libc, name));
+    return openQueues(libc, 1, () => openPacketSocket(libc, name, ringOption(spec)));
   },
 
   async run(context: BackendContext): Promise<void> {
     const { fds, wake } = context.data as DeviceData;
-    const { direction } = context.config as QueueConfig;
+    const { direction, ring } = context.config as QueueConfig;
     const libc = await loadLibc();
-    if (direction === 'receive') receive(context, libc, fds[0], wake);
+    if (direction === 'receive') receive(context, libc, fds[0], wake, ring);
     else transmit(context, libc, fds[0], wake);
   },
 };
 
-function receive(context: BackendContext, libc: Libc, fd: number, wake: number): void {
+/** The option `ring`: whether received packets come through memory that is shared with the kernel. @throws NetmapError EINVAL */
+function ringOption({ text, options }: BackendSpec): boolean {
+  return wholeNumber(text, 'ring', options.get('ring') ?? '0', 0, 1) === 1;
+}
+
+function receive(context: BackendContext, libc: Libc, fd: number, wake: number, mapped: boolean): void {
   const { wire } = context;
   const [ring] = wire.txRings;
   const messages = new PacketReceiver(libc, fd, ring);
-  const mapped = PacketRing.fits(ring) && addRing(libc, fd) ? libc.map(fd, RING_SIZE) : 0;
-  const receiver = mapped > 0 ? new PacketRing(libc, mapped, ring, messages) : messages;
+  if (!mapped) {
+    receiveAll(context, libc, fd, wake, messages);
+    return;
+  }
+  const at = check(libc.map(fd, RING_SIZE), 'mmap', context.name);
   try {
-    receiveAll(context, libc, fd, wake, receiver);
+    receiveAll(context, libc, fd, wake, new PacketRing(libc, at, ring, messages));
   } finally {
-    if (mapped > 0) libc.unmap(mapped, RING_SIZE);
+    libc.unmap(at, RING_SIZE);
   }
 }
 
