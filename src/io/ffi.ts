@@ -19,15 +19,15 @@ const POLLFD_SIZE = 8;
 /** Descriptors of one `poll`. */
 const POLL_MAX = 2;
 
-/** The functions of the C library: result and parameters. */
+/** The functions of the C library: result and parameters. Byte counts fit 32 bits here, and runtimes call such functions faster. */
 const SIGNATURES = {
   open: ['i32', 'usize', 'i32', 'i32'],
   close: ['i32', 'i32'],
   ioctl: ['i32', 'i32', 'usize', 'usize'],
-  read: ['isize', 'i32', 'usize', 'usize'],
-  write: ['isize', 'i32', 'usize', 'usize'],
-  readv: ['isize', 'i32', 'usize', 'i32'],
-  writev: ['isize', 'i32', 'usize', 'i32'],
+  read: ['i32', 'i32', 'usize', 'usize'],
+  write: ['i32', 'i32', 'usize', 'usize'],
+  readv: ['i32', 'i32', 'usize', 'i32'],
+  writev: ['i32', 'i32', 'usize', 'i32'],
   poll: ['i32', 'usize', 'usize', 'i32'],
   eventfd: ['i32', 'i32', 'i32'],
   socket: ['i32', 'i32', 'i32', 'i32'],
@@ -204,7 +204,7 @@ interface Koffi {
   errno(): number;
 }
 
-const KOFFI_TYPES = { i32: 'int', usize: 'uintptr_t', isize: 'long' };
+const KOFFI_TYPES = { i32: 'int', usize: 'uintptr_t' };
 
 function koffiBinding(koffi: Koffi, soname: string): Binding {
   const lib = koffi.load(soname);
@@ -245,7 +245,11 @@ function denoBinding(deno: DenoFfi, soname: string): Binding {
   const errnoLocation = { __errno_location: { parameters: [], result: 'usize' } };
   const { symbols } = deno.dlopen(soname, { ...Object.fromEntries(entries), ...errnoLocation });
   const calls = Object.fromEntries(
-    Object.keys(SIGNATURES).map((name) => [name, (...args: number[]) => Number(symbols[name](...args))]),
+    // Called as they are: a function around them would cost as much as the call.
+    Object.entries(SIGNATURES).map(([name, [result]]) => [
+      name,
+      result === 'i32' ? symbols[name] : (...args: number[]) => Number(symbols[name](...args)),
+    ]),
   );
   const errno = (): number => {
     const pointer = deno.UnsafePointer.create(BigInt(symbols['__errno_location']()));
@@ -254,7 +258,7 @@ function denoBinding(deno: DenoFfi, soname: string): Binding {
   const address = (view: Uint8Array): number => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(view)));
   const view = (at: number, size: number): ArrayBuffer =>
     new deno.UnsafePointerView(deno.UnsafePointer.create(BigInt(at)) ?? {}).getArrayBuffer(size);
-  return { calls: calls as Calls, address, view, errno };
+  return { calls: calls as unknown as Calls, address, view, errno };
 }
 
 interface BunFfi {
@@ -268,11 +272,12 @@ interface BunFfi {
 }
 
 function bunBinding(ffi: BunFfi, soname: string): Binding {
-  // 64-bit parameters of Bun take numbers, and its i64_fast results are numbers when they fit.
-  const bunType = (type: string): string => ({ usize: 'u64', isize: 'i64_fast' })[type] ?? type;
+  // 64-bit parameters of Bun take numbers, and its u64_fast results are numbers when they fit.
+  const bunType = (type: string): string => (type === 'usize' ? 'u64' : type);
+  const bunResult = (type: string): string => (type === 'usize' ? 'u64_fast' : type);
   const entries = Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [
     name,
-    { args: parameters.map(bunType), returns: bunType(result) },
+    { args: parameters.map(bunType), returns: bunResult(result) },
   ]);
   const errnoLocation = { __errno_location: { args: [], returns: 'u64_fast' } };
   const { symbols } = ffi.dlopen(soname, { ...Object.fromEntries(entries), ...errnoLocation });

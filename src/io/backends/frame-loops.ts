@@ -34,7 +34,7 @@ export function receiveFrames(
     let packets = 0;
     let bytes = 0;
     let n = 0;
-    while (packets < BATCH && (used === 0 || used + most <= space)) {
+    while (packets < BATCH && used < space && (used === 0 || used + most <= space)) {
       const straight = isLong && space - used >= most;
       n = straight ? queue.readLong(i, most) : queue.read(i);
       if (n <= 0) break;
@@ -100,14 +100,16 @@ export function transmitFrames(context: BackendContext, queue: FrameQueue, heade
     for (let i = first, length = 0; i !== tail && packets < BATCH; ) {
       const word = ring.i32[ring.slotBase + (i << 2) + 1];
       length += word & 0xffff;
-      queue.resize(i, word & 0xffff);
       slots++;
+      const isWhole = ((word >>> 16) & NS_MOREFRAG) === 0;
+      if (slots > 1 || !isWhole) queue.resize(i, word & 0xffff);
       i = ring.next(i);
-      if ((word >>> 16) & NS_MOREFRAG) continue;
-      let n = queue.write(first, slots);
-      while ((n === -EAGAIN || n === -EINTR) && !context.stopped) {
+      if (!isWhole) continue;
+      let n: number;
+      for (;;) {
+        n = slots === 1 ? queue.write(first, length) : queue.writeLong(first, slots);
+        if ((n !== -EAGAIN && n !== -EINTR) || context.stopped) break;
         queue.waitWritable();
-        n = queue.write(first, slots);
       }
       if (n >= 0) {
         packets++;

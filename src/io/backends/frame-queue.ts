@@ -6,7 +6,7 @@ import { EAGAIN } from '../../abi.js';
 import type { NetmapRing } from '../../ring/ring.js';
 import { type Libc, POLLIN, POLLOUT } from '../ffi.js';
 import { MAX_PACKET } from '../tun.js';
-import { IovecTable, slotVectors } from './slot-table.js';
+import { IovecTable, slotAddresses, slotVectors } from './slot-table.js';
 
 const MAX_HEADER = 12;
 
@@ -21,8 +21,10 @@ export interface FrameQueue {
   read(i: number): number;
   /** Reads a packet into `slots` slots from i on; what does not fit is lost. */
   readLong(i: number, slots: number): number;
+  /** Writes a packet of one slot. */
+  write(i: number, length: number): number;
   /** Writes the packet of `slots` slots from i on. Their lengths have been set. */
-  write(i: number, slots: number): number;
+  writeLong(i: number, slots: number): number;
   /** Tells how long the part of a packet in slot i is. */
   resize(i: number, length: number): void;
   /** Waits until there is a packet, or the worker is to end. @returns 0: nothing yet, maybe the device is gone; below 0: it is broken */
@@ -41,6 +43,7 @@ export class FfiQueue implements FrameQueue {
   /** The slots of the ring, and for each slot itself with the overflow behind it. */
   readonly #slots: IovecTable;
   readonly #pairs: IovecTable;
+  readonly #addresses: readonly number[];
 
   /** @param timeout ms after which a wait for packets ends, -1: never */
   constructor(libc: Libc, fd: number, wake: number, ring: NetmapRing, timeout = -1) {
@@ -50,7 +53,8 @@ export class FfiQueue implements FrameQueue {
     this.#timeout = timeout;
     this.#numSlots = ring.numSlots;
     this.#slots = slotVectors(libc, ring);
-    this.#pairs = pairsOf(libc, ring, this.overflow);
+    this.#addresses = slotAddresses(libc, ring);
+    this.#pairs = pairsOf(libc, this.#addresses, ring.bufSize, this.overflow);
   }
 
   read(i: number): number {
@@ -66,7 +70,11 @@ export class FfiQueue implements FrameQueue {
     this.#slots.resize(i + this.#numSlots, length);
   }
 
-  write(i: number, slots: number): number {
+  write(i: number, length: number): number {
+    return this.#libc.write(this.#fd, this.#addresses[i], length);
+  }
+
+  writeLong(i: number, slots: number): number {
     return this.#libc.writev(this.#fd, this.#slots.at(i), slots);
   }
 
@@ -79,12 +87,11 @@ export class FfiQueue implements FrameQueue {
   }
 }
 
-function pairsOf(libc: Libc, ring: NetmapRing, overflow: Uint8Array): IovecTable {
-  const table = new IovecTable(libc, 2 * ring.numSlots);
+function pairsOf(libc: Libc, addresses: readonly number[], size: number, overflow: Uint8Array): IovecTable {
+  const table = new IovecTable(libc, 2 * addresses.length);
   const rest = libc.address(overflow);
-  const base = libc.address(ring.u8.subarray(0, 1)) - ring.u8.byteOffset;
-  for (let i = 0; i < ring.numSlots; i++) {
-    table.set(2 * i, base + ring.bufAddress(i), ring.bufSize);
+  for (const [i, address] of addresses.entries()) {
+    table.set(2 * i, address, size);
     table.set(2 * i + 1, rest, overflow.length);
   }
   return table;
@@ -123,7 +130,12 @@ export class FsQueue implements FrameQueue {
     this.#lengths[i] = length;
   }
 
-  write(i: number, slots: number): number {
+  write(i: number, length: number): number {
+    this.resize(i, length);
+    return this.writeLong(i, 1);
+  }
+
+  writeLong(i: number, slots: number): number {
     return this.#call(writevSync, this.#views(i, slots));
   }
 
