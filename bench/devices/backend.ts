@@ -2,8 +2,8 @@
 // packets a second. What it receives goes to a switch without another port; what it transmits comes from this thread.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abi, Netmap } from '../../src/index.js';
-import { openBackend } from '../../src/io/backends/backend.js';
+import { abi, Netmap } from 'ptnet';
+import { openBackend } from 'ptnet/backends';
 
 const LIMIT = 5000;
 

@@ -4,7 +4,7 @@
 // Received packets come from a generator in C on the other side of the device; transmitted ones are dropped there.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -22,11 +22,16 @@ const DIRECTIONS = ['receive', 'transmit'] as const;
 type Kind = (typeof KINDS)[number];
 type Direction = (typeof DIRECTIONS)[number];
 
+/** Bun would take the sources for the package, as the repository's tsconfig.json says. */
+const NO_PATHS = join(OUTPUT, 'tsconfig.json');
+
 /** The runtimes: Node, and those that a variable names. */
 const RUNTIMES: readonly (readonly [name: string, command: readonly string[]])[] = [
   ['node', [process.execPath]],
   ...(process.env['PTNET_DENO'] ? [['deno', [process.env['PTNET_DENO'], 'run', '--allow-all']] as const] : []),
-  ...(process.env['PTNET_BUN'] ? [['bun', [process.env['PTNET_BUN'], 'run']] as const] : []),
+  ...(process.env['PTNET_BUN']
+    ? [['bun', [process.env['PTNET_BUN'], 'run', '--tsconfig-override', NO_PATHS]] as const]
+    : []),
 ];
 
 const ip = (...args: readonly string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
@@ -91,6 +96,7 @@ async function main(): Promise<void> {
   const rounds = Number(values.rounds ?? 3);
   const seconds = Number(values.seconds ?? 1);
   mkdirSync(OUTPUT, { recursive: true });
+  writeFileSync(NO_PATHS, '{}\n');
   execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-o', LOOPS, join(ROOT, 'bench/devices/loops.c')]);
   const space = makeSpace();
   const contenders = [
