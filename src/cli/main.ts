@@ -10,6 +10,7 @@ import type { ProgramOptions, ProgramSpec } from './programs/options.js';
 import { Display } from './report.js';
 import { Run } from './run.js';
 import { makePrograms, parsePrograms } from './spec.js';
+import { switchCommand } from './switch/command.js';
 import { sysctlCommand } from './sysctl.js';
 import { readTunables } from './tunables.js';
 import { valeCtlCommand, valeCtlOptions } from './vale-ctl.js';
@@ -118,6 +119,7 @@ function makeProgramCommand(): Command {
   program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
   program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
   program.addCommand(alone(valeCtlCommand(), valeCtlOptions, VALE_CTL_HELP));
+  program.addCommand(switchCommand((code) => (process.exitCode = code)));
   program.addCommand(execCommand((code) => (process.exitCode = code)));
   program.addCommand(sysctlCommand((ok) => (process.exitCode = ok ? 0 : EXIT_FAILED)));
   for (const command of [program, ...program.commands]) {

@@ -1,6 +1,6 @@
 // What the control thread does with a bridge that is there: shows it, clears its table, says which lookup decides.
 
-import { KRING_KIND, PORT_KIND_POLLED, PORT_KIND_VALE } from '../abi.js';
+import { KRING_KIND, KRING_MONITORED, KRING_STATS, PORT_KIND_POLLED, PORT_KIND_VALE, STAT_FORWARDED } from '../abi.js';
 import { netmapError } from '../errors.js';
 import { readCounters } from '../netmap/host-port.js';
 import { parseKernelName } from '../netmap/port-name.js';
@@ -19,6 +19,8 @@ export interface BridgePortInspection {
   /** Its tx rings that loop workers poll (VALE polling). */
   readonly polledRings: number;
   readonly counters: PortCounters;
+  /** Copies of its packets that others have got: a broadcast counts once a destination, as it does among the drops. */
+  readonly forwarded: number;
 }
 
 /** A bridge, as `Netmap.valeInspect` shows it. */
@@ -50,10 +52,12 @@ export function valeInspect(control: Control, name: string): BridgeInspection {
     const krings = (list: readonly { ptr: number }[]) => list.map(({ ptr: kring }) => ({ kring, ring: 0 }));
     const info = { kind: PORT_KIND_VALE, tx: krings(adapter.tx), rx: krings(adapter.rx) };
     const { txRings, rxRings, txSlots, rxSlots } = adapter.geometry;
-    const polledRings = adapter.tx.filter((ring) => arena.load(ring.ptr + KRING_KIND) === PORT_KIND_POLLED).length;
-    return [
-      { index, name: port, txRings, rxRings, txSlots, rxSlots, polledRings, counters: readCounters(arena, info) },
-    ];
+    const kindOf = (ptr: number): number => arena.load(ptr + KRING_KIND) & ~KRING_MONITORED;
+    const polledRings = adapter.tx.filter((ring) => kindOf(ring.ptr) === PORT_KIND_POLLED).length;
+    const counters = readCounters(arena, info);
+    const copies = KRING_STATS + 8 * STAT_FORWARDED;
+    const forwarded = adapter.tx.reduce((sum, kring) => sum + arena.counter(kring.ptr + copies), 0);
+    return [{ index, name: port, txRings, rxRings, txSlots, rxSlots, polledRings, counters, forwarded }];
   });
   const lookup = control.lookups[registry.lookupOf(name) - 1]?.name ?? null;
   return { name, ports, fdb: bridge.fdb(), fdbFull: bridge.fdbFull, lookup };

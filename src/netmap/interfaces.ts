@@ -131,7 +131,7 @@ export class Interfaces {
     registry.adapters.delete(name);
     for (const one of [adapter, wire, stack]) for (const kring of one.krings) adapter.setMode(kring, false);
     this.#tellGuests(adapter);
-    this.#ports.monitors.stop(adapter);
+    for (const one of [adapter, wire, stack]) this.#ports.monitors.stop(one);
     await registry.quiesce();
     adapter.users--;
     await registry.release(adapter, freeRings);

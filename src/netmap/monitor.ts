@@ -64,7 +64,7 @@ export class Monitors {
     const { registry } = this.#ports;
     const where = { op: 'open', port: spec };
     checkCounts(options, spec);
-    const parent = registry.adapters.get(request.name);
+    const parent = registry.adapters.get(request.name) ?? this.#attached(request.name);
     if (!parent && parseKernelName(request.name).kind === 'interface') {
       throw netmapError('ENXIO', `there is no interface '${request.name}'`, where);
     }
@@ -92,6 +92,16 @@ export class Monitors {
     }
     const received = (this.#monitors.get(adapter)?.watches ?? []).filter(({ watched }) => watched.dir === NR_RX);
     return { ...open, info: { ...open.info, watched: received.map(({ watched }) => watched.ptr) } };
+  }
+
+  /** The port that an attached interface is on its bridge, `vale0:eth0`: the wire of a NIC, or `vale0:eth0^`, its host stack. */
+  #attached(name: string): Adapter | undefined {
+    const { all, bridges } = this.#ports.registry;
+    for (const { ports } of bridges.values()) {
+      const found = ports.find((port) => port.adapter.name === name);
+      if (found) return [...all].find(({ ptr }) => ptr === found.adapter.ptr);
+    }
+    return undefined;
   }
 
   #make(parent: Adapter, flags: number, options: OpenOptions): Adapter {

@@ -6,6 +6,7 @@ import {
   KRING_ELSE,
   KRING_GATE,
   KRING_KIND,
+  KRING_MONITORED,
   KRING_PEER,
   NM_BDG_MAXRINGS,
   NM_BDG_MAXSLOTS,
@@ -165,9 +166,9 @@ export class Nic {
 
   /** What is sent into the wire and the host stack goes through their bridge, or not. Nobody may be sending. */
   attach(wire: boolean, stack: boolean): void {
-    for (const kring of this.wire.tx) this.#set(kring, KRING_KIND, wire ? PORT_KIND_VALE : this.#sender);
+    for (const kring of this.wire.tx) this.#setKind(kring, wire ? PORT_KIND_VALE : this.#sender);
     for (const [i, kring] of this.stack.tx.entries()) {
-      this.#set(kring, KRING_KIND, stack ? PORT_KIND_VALE : this.#sender);
+      this.#setKind(kring, stack ? PORT_KIND_VALE : this.#sender);
       // The bridge has the NIC: a host stack that is not on it talks to nobody.
       this.#set(kring, KRING_ELSE, wire ? 0 : this.wire.rx[i % this.wire.rx.length].ptr);
     }
@@ -175,7 +176,13 @@ export class Nic {
 
   /** What is sent into these rings of the wire, which is on a bridge, waits for a poller, or not. Nobody may be sending. */
   poll(krings: readonly Kring[], on: boolean): void {
-    for (const kring of krings) this.#set(kring, KRING_KIND, on ? PORT_KIND_POLLED : PORT_KIND_VALE);
+    for (const kring of krings) this.#setKind(kring, on ? PORT_KIND_POLLED : PORT_KIND_VALE);
+  }
+
+  /** Monitors go on watching the ring. */
+  #setKind(kring: Kring, kind: number): void {
+    const monitored = this.#arena.load(kring.ptr + KRING_KIND) & KRING_MONITORED;
+    this.#set(kring, KRING_KIND, kind | monitored);
   }
 
   #set({ ptr }: Kring, field: number, value: number): void {

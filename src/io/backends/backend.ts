@@ -10,7 +10,7 @@ import { type BackendCounters, COUNTERS_SIZE, CounterWriter, sumCounters } from 
 import type { BackendKind, BackendPlan, Session, WorkerPlan } from './kind.js';
 import { KINDS } from './kinds.js';
 import type { BackendMessage, BackendWorkerData } from './messages.js';
-import { discard } from './packets.js';
+import { Drainer, discard } from './packets.js';
 import { type BackendSpec, bad, parseBackendSpec } from './spec.js';
 
 /**
@@ -25,6 +25,8 @@ export type BackendListener = (state: BackendState, reason: string) => void;
 export interface BackendOptions {
   readonly onState?: BackendListener;
 }
+
+export type { BackendCounters };
 
 /** How long (ms) a worker may take to end. */
 const STOP_LIMIT = 2000;
@@ -50,6 +52,7 @@ export class BackendPort {
   #restarts = 0;
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  #final: BackendCounters | undefined;
 
   /** @internal use {@link openBackend} */
   constructor(
@@ -82,12 +85,20 @@ export class BackendPort {
     return this.#reason;
   }
 
-  /** Packets, bytes and drops of all workers. What the wire has dropped is among `rxDrops`, by netmap's reasons. */
+  /**
+   * Packets, bytes and drops of all workers. What the wire has dropped is among `rxDrops`, by netmap's reasons. Once it is
+   * closed, what they were at the end.
+   */
   async counters(): Promise<BackendCounters> {
-    const own = sumCounters(this.#blocks, this.#restarts);
-    const { drops } = await this.#netif.wire.counters();
-    const wire = Object.entries(drops).filter(([, n]) => n !== 0);
-    return { ...own, rxDrops: { ...own.rxDrops, ...Object.fromEntries(wire) } };
+    if (this.#final) return this.#final;
+    const own = sumCounters(this.#blocks); // first: what moves meanwhile is then what waits
+    const wire = await this.#netif.wire.counters();
+    const rxDrops: Record<string, number> = { ...own.rxDrops };
+    let rxRefused = 0;
+    for (const n of Object.values(rxDrops)) rxRefused += n;
+    for (const [reason, n] of Object.entries(wire.drops)) if (n !== 0) rxDrops[reason] = (rxDrops[reason] ?? 0) + n;
+    const { txPackets: rxTaken, rxPackets: txOffered, rxBytes: txOfferedBytes } = wire;
+    return { ...own, rxDrops, rxRefused, rxTaken, txOffered, txOfferedBytes, restarts: this.#restarts };
   }
 
   /** Ends the workers, and takes the interface away: whoever has it open finds POLLERR. */
@@ -97,10 +108,27 @@ export class BackendPort {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort();
-    await this.#running;
+    await this.stop();
+    this.#final = await this.counters().catch(() => undefined); // the wire may be gone
     this.#set('closed', '');
     await this.#netif.close();
+  }
+
+  /**
+   * Ends the workers, and leaves the interface. What they have left in its rings is dealt with: received packets are
+   * passed on, and what the interface has transmitted is dropped (`down`). To be called again before the counters are read
+   * if packets may have been transmitted since.
+   */
+  async stop(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+    const { wire } = this.#netif;
+    if (wire.pollOnce(POLLIN) & POLLERR) return;
+    this.#own.txDrop(
+      'down',
+      new Drainer(wire).drain(() => true),
+    );
+    wire.rxsync();
   }
 
   /** @internal Starts it the first time. @throws what the kind's `open` throws, NetmapError EIO when a worker fails at once */

@@ -15,8 +15,8 @@ export const DROP_REASONS = [
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
-/** Packets and bytes of a backend. What came from outside is received, what goes there is transmitted. */
-export interface BackendCounters {
+/** Packets and bytes that the workers of a backend have counted. What came from outside is received, what goes there is transmitted. */
+export interface WorkerCounters {
   /** Put into the interface; bytes without a virtio-net header that was added or taken away. */
   readonly rxPackets: number;
   readonly rxBytes: number;
@@ -31,6 +31,20 @@ export interface BackendCounters {
   readonly relayed: number;
   /** Connections that were turned away. */
   readonly refused: number;
+}
+
+/**
+ * What has become of all packets: those that came from outside are `rxPackets` and `rxRefused`; those that the interface has
+ * transmitted, `txOffered`, are `txPackets`, `txDrops`, and what waits at this moment.
+ */
+export interface BackendCounters extends WorkerCounters {
+  /** Those that came from outside and were not put into the interface. Among `rxDrops`, with what was dropped further on. */
+  readonly rxRefused: number;
+  /** Packets that the interface, or the bridge that it is on, has taken. */
+  readonly rxTaken: number;
+  /** Packets that the interface has transmitted. */
+  readonly txOffered: number;
+  readonly txOfferedBytes: number;
   /** Times that it was started again after a failure. */
   readonly restarts: number;
 }
@@ -86,7 +100,7 @@ export class CounterWriter {
 }
 
 /** The sums over the blocks of all workers. */
-export function sumCounters(blocks: readonly SharedArrayBuffer[], restarts: number): BackendCounters {
+export function sumCounters(blocks: readonly SharedArrayBuffer[]): WorkerCounters {
   const sums = new Float64Array(WORDS);
   for (const block of blocks) {
     for (const [i, n] of new Float64Array(block, 0, WORDS).entries()) sums[i] += n;
@@ -102,6 +116,5 @@ export function sumCounters(blocks: readonly SharedArrayBuffer[], restarts: numb
     txDrops: drops(TX_DROPS),
     relayed: sums[RELAYED],
     refused: sums[REFUSED],
-    restarts,
   };
 }

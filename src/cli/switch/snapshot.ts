@@ -1,0 +1,83 @@
+// What a switch shows of itself: plain data, live or as the totals at its end.
+
+import type { FdbEntry } from '../../index.js';
+import type { BackendCounters, BackendState } from '../../io/backends/backend.js';
+
+/** Packets that were not passed on, by reason; reasons without one are not there. */
+export type Drops = Readonly<Record<string, number>>;
+
+/** One port. Each direction adds up on its own once the port has ended: see the fields. */
+export interface SwitchPortSnapshot {
+  /** Of its network interface; on the switch it is `BRIDGE:NAME`. */
+  readonly name: string;
+  readonly spec: string;
+  readonly state: BackendState;
+  /** Why it is not up. */
+  readonly reason: string;
+  readonly restarts: number;
+  /** What came from outside. `packets` are those that the switch has taken and those that were dropped before. */
+  readonly received: {
+    readonly packets: number;
+    readonly bytes: number;
+    /** Packets that the switch has taken. */
+    readonly accepted: number;
+    /** Copies of them that other ports have got: accepted = forwarded + drops, where a flood counts once a destination. */
+    readonly forwarded: number;
+    readonly drops: Drops;
+  };
+  /** What the switch gave to the port: packets = transmitted + drops + waiting. */
+  readonly sent: {
+    readonly packets: number;
+    readonly bytes: number;
+    /** Packets that the outside has got. */
+    readonly transmitted: number;
+    /** In the port's rings at this moment; 0 at its end. */
+    readonly waiting: number;
+    readonly drops: Drops;
+  };
+}
+
+export interface SwitchSnapshot {
+  readonly bridge: string;
+  /** Seconds since the switch has started. */
+  readonly seconds: number;
+  readonly ports: readonly SwitchPortSnapshot[];
+  /** Ports that were taken away, as they were at their end. */
+  readonly removed: readonly SwitchPortSnapshot[];
+  readonly fdb: readonly FdbEntry[];
+  readonly fdbFull: number;
+}
+
+export function sum(drops: Drops): number {
+  return Object.values(drops).reduce((total, n) => total + n, 0);
+}
+
+/** The two directions of a port. @param forwarded copies that others have got of what it received */
+export function directionsOf(
+  backend: BackendCounters,
+  forwarded: number,
+): Pick<SwitchPortSnapshot, 'received' | 'sent' | 'restarts'> {
+  const { rxPackets, rxRefused, rxBytes, rxTaken, rxDrops, txOffered, txOfferedBytes, txPackets, restarts } = backend;
+  const txDrops = nonZero(backend.txDrops);
+  return {
+    restarts,
+    received: {
+      packets: rxPackets + rxRefused,
+      bytes: rxBytes,
+      accepted: rxTaken,
+      forwarded,
+      drops: nonZero(rxDrops),
+    },
+    sent: {
+      packets: txOffered,
+      bytes: txOfferedBytes,
+      transmitted: txPackets,
+      waiting: Math.max(0, txOffered - txPackets - sum(txDrops)),
+      drops: txDrops,
+    },
+  };
+}
+
+function nonZero(drops: Readonly<Partial<Record<string, number>>>): Drops {
+  return Object.fromEntries(Object.entries(drops).flatMap(([reason, n]) => (n ? [[reason, n]] : [])));
+}
