@@ -14,6 +14,15 @@ export type { BridgeInspection, BridgePortInspection } from './control/vale-oper
 export { errnoName, NetmapError } from './errors.js';
 export { type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
+export type {
+  CaptureDirection,
+  CapturedFrame,
+  CaptureFormat,
+  CaptureInterface,
+  CaptureStatistics,
+} from './io/pcap-frame.js';
+export { CaptureReader, readCapture } from './io/pcap-reader.js';
+export { CaptureWriter, type CaptureWriterOptions } from './io/pcap-writer.js';
 export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
 export { openTap, type Tap, type TapCounters, type TapOptions } from './io/tap.js';
 export type { EventDescriptor, EventDescriptors, EventFd } from './ioctl/eventfd.js';

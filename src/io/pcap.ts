@@ -1,19 +1,22 @@
-// Capture files: classic pcap (draft-ietf-opsawg-pcap), read from and written to memory. A file is a 24-byte header,
-// then records of a 16-byte header and a frame; the magic number tells the byte order and the unit of the time stamps.
+// Capture files in memory: pcap and pcapng are read, pcap is written. pcap-reader.ts and pcap-writer.ts work piece by piece.
 
 import { netmapError } from '../errors.js';
+import { ByteWindow, damaged, truncated } from './pcap-bytes.js';
+import { LINKTYPE_ETHERNET, type PcapFrame } from './pcap-frame.js';
+import { CaptureReader } from './pcap-reader.js';
+import {
+  FILE_HEADER,
+  MAGIC_MICROSECONDS,
+  MAGIC_NANOSECONDS,
+  pcapMagic,
+  RECORD_HEADER,
+  SNAPLEN,
+  VERSION_MAJOR,
+  VERSION_MINOR,
+} from './pcap-records.js';
+import { BLOCK_SECTION } from './pcapng-blocks.js';
 
-/** One captured frame. */
-export interface PcapFrame {
-  /** The captured bytes. */
-  readonly data: Uint8Array;
-  /** Time stamp: whole seconds since 1970-01-01 UTC, 0 to 2^32 - 1. */
-  readonly seconds: number;
-  /** Time stamp: nanoseconds within the second. */
-  readonly nanoseconds: number;
-  /** Bytes that the frame had on the wire; more than `data` holds if the capture cut it. */
-  readonly originalLength: number;
-}
+export type { PcapFrame };
 
 /** Contents of a capture file. */
 export interface PcapCapture {
@@ -32,31 +35,23 @@ export interface PcapWriteOptions {
   readonly nanosecond?: boolean;
 }
 
-const MAGIC_MICROSECONDS = 0xa1b2c3d4;
-const MAGIC_NANOSECONDS = 0xa1b23c4d;
-const MAGIC_PCAPNG = 0x0a0d0d0a;
-const VERSION_MAJOR = 2;
-const VERSION_MINOR = 4;
-const FILE_HEADER = 24;
-const RECORD_HEADER = 16;
-const LINKTYPE_ETHERNET = 1;
 const MAX_UINT32 = 0xffffffff;
-// What libpcap accepts as the largest frame; it cuts frames above the number in the file header.
-const SNAPLEN = 262144;
 
 /**
- * Reads a capture file of either byte order, with time stamps in microseconds or nanoseconds.
+ * Reads a capture file: pcap of either byte order, with time stamps in microseconds or nanoseconds, or pcapng.
  *
  * @param bytes the whole file; the frames' `data` are views of it, not copies
- * @throws NetmapError EINVAL if this is not a pcap file of version 2, or if it ends inside a header or a frame (the
- *   message names the offset); EOPNOTSUPP for pcapng
+ * @throws NetmapError EINVAL if this is neither, or damaged, or if it ends inside a header or a frame (the message names
+ *   the offset); EOPNOTSUPP for a pcapng file with frames of several link types, which {@link readCapture} can read
  */
 export function readPcap(bytes: Uint8Array): PcapCapture {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const { littleEndian, nanosecond } = readMagic(view);
+  const magic = readMagic(bytes);
+  if (magic === 'pcapng') return readPcapng(bytes);
+  const { littleEndian, nanosecond } = magic;
   if (view.byteLength < FILE_HEADER) throw truncated('file header', 0, FILE_HEADER, view.byteLength);
   const major = view.getUint16(4, littleEndian);
-  if (major !== VERSION_MAJOR) throw bad(`version ${major} at offset 4 is not ${VERSION_MAJOR}`);
+  if (major !== VERSION_MAJOR) throw damaged(`version ${major} at offset 4 is not ${VERSION_MAJOR}`);
   // The upper 16 bits say whether frames end with their checksum.
   const linkType = view.getUint32(20, littleEndian) & 0xffff;
   const unitsPerSecond = nanosecond ? 1e9 : 1e6;
@@ -121,29 +116,38 @@ export function writePcap(frames: readonly PcapFrame[], options: PcapWriteOption
   return bytes;
 }
 
-function readMagic(view: DataView): { littleEndian: boolean; nanosecond: boolean } {
-  if (view.byteLength < 4) throw truncated('magic number', 0, 4, view.byteLength);
-  for (const littleEndian of [true, false]) {
-    const magic = view.getUint32(0, littleEndian);
-    if (magic === MAGIC_MICROSECONDS) return { littleEndian, nanosecond: false };
-    if (magic === MAGIC_NANOSECONDS) return { littleEndian, nanosecond: true };
+function readPcapng(bytes: Uint8Array): PcapCapture {
+  const reader = new CaptureReader();
+  reader.push(bytes);
+  const frames: PcapFrame[] = [];
+  let linkType: number | undefined;
+  let nanosecond = false;
+  for (let frame = reader.next(); frame; frame = reader.next()) {
+    const { data, seconds, nanoseconds, originalLength, interface: from } = frame;
+    linkType ??= from.linkType;
+    nanosecond ||= from.nanosecond;
+    if (linkType !== from.linkType) {
+      const what = `frames of the link types ${linkType} and ${from.linkType}: readCapture tells them apart`;
+      throw netmapError('EOPNOTSUPP', what, { op: 'readPcap' });
+    }
+    frames.push({ data, seconds, nanoseconds, originalLength });
   }
-  const magic = view.getUint32(0, false);
-  if (magic === MAGIC_PCAPNG) {
-    throw netmapError('EOPNOTSUPP', 'pcapng files are not supported yet, only classic pcap', { op: 'readPcap' });
-  }
-  throw bad(`no pcap magic number at offset 0 (0x${magic.toString(16).padStart(8, '0')})`);
+  reader.end();
+  return { linkType: linkType ?? reader.interfaces[0]?.linkType ?? LINKTYPE_ETHERNET, nanosecond, frames };
+}
+
+function readMagic(bytes: Uint8Array): 'pcapng' | { littleEndian: boolean; nanosecond: boolean } {
+  if (bytes.length < 4) throw truncated('magic number', 0, 4, bytes.length);
+  const window = new ByteWindow();
+  window.push(bytes);
+  const pcap = pcapMagic(window);
+  if (pcap) return pcap;
+  const magic = window.u32(0); // big-endian now
+  if (magic === BLOCK_SECTION) return 'pcapng';
+  throw damaged(`no pcap magic number at offset 0 (0x${magic.toString(16).padStart(8, '0')})`);
 }
 
 function checkField(what: string, value: number, max: number): void {
   if (Number.isInteger(value) && value >= 0 && value <= max) return;
   throw netmapError('EINVAL', `${what} is ${value}, not a whole number of 0..${max}`, { op: 'writePcap' });
-}
-
-function truncated(what: string, offset: number, wanted: number, left: number): Error {
-  return bad(`file is truncated: the ${what} at offset ${offset} has ${left} of ${wanted} bytes`);
-}
-
-function bad(message: string): Error {
-  return netmapError('EINVAL', message, { op: 'readPcap' });
 }

@@ -113,7 +113,6 @@ test('other files are refused', () => {
   const version = writePcap([]);
   version[4] = 3;
   assert.throws(() => readPcap(version), { ...EINVAL, message: /version 3 at offset 4/ });
-  assert.throws(() => readPcap(Uint8Array.of(0x0a, 0x0d, 0x0d, 0x0a)), { code: 'EOPNOTSUPP', message: /pcapng/ });
 });
 
 test('values that do not fit their fields are not written', () => {
