@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, Option } from 'commander';
 import type { LoopMode } from '../index.js';
+import { captureCommand, captureOptions, replayCommand, replayOptions } from './capture-arguments.js';
 import { usage } from './errors.js';
 import { pktGenCommand, pktGenOptions } from './pkt-gen-arguments.js';
 import type { BridgeOptions, PortConfig, ProgramOptions } from './programs/options.js';
@@ -92,6 +93,8 @@ export function addRunOptions(command: Command): Command {
 const PROGRAMS: Readonly<Record<string, { command(): Command; options(command: Command): ProgramOptions }>> = {
   'pkt-gen': { command: pktGenCommand, options: pktGenOptions },
   bridge: { command: bridgeCommand, options: bridgeOptions },
+  replay: { command: replayCommand, options: replayOptions },
+  capture: { command: captureCommand, options: captureOptions },
   'vale-ctl': { command: valeCtlCommand, options: valeCtlOptions },
 };
 

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addRunOptions, bridgeCommand, bridgeOptions, commanderText, type RunOptions } from './arguments.js';
+import { captureCommand, captureOptions, replayCommand, replayOptions } from './capture-arguments.js';
 import { UsageError, usage } from './errors.js';
 import { execCommand } from './exec.js';
 import { pktGenCommand, pktGenOptions } from './pkt-gen-arguments.js';
@@ -20,9 +21,9 @@ const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
 const RUN_HELP = `
-A program is 'pkt-gen …', 'bridge …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…] pkt-gen …' in a guest, to
-which the ports are passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of its own; vale-ctl acts
-and is done. 'exec PROGRAM.wasm arguments…' is a C program (ptnet exec --help), which ends by itself or with the run.
+A program is 'pkt-gen …', 'bridge …', 'replay …', 'capture …' or 'vale-ctl …' on the host, or 'guest PORT[,PORT…]
+pkt-gen …' in a guest, to which the ports are passed through as netmap:ptnet0, netmap:ptnet1, … Each runs in a worker of
+its own; vale-ctl acts and is done. 'exec PROGRAM.wasm arguments…' is a C program (ptnet exec --help), which ends by itself or with the run.
 
 Programs start in order, each once the one before has its ports open. A receiver or a bridge ends one second after
 traffic has stopped; a sender without -n ends when all receivers have ended. Ctrl-C ends the run with its summary.
@@ -41,6 +42,15 @@ Examples:
 const BRIDGE_HELP = `
 Example:
   $ ptnet bridge -i vale0:a -i vale1:a --duration 5`;
+
+const REPLAY_HELP = `
+Examples:
+  $ ptnet replay -i tap:t0 -r in.pcap --realtime
+  $ ptnet run 'capture -i netmap:p}1 -w out.pcap -n 1173' 'replay -i netmap:p{1 -r in.pcap'`;
+
+const CAPTURE_HELP = `
+Example:
+  $ ptnet capture -i tap:t0 -w out.pcapng --duration 5`;
 
 const VALE_CTL_HELP = `
 vale-ctl acts on the switches of its run, when its turn to start comes; letters act in the order in which they are
@@ -118,6 +128,8 @@ function makeProgramCommand(): Command {
   program.addCommand(run);
   program.addCommand(alone(pktGenCommand(), pktGenOptions, PKT_GEN_HELP));
   program.addCommand(alone(bridgeCommand(), bridgeOptions, BRIDGE_HELP));
+  program.addCommand(alone(replayCommand(), replayOptions, REPLAY_HELP));
+  program.addCommand(alone(captureCommand(), captureOptions, CAPTURE_HELP));
   program.addCommand(alone(valeCtlCommand(), valeCtlOptions, VALE_CTL_HELP));
   program.addCommand(switchCommand((code) => (process.exitCode = code)));
   program.addCommand(execCommand((code) => (process.exitCode = code)));

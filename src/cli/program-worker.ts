@@ -7,9 +7,11 @@ import { abi, Netmap, type NetmapHandle, type NetmapPort, PtnetDriver, receiveWo
 import { ProgramControl } from './control.js';
 import { type ErrorJSON, failure, toPlain } from './errors.js';
 import { bridge } from './programs/bridge.js';
+import { capture } from './programs/capture.js';
 import { macOfName } from './programs/frame.js';
 import { type PortConfig, type ProgramResult, type ProgramSpec, ptnetUnit } from './programs/options.js';
 import { pktGen } from './programs/pkt-gen.js';
+import { replay } from './programs/replay.js';
 
 /** What the main thread gives to the worker. */
 export interface ProgramData {
@@ -54,6 +56,8 @@ async function openInGuest(handle: NetmapHandle, { spec, guest }: ProgramData): 
 
 function run({ options, ports: names }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
   if (options.program === 'bridge') return bridge(options, ports, names, control);
+  if (options.program === 'replay') return replay(options, ports[0], control);
+  if (options.program === 'capture') return capture(options, ports[0], control);
   if (options.program !== 'pkt-gen') throw failure('EINVAL', `${options.program} needs no worker`);
   return pktGen(options, ports[0], mac, control);
 }

@@ -89,6 +89,8 @@ export class Program {
   get role(): 'tx' | 'rx' | 'bridge' | 'exec' | 'control' {
     const { options } = this.spec;
     if (options.program === 'vale-ctl') return 'control';
+    if (options.program === 'replay') return 'tx';
+    if (options.program === 'capture') return 'rx';
     if (options.program !== 'pkt-gen') return options.program;
     return options.fn === 'tx' || options.fn === 'ping' ? 'tx' : 'rx';
   }
@@ -189,7 +191,8 @@ export class Program {
       ready();
     } else if (message.type === 'done') {
       this.#result = message.result;
-      void this.#finish();
+      const { failure: failed } = message.result;
+      void this.#finish(failed && NetmapError.fromJSON(failed));
     } else {
       void this.#finish(NetmapError.fromJSON(message.error));
     }
@@ -215,8 +218,8 @@ export class Program {
     });
     const sum = (what: 'kicks' | 'interrupts' | 'txBytes'): number => counted.reduce((n, port) => n + port[what], 0);
     const drops: Record<string, number> = {};
-    for (const port of counted) {
-      for (const [reason, n] of Object.entries(port.drops)) drops[reason] = (drops[reason] ?? 0) + n;
+    for (const counts of [...counted.map((port) => port.drops), this.#result.drops ?? {}]) {
+      for (const [reason, n] of Object.entries(counts)) drops[reason] = (drops[reason] ?? 0) + n;
     }
     // A program that failed has shown how far it was.
     const { seconds, latency = null, output = [] } = this.#result;
@@ -228,8 +231,8 @@ export class Program {
       port: options.program === 'exec' ? options.file : ports.join(','),
       guest: guest === null ? null : guest.join(','),
       packets,
-      // Only pkt-gen looks at its frames: the host has counted them.
-      bytes: options.program !== 'pkt-gen' ? sum('txBytes') : this.#result.bytes || this.control.bytes,
+      // A bridge does not look at its frames, and a C program does not tell: the host has counted them.
+      bytes: ['bridge', 'exec'].includes(options.program) ? sum('txBytes') : this.#result.bytes || this.control.bytes,
       seconds: Number(seconds.toFixed(6)),
       mpps: seconds > 0 ? Number((packets / seconds / 1e6).toFixed(4)) : 0,
       drops,

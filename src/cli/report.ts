@@ -13,7 +13,7 @@ export interface Output {
 const DEFAULT_INTERVAL = 1000;
 const VERBS: Readonly<Record<string, string>> = {
   ...{ tx: 'sent', rx: 'received', ping: 'got back', pong: 'answered' },
-  bridge: 'forwarded',
+  ...{ bridge: 'forwarded', replay: 'sent', capture: 'captured' },
 };
 
 export class Display implements RunObserver {

@@ -35,8 +35,8 @@ export function frameSize(text: string): number {
   throw bad(`A frame has ${MIN_SIZE} to ${MAX_SIZE} bytes, and must fit a buffer.`);
 }
 
-/** Six pairs of hexadecimal digits. */
-function parseMac(text: string): number[] {
+/** Six pairs of hexadecimal digits. @returns six bytes */
+export function parseMac(text: string): number[] {
   if (!/^[\da-f]{1,2}(:[\da-f]{1,2}){5}$/i.test(text))
     throw bad('It must be a MAC address, such as 02:00:00:00:00:01.');
   return text.split(':').map((byte) => Number.parseInt(byte, 16));

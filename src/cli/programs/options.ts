@@ -1,6 +1,11 @@
 // What the programs are told to do, as plain data: parsed in the main thread, used in the workers.
 
+
 import type { PollingOptions } from '../../index.js';
+
+
+import type { ErrorJSON } from '../errors.js';
+
 
 /** Addresses of one side of the UDP frames: each port of the range for each address of the range. */
 export interface AddressRange {
@@ -104,7 +109,37 @@ export interface ExecProgramOptions {
   readonly args: readonly string[];
 }
 
-export type ProgramOptions = PktGenOptions | BridgeOptions | ValeCtlOptions | ExecProgramOptions;
+export interface ReplayOptions {
+  readonly program: 'replay';
+  readonly ports: readonly string[];
+  /** The capture, pcap or pcapng. */
+  readonly file: string;
+  /** Frames a second, Infinity = as fast as possible. */
+  readonly rate: number;
+  /** Keeps the distances in time of the capture. */
+  readonly realtime: boolean;
+  /** Replaces the source address of all frames. */
+  readonly src: readonly number[] | null;
+}
+
+export interface CaptureOptions {
+  readonly program: 'capture';
+  readonly ports: readonly string[];
+  /** The file; pcapng if its name ends so, otherwise pcap. */
+  readonly file: string;
+  /** Packets to capture, Infinity = no limit. */
+  readonly count: number;
+  /** Bytes that are kept of a packet. */
+  readonly snapLength: number;
+}
+
+export type ProgramOptions =
+  | ReplayOptions
+  | CaptureOptions
+  | PktGenOptions
+  | BridgeOptions
+  | ValeCtlOptions
+  | ExecProgramOptions;
 
 /** One program of a run. */
 export interface ProgramSpec {
@@ -145,4 +180,8 @@ export interface ProgramResult {
   readonly bytes: number;
   /** From the first packet to the last one. */
   readonly seconds: number;
+  /** Packets that the program itself could not deal with, by reason. */
+  readonly drops?: Readonly<Record<string, number>>;
+  /** What it has failed with, although it has gone on to its end. */
+  readonly failure?: ErrorJSON;
 }

@@ -113,11 +113,11 @@ export class Drainer {
   }
 
   /**
-   * Gives each packet that is there, at most `limit`, to `take`, as bytes that are valid until it returns; where it answers
-   * false, the packet stays, and the turn ends.
+   * Gives each packet that is there, at most `limit`, to `take`, as bytes that are valid until it returns, with the flags of
+   * its last slot; where it answers false, the packet stays, and the turn ends.
    * @returns how many were taken
    */
-  drain(take: (packet: Uint8Array) => boolean, limit = Infinity): number {
+  drain(take: (packet: Uint8Array, flags: number) => boolean, limit = Infinity): number {
     let taken = 0;
     for (const ring of this.#wire.rxRings) {
       const { i32, slotBase, tail } = ring;
@@ -127,7 +127,7 @@ export class Drainer {
         const flags = i32[slotBase + (i << 2) + 1] >>> 16;
         i = ring.next(i);
         if (flags & NS_MOREFRAG) continue;
-        if (!take(this.#packet(ring, from, slots - count))) break;
+        if (!take(this.#packet(ring, from, slots - count), flags)) break;
         from = i;
         count = slots;
         taken++;

@@ -1,0 +1,98 @@
+// A capture as a file that is written while it grows, in batches. What cannot be written is lost as a batch, and the file
+// ends with the last one that was: it can be read at any time.
+
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { type ErrnoCode, netmapError } from '../errors.js';
+import type { CaptureFormat } from './pcap-frame.js';
+import { CaptureWriter } from './pcap-writer.js';
+
+/** Errors of files that have a number here; others are EIO, and the message has their name. */
+const CODES: readonly string[] = ['ENOENT', 'EACCES', 'EPERM', 'ENOSPC', 'EPIPE', 'EINVAL', 'EEXIST', 'EBADF'];
+/** Milliseconds between two tries at a pipe that is full at the moment. */
+const FULL_PIPE_WAIT = 1;
+
+/** The format that a file name asks for: pcapng by its extension, otherwise pcap. */
+export function captureFormatOf(path: string): CaptureFormat {
+  return /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap';
+}
+
+/** An error of the file system, with the file's name. */
+export function fileError(error: unknown, path: string, op: string): Error {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const known = CODES.includes(code) ? (code as ErrnoCode) : 'EIO';
+  const text = message.replace(/, \w+( '.*')?$/, ''); // the system call
+  return netmapError(known, `${path}: ${known === code ? text.replace(`${code}: `, '') : text}`, { op });
+}
+
+export class CaptureFile {
+  readonly path: string;
+  readonly writer: CaptureWriter;
+  readonly #fd: number;
+  /** Only these can be cut to where they were. */
+  readonly #isRegular: boolean;
+  #written = 0;
+
+  /** Makes or empties the file. @throws NetmapError, as the file system says: ENOENT, EACCES, ENOSPC, … */
+  constructor(path: string, format = captureFormatOf(path)) {
+    this.path = path;
+    try {
+      this.#fd = openSync(path, 'w', 0o644);
+      this.#isRegular = fstatSync(this.#fd).isFile();
+    } catch (error) {
+      throw fileError(error, path, 'capture');
+    }
+    this.writer = new CaptureWriter({ format });
+  }
+
+  /**
+   * Writes what waits. Blocks while a pipe is full.
+   * @throws NetmapError ENOSPC, EPIPE, … The frames that waited are then lost, and the file is as it was before
+   */
+  flush(): void {
+    const { writer } = this;
+    const bytes = writer.peek();
+    try {
+      for (let at = 0; at < bytes.length; ) at += this.#write(bytes, at);
+      this.#written += bytes.length;
+      writer.taken();
+    } catch (error) {
+      writer.lost();
+      if (this.#isRegular) ftruncateSync(this.#fd, this.#written);
+      throw fileError(error, this.path, 'capture');
+    }
+  }
+
+  /** Forgets what waits. */
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #write(bytes: Uint8Array, at: number): number {
+    try {
+      const where = this.#isRegular ? this.#written + at : null;
+      return writeSync(this.#fd, bytes, at, bytes.length - at, where);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_WAIT);
+      return 0;
+    }
+  }
+}
+
+const NS_PER_SECOND = 1e9;
+
+/** The time of day in nanoseconds, which goes on evenly: from when it was made on, it is the monotonic clock's. */
+export class CaptureClock {
+  readonly #base = Math.floor(performance.timeOrigin / 1e3);
+  readonly #rest = (performance.timeOrigin % 1e3) * 1e6;
+  seconds = 0;
+  nanoseconds = 0;
+
+  /** Sets `seconds` and `nanoseconds` to now. */
+  tick(): void {
+    const total = this.#rest + performance.now() * 1e6;
+    const whole = Math.floor(total / NS_PER_SECOND);
+    this.seconds = this.#base + whole;
+    this.nanoseconds = Math.floor(total - whole * NS_PER_SECOND);
+  }
+}
