@@ -1,9 +1,10 @@
 // A capture as a file that is written while it grows, in batches. What cannot be written is lost as a batch, and the file
 // ends with the last one that was: it can be read at any time.
 
-import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { type ErrnoCode, netmapError } from '../errors.js';
-import type { CaptureFormat } from './pcap-frame.js';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { type ErrnoCode, NetmapError, netmapError } from '../errors.js';
+import type { CapturedFrame, CaptureFormat } from './pcap-frame.js';
+import { CaptureReader } from './pcap-reader.js';
 import { CaptureWriter } from './pcap-writer.js';
 
 /** Errors of files that have a number here; others are EIO, and the message has their name. */
@@ -76,6 +77,36 @@ export class CaptureFile {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_WAIT);
       return 0;
     }
+  }
+}
+
+/** Bytes that are read at once. */
+const CHUNK = 1 << 18;
+
+/**
+ * The frames of a capture, one after the other, read a chunk at a time.
+ * @param op for messages
+ * @throws NetmapError ENOENT, EACCES, … as the file system says; EINVAL for what is no capture, or a damaged one
+ */
+export function* readCaptureFile(path: string, op: string): Generator<CapturedFrame, void, undefined> {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, 'r');
+    const reader = new CaptureReader();
+    for (;;) {
+      const chunk = new Uint8Array(CHUNK); // frames are read where they lie in it
+      const length = readSync(fd, chunk);
+      if (length === 0) break;
+      reader.push(chunk.subarray(0, length));
+      for (let frame = reader.next(); frame; frame = reader.next()) yield frame;
+    }
+    reader.end();
+  } catch (error) {
+    if (!(error instanceof NetmapError)) throw fileError(error, path, op);
+    const { message } = error;
+    throw error.op === 'readPcap' ? netmapError('EINVAL', message.replace(/^EINVAL: /, ''), { op, port: path }) : error;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 

@@ -1,9 +1,9 @@
 // replay: sends the frames of a capture, which it reads a chunk at a time: as fast as the port takes them, at a rate, or
 // with the distances in time that they were captured with.
 
-import { closeSync, openSync, readSync } from 'node:fs';
-import { abi, type CapturedFrame, CaptureReader, NetmapError, type NetmapPort, type NetmapRing } from '../../index.js';
-import { fileError } from '../../io/capture-file.js';
+import { abi, type NetmapPort, type NetmapRing } from '../../index.js';
+import { readCaptureFile } from '../../io/capture-file.js';
+import { CaptureTimes } from '../../io/capture-times.js';
 import { LINKTYPE_ETHERNET } from '../../io/pcap-frame.js';
 import type { ProgramControl } from '../control.js';
 import { failure } from '../errors.js';
@@ -12,12 +12,9 @@ import { check, flush, Pace, Stall } from './pace.js';
 import { LOOK_EVERY } from './traffic.js';
 
 const { NS_MOREFRAG, POLLOUT } = abi;
-const CHUNK = 1 << 18;
 const MAC_AT = 6;
 /** Frames between two syncs, at the most. */
 const BURST = 256;
-/** A sleep may take this much longer (ms): the rest of the time is spent looking at the clock. */
-const SLEEP_SLACK = 1.5;
 
 /** @throws NetmapError EINVAL (no capture, a damaged one, other frames than Ethernet's), ENOENT, EIO (a sync failed) */
 export function replay(options: ReplayOptions, port: NetmapPort, control: ProgramControl): ProgramResult {
@@ -25,19 +22,20 @@ export function replay(options: ReplayOptions, port: NetmapPort, control: Progra
   if (!ring) throw failure('EINVAL', `port '${port.name}' was opened without tx rings`);
   const stall = new Stall(control);
   const sender = new Sender(port, ring, stall, control);
-  const times = options.realtime ? new Timeline(control) : undefined;
+  const times = options.realtime ? new CaptureTimes(control) : undefined;
   const pace = new Pace(options.rate, BURST);
   const totals = { packets: 0, bytes: 0 };
   let tooLong = 0;
   const source = options.src && Uint8Array.from(options.src);
   const started = performance.now();
-  for (const frame of framesOf(options.file)) {
+  for (const frame of readCaptureFile(options.file, 'replay')) {
     if (frame.interface.linkType !== LINKTYPE_ETHERNET) {
       throw failure('EINVAL', `${options.file}: frames of link type ${frame.interface.linkType} are no Ethernet`);
     }
-    if (times && !times.isDue(frame)) {
+    const due = times?.due(frame) ?? 0;
+    if (performance.now() < due) {
       sender.push();
-      times.wait(frame);
+      times?.wait(due);
     }
     while (pace.budget(totals.packets) === 0 && !control.stopped) {
       sender.push();
@@ -53,7 +51,7 @@ export function replay(options: ReplayOptions, port: NetmapPort, control: Progra
     if (!sender.send(data, source)) break;
     totals.packets++;
     totals.bytes += data.length;
-    times?.sent(frame);
+    times?.sent(due);
     if (sender.queued >= BURST) sender.push();
     control.publish(totals.packets, totals.bytes);
   }
@@ -65,31 +63,6 @@ export function replay(options: ReplayOptions, port: NetmapPort, control: Progra
     ...(times && totals.packets !== 0 && { output: [times.text] }),
     ...(tooLong !== 0 && { drops: { tooLong } }),
   };
-}
-
-function* framesOf(path: string): Generator<CapturedFrame, void, undefined> {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch (error) {
-    throw fileError(error, path, 'replay');
-  }
-  try {
-    const reader = new CaptureReader();
-    for (;;) {
-      const chunk = new Uint8Array(CHUNK); // frames are read where they lie in it
-      const length = readSync(fd, chunk);
-      if (length === 0) break;
-      reader.push(chunk.subarray(0, length));
-      for (let frame = reader.next(); frame; frame = reader.next()) yield frame;
-    }
-    reader.end();
-  } catch (error) {
-    if (error instanceof NetmapError) throw failure('EINVAL', `${path}: ${error.message}`);
-    throw fileError(error, path, 'replay');
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Puts frames into one tx ring, so that they stay in order. */
@@ -149,54 +122,5 @@ class Sender {
     ring.cur = ring.head;
     if (ready !== 0) return true;
     return !this.#control.stopped && !this.#stall.isOver();
-  }
-}
-
-/** When frames are due: as long after the first one as they were captured. */
-class Timeline {
-  readonly #control: ProgramControl;
-  #first: { readonly seconds: number; readonly nanoseconds: number } | undefined;
-  #origin = 0;
-  #frames = 0;
-  #late = 0;
-  #latest = 0;
-
-  constructor(control: ProgramControl) {
-    this.#control = control;
-  }
-
-  /** Whether it is time; a frame that was captured before the one in front of it is due at once. */
-  isDue(frame: CapturedFrame): boolean {
-    return performance.now() >= this.#due(frame);
-  }
-
-  /** Sleeps as long as a sleep can be trusted, then looks at the clock. Ends early when the program is told to stop. */
-  wait(frame: CapturedFrame): void {
-    const due = this.#due(frame);
-    while (!this.#control.stopped) {
-      const left = due - performance.now();
-      if (left <= 0) return;
-      if (left > SLEEP_SLACK) this.#control.sleep(Math.min(left - SLEEP_SLACK, LOOK_EVERY));
-    }
-  }
-
-  sent(frame: CapturedFrame): void {
-    const late = Math.max(0, performance.now() - this.#due(frame));
-    this.#frames++;
-    this.#late += late;
-    this.#latest = Math.max(this.#latest, late);
-  }
-
-  get text(): string {
-    const us = (ms: number): string => (1e3 * ms).toFixed(1);
-    return `later than captured: ${us(this.#late / this.#frames)} µs on average, ${us(this.#latest)} µs at the most`;
-  }
-
-  #due({ seconds, nanoseconds }: CapturedFrame): number {
-    if (!this.#first) {
-      this.#first = { seconds, nanoseconds };
-      this.#origin = performance.now();
-    }
-    return this.#origin + 1e3 * (seconds - this.#first.seconds) + (nanoseconds - this.#first.nanoseconds) / 1e6;
   }
 }

@@ -18,10 +18,15 @@ export class Backoff {
 
   /** Waits after a failure; up to half of the time is left to chance. @returns early when the signal aborts */
   async wait(signal: AbortSignal): Promise<void> {
+    await sleep(this.failed(), undefined, { signal }).catch(() => {});
+    this.succeeded();
+  }
+
+  /** For who waits in another way. @returns milliseconds */
+  failed(): number {
     if (performance.now() - this.#since > SETTLED_MS) this.#delay = FIRST_MS;
     const ms = this.#delay * (0.5 + Math.random() / 2);
     this.#delay = Math.min(2 * this.#delay, LIMIT_MS);
-    await sleep(ms, undefined, { signal }).catch(() => {});
-    this.#since = performance.now();
+    return ms;
   }
 }
