@@ -11,6 +11,7 @@ const entries = [
   ['loop-worker', 'build/ts/src/kloop/loop-worker.js'],
   ['tap-worker', 'build/ts/src/io/tap-worker.js'],
   ['backend-worker', 'build/ts/src/io/backends/backend-worker.js'],
+  ['port-capture-worker', 'build/ts/src/io/backends/port-capture-worker.js'],
   ['backends', 'build/ts/src/io/backends/backend.js'],
   ['exec', 'build/ts/src/exec/exec.js'],
   ['exec-kernel', 'build/ts/src/exec/exec-kernel.js'],

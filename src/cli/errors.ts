@@ -5,7 +5,7 @@ import { abi, NetmapError } from '../index.js';
 /** A NetmapError as plain data. */
 export type ErrorJSON = ReturnType<NetmapError['toJSON']>;
 
-type Code = 'EINVAL' | 'EIO' | 'ENOENT' | 'ENXIO' | 'EOPNOTSUPP' | 'ECANCELED';
+type Code = 'EEXIST' | 'EINVAL' | 'EIO' | 'ENOENT' | 'ENXIO' | 'EOPNOTSUPP' | 'ECANCELED';
 
 /** `code: message`, as all errors of the package read. */
 export function failure(code: Code, message: string): NetmapError {

@@ -100,7 +100,10 @@ export function tableOf(now: SwitchSnapshot, before?: SwitchSnapshot): string[] 
     ].concat(dropsOf(port));
   });
   const lines = [`${bridge}: ${rows.length} ports, ${seconds.toFixed(1)} s`, ...columns([head, ...rows])];
-  for (const { name, reason } of now.ports) if (reason !== '') lines.push(`${name}: ${reason}`);
+  for (const { name, reason } of [...now.ports, ...now.captures]) if (reason !== '') lines.push(`${name}: ${reason}`);
+  for (const { name, state, packets, drops } of now.captures) {
+    lines.push(`capture ${name}: ${state}, ${packets} packets; drops: ${told('', drops).join(', ') || 'none'}`);
+  }
   lines.push(`addresses: ${fdb.length}${fdbFull === 0 ? '' : `, ${fdbFull} found no room`}`);
   for (const { mac, port } of fdb.slice(0, FDB_LINES)) lines.push(`  ${mac}  ${port.slice(bridge.length + 1)}`);
   if (fdb.length > FDB_LINES) lines.push(`  and ${fdb.length - FDB_LINES} more`);
@@ -108,9 +111,11 @@ export function tableOf(now: SwitchSnapshot, before?: SwitchSnapshot): string[] 
 }
 
 function dropsOf({ received, sent }: SwitchPortSnapshot): string {
-  const told = (way: string, drops: Drops): string[] =>
-    Object.entries(drops).map(([reason, n]) => `${way} ${reason} ${n}`);
-  return [...told('in', received.drops), ...told('out', sent.drops)].join(', ') || 'none';
+  return [...told('in ', received.drops), ...told('out ', sent.drops)].join(', ') || 'none';
+}
+
+function told(way: string, drops: Drops): string[] {
+  return Object.entries(drops).map(([reason, n]) => `${way}${reason} ${n}`);
 }
 
 /** Columns as wide as their longest cell, the first two and the last one to the left. */

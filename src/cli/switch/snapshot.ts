@@ -37,6 +37,19 @@ export interface SwitchPortSnapshot {
   };
 }
 
+/** A capture of the switch's traffic. */
+export interface SwitchCaptureSnapshot {
+  readonly name: string;
+  readonly spec: string;
+  readonly state: 'starting' | 'up' | 'down' | 'closed';
+  /** Why it is not up. */
+  readonly reason: string;
+  /** Packets in the file. */
+  readonly packets: number;
+  readonly bytes: number;
+  readonly drops: Drops;
+}
+
 export interface SwitchSnapshot {
   readonly bridge: string;
   /** Seconds since the switch has started. */
@@ -44,6 +57,8 @@ export interface SwitchSnapshot {
   readonly ports: readonly SwitchPortSnapshot[];
   /** Ports that were taken away, as they were at their end. */
   readonly removed: readonly SwitchPortSnapshot[];
+  /** Those that run, and those that have ended. */
+  readonly captures: readonly SwitchCaptureSnapshot[];
   readonly fdb: readonly FdbEntry[];
   readonly fdbFull: number;
 }
@@ -78,6 +93,6 @@ export function directionsOf(
   };
 }
 
-function nonZero(drops: Readonly<Partial<Record<string, number>>>): Drops {
+export function nonZero(drops: Readonly<Partial<Record<string, number>>>): Drops {
   return Object.fromEntries(Object.entries(drops).flatMap(([reason, n]) => (n ? [[reason, n]] : [])));
 }

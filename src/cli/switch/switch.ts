@@ -5,11 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Netmap } from '../../index.js';
 import { type BackendPort, type BackendState, openBackend } from '../../io/backends/backend.js';
 import { failure } from '../errors.js';
+import { Captures, isCapture } from './captures.js';
 import { type Drops, directionsOf, type SwitchPortSnapshot, type SwitchSnapshot, sum } from './snapshot.js';
 
-/** What has happened to a port. */
+/** What has happened to a port, or to a capture. */
 export interface SwitchEvent {
-  readonly event: 'port' | 'removed';
+  readonly event: 'port' | 'removed' | 'capture';
   readonly name: string;
   readonly spec: string;
   readonly state: BackendState;
@@ -32,6 +33,7 @@ export class Switch {
   readonly #started = performance.now();
   /** Changes of the ports, one after the other. */
   #changes: Promise<unknown> = Promise.resolve();
+  readonly #captures: Captures;
   #closing = false;
 
   /** @param bridge such as `vale0`; it is there as long as it has a port */
@@ -39,6 +41,9 @@ export class Switch {
     this.#netmap = netmap;
     this.bridge = bridge;
     this.#listener = listener;
+    this.#captures = new Captures(netmap, bridge, (name, spec, state, reason) =>
+      listener({ event: 'capture', name, spec, state, reason }),
+    );
   }
 
   /** Names of the ports, in the order in which they came. */
@@ -47,13 +52,14 @@ export class Switch {
   }
 
   /**
-   * Opens a backend and puts it on the switch.
+   * Opens a backend and puts it on the switch; a capture (`pcapng:FILE`) gets the traffic of all ports.
    * @returns its name
    * @throws NetmapError as openBackend and valeAttach; ECANCELED when the switch ends
    */
   add(spec: string): Promise<string> {
     return this.#change(async () => {
       if (this.#closing) throw failure('ECANCELED', 'the switch ends');
+      if (isCapture(spec)) return this.#captures.start(spec, this.ports);
       const early: [BackendState, string][] = [];
       let name: string | undefined;
       const tell = (state: BackendState, reason: string): void => {
@@ -71,16 +77,17 @@ export class Switch {
       }
       name = port.name;
       this.#ports.set(name, port);
+      await this.#captures.add(name);
       for (const [state, reason] of early) tell(state, reason);
       return name;
     });
   }
 
-  /** Takes a port away; its counters stay among the removed ones. @throws NetmapError ENOENT */
+  /** Takes a port away, or ends a capture; its counters stay in the snapshots. @throws NetmapError ENOENT */
   remove(name: string): Promise<void> {
     return this.#change(async () => {
       const port = this.#ports.get(name);
-      if (!port) throw failure('ENOENT', `there is no port '${name}' on ${this.bridge}`);
+      if (!port) return this.#captures.stop(name);
       await port.stop();
       await this.#finish(port);
     });
@@ -95,7 +102,8 @@ export class Switch {
       if (found) ports.push(found);
     }
     const seconds = (performance.now() - this.#started) / 1e3;
-    return { bridge: this.bridge, seconds, ports, removed: [...this.#removed], fdb, fdbFull };
+    const captures = this.#captures.snapshot;
+    return { bridge: this.bridge, seconds, ports, removed: [...this.#removed], captures, fdb, fdbFull };
   }
 
   /**
@@ -110,6 +118,7 @@ export class Switch {
       await Promise.all(ports.map((port) => port.stop())); // from here on nothing comes in
       const { fdb, fdbFull } = await this.#inspect();
       for (const port of ports) await this.#finish(port);
+      await this.#captures.close();
       return { ...(await this.snapshot()), fdb, fdbFull };
     });
   }
@@ -117,6 +126,7 @@ export class Switch {
   /** A port whose workers have ended: takes it off the switch, and counts what was left in its rings. */
   async #finish(port: BackendPort): Promise<void> {
     const { name } = port;
+    await this.#captures.remove(name);
     const forwarded = await this.#forwarded(name);
     await this.#netmap.valeDetach(`${this.bridge}:${name}`).catch(() => {}); // it may be gone with its interface
     await port.close();

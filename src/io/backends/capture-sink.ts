@@ -7,7 +7,7 @@ import { Backoff } from './backoff.js';
 /** Bytes that are written at once, at the least, while packets come. */
 const BATCH = 1 << 18;
 
-/** What one interface of a capture has got. */
+/** What a capture has got of one interface. */
 interface Counts {
   written: number;
   lost: number;
@@ -36,6 +36,8 @@ export class CaptureSink {
   /** When the file is tried again; 0 = it works. */
   #retryAt = 0;
   #waitingBytes = 0;
+  /** What was told last: why it does not work, '' = it does. */
+  #told: string | undefined;
 
   constructor(options: SinkOptions) {
     this.#options = options;
@@ -86,16 +88,23 @@ export class CaptureSink {
     if (performance.now() < this.#retryAt) return;
     try {
       this.#file ??= this.#open();
+      const isSomething = this.#file.writer.size !== 0;
       this.#file.flush();
       this.#settle(true);
-      if (this.#retryAt !== 0 || this.#names.length === 0) this.#options.onState('up', '');
-      this.#retryAt = 0;
-      this.#backoff.succeeded();
+      this.#retryAt = 0; // with nothing to write, the next packets will tell
+      if (isSomething) this.#tell('');
     } catch (error) {
       this.#settle(false);
       this.#retryAt = performance.now() + this.#backoff.failed();
-      this.#options.onState('down', (error as Error).message);
+      this.#backoff.succeeded();
+      this.#tell((error as Error).message);
     }
+  }
+
+  #tell(reason: string): void {
+    if (this.#told === reason) return;
+    this.#told = reason;
+    this.#options.onState(reason === '' ? 'up' : 'down', reason);
   }
 
   /** @param missed packets of each interface that never came here */
