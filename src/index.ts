@@ -24,6 +24,7 @@ export type {
 export { CaptureReader, readCapture } from './io/pcap-reader.js';
 export { CaptureWriter, type CaptureWriterOptions } from './io/pcap-writer.js';
 export { type StreamStack, streamAdapter } from './io/stream-adapter.js';
+export { openStream, type StreamCounters, type StreamPort } from './io/stream-port.js';
 export { openTap, type Tap, type TapCounters, type TapOptions } from './io/tap.js';
 export type { EventDescriptor, EventDescriptors, EventFd } from './ioctl/eventfd.js';
 export type { DeviceAnswer, ProgramRequest } from './ioctl/messages.js';

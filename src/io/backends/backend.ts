@@ -278,6 +278,7 @@ async function end(worker: WorkerHandle): Promise<void> {
  */
 export async function openBackend(netmap: Netmap, spec: string, options: BackendOptions = {}): Promise<BackendPort> {
   const parsed = parseBackendSpec(spec);
+  if (parsed.kind === 'stream') throw bad(spec, 'a stream needs its streams: openStream(netmap, spec, streams)');
   const load = KINDS[parsed.kind];
   if (!load) throw bad(spec, `there is no backend '${parsed.kind}': (${Object.keys(KINDS).join(', ')})`);
   const { kind } = await load();
