@@ -8,12 +8,13 @@ import { netmapError } from '../errors.js';
 import type { HostPort } from '../netmap/host-port.js';
 import type { NetmapInterface } from '../netmap/interface.js';
 import { wireRoom } from '../netmap/wire-room.js';
-import { Drainer, Injector } from './backends/packets.js';
 import { parseBackendSpec } from './backends/spec.js';
 import type { StreamStack } from './stream-adapter.js';
 
 /** How long (ms) a write waits before it looks for room again: a receiver does not say that it has made some. */
 const ROOM_WAIT = 1;
+/** Bytes of an Ethernet header. */
+const MIN_FRAME = 14;
 /** Frames that a stream reads ahead of its reader. */
 const AHEAD = 64;
 
@@ -44,7 +45,6 @@ export class StreamPort {
   readonly ended: Promise<void>;
   readonly #netif: NetmapInterface;
   readonly #wire: HostPort;
-  readonly #injector: Injector;
   readonly #counts = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, runt: 0, oversized: 0 };
   readonly #closing = new AbortController();
 
@@ -53,8 +53,6 @@ export class StreamPort {
     this.#netif = netif;
     this.#wire = netif.wire;
     this.name = netif.name;
-    this.#injector = new Injector(this.#wire);
-    const drainer = new Drainer(this.#wire);
     let readEnds: () => void = () => {};
     let writeEnds: () => void = () => {};
     const ends = [
@@ -68,7 +66,7 @@ export class StreamPort {
     this.readable = new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
-          const isThere = await this.#fill(controller, drainer);
+          const isThere = await this.#fill(controller);
           if (isThere) return;
           readEnds();
           controller.close();
@@ -123,22 +121,18 @@ export class StreamPort {
   }
 
   /** Gives the stream as many frames as it wants, waiting for the first one. @returns false: the interface is gone */
-  async #fill(controller: ReadableStreamDefaultController<Uint8Array>, drainer: Drainer): Promise<boolean> {
+  async #fill(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
     const { signal } = this.#closing;
     for (;;) {
       const ready = await this.#wire.poll(POLLIN, { signal }).catch(() => POLLERR);
       if (ready & POLLERR) return false;
-      const taken = drainer.drain(
-        (packet) => {
-          if (packet.length === 0) return true; // ends an interrupted delivery
-          controller.enqueue(packet.slice());
-          this.#counts.txPackets++;
-          this.#counts.txBytes += packet.length;
-          return true;
-        },
-        Math.max(1, controller.desiredSize ?? 1),
-      );
-      if (taken === 0) continue;
+      const frames = this.#wire.recv(Math.max(1, controller.desiredSize ?? 1));
+      if (frames.length === 0) continue;
+      for (const frame of frames) {
+        controller.enqueue(frame);
+        this.#counts.txPackets++;
+        this.#counts.txBytes += frame.length;
+      }
       this.#wire.rxsync(); // the interface may go on
       return true;
     }
@@ -146,26 +140,21 @@ export class StreamPort {
 
   async #write(frame: Uint8Array): Promise<void> {
     if (!(frame instanceof Uint8Array)) throw new TypeError('a frame is a Uint8Array');
-    if (frame.length > this.#injector.maxPacket) {
-      this.#counts.oversized++;
+    const wire = this.#wire;
+    const { bufSize, numSlots } = wire.txRings[0];
+    const slots = Math.ceil(frame.length / bufSize);
+    if (frame.length < MIN_FRAME || slots >= numSlots) {
+      this.#counts[frame.length < MIN_FRAME ? 'runt' : 'oversized']++;
       return;
     }
-    const slots = Math.ceil(frame.length / this.#wire.txRings[0].bufSize);
-    while (!this.#closing.signal.aborted && this.#wire.isOpen && wireRoom(this.#wire) < slots) {
-      if (this.#wire.pollOnce(0) & POLLERR) break;
-      await new Promise((resolve) => setTimeout(resolve, ROOM_WAIT));
-    }
-    const where = { op: 'stream', port: this.name };
-    if (!this.#wire.isOpen || this.#wire.pollOnce(0) & POLLERR)
-      throw netmapError('EIO', 'the interface is gone', where);
-    if (!this.#injector.push(frame)) {
-      this.#counts.runt++;
-      return;
-    }
+    const isGone = (): boolean => !wire.isOpen || (wire.pollOnce(0) & POLLERR) !== 0;
+    while (!isGone() && wireRoom(wire) < slots) await new Promise((resolve) => setTimeout(resolve, ROOM_WAIT));
+    if (isGone()) throw netmapError('EIO', 'the interface is gone', { op: 'stream', port: this.name });
+    wire.trySend(frame); // a wire takes all that is sent: its ring is empty
+    wire.txsync();
+    wire.waiting.service();
     this.#counts.rxPackets++;
     this.#counts.rxBytes += frame.length;
-    this.#injector.flush();
-    this.#wire.waiting.service();
   }
 }
 

@@ -5,7 +5,7 @@ import { captureTarget } from '../../io/backends/pcap.js';
 import { PortCapture, type PortDirection } from '../../io/backends/port-capture.js';
 import { bad, checkKeys, parseBackendSpec } from '../../io/backends/spec.js';
 import { failure } from '../errors.js';
-import { nonZero, type SwitchCaptureSnapshot } from './snapshot.js';
+import { addEnded, nonZero, type SwitchCaptureSnapshot } from './snapshot.js';
 
 /** Told when a capture is written, and why not. */
 export type CaptureListener = (name: string, spec: string, state: 'up' | 'down' | 'closed', reason: string) => void;
@@ -33,7 +33,7 @@ export class Captures {
   readonly #bridge: string;
   readonly #listener: CaptureListener;
   readonly #running = new Map<string, Running>();
-  readonly #ended: SwitchCaptureSnapshot[] = [];
+  readonly #ended = new Map<string, SwitchCaptureSnapshot>();
 
   constructor(netmap: Netmap, bridge: string, listener: CaptureListener) {
     this.#netmap = netmap;
@@ -69,7 +69,7 @@ export class Captures {
     if (!running) throw failure('ENOENT', `there is no capture '${name}'`);
     this.#running.delete(name);
     await running.capture.close();
-    this.#ended.push({ ...snapshotOf(running), state: 'closed' });
+    addEnded(this.#ended, { ...snapshotOf(running), state: 'closed' });
     this.#listener(name, running.spec, 'closed', '');
   }
 
@@ -88,7 +88,7 @@ export class Captures {
   }
 
   get snapshot(): SwitchCaptureSnapshot[] {
-    return [...[...this.#running.values()].map(snapshotOf), ...this.#ended];
+    return [...[...this.#running.values()].map(snapshotOf), ...this.#ended.values()];
   }
 
   /** A capture that cannot have a port is told, and the port is there without it. */

@@ -55,9 +55,9 @@ export interface SwitchSnapshot {
   /** Seconds since the switch has started. */
   readonly seconds: number;
   readonly ports: readonly SwitchPortSnapshot[];
-  /** Ports that were taken away, as they were at their end. */
+  /** Ports that were taken away, as they were at their end; those of one specification are one. */
   readonly removed: readonly SwitchPortSnapshot[];
-  /** Those that run, and those that have ended. */
+  /** Those that run, and those that have ended, likewise. */
   readonly captures: readonly SwitchCaptureSnapshot[];
   readonly fdb: readonly FdbEntry[];
   readonly fdbFull: number;
@@ -91,6 +91,28 @@ export function directionsOf(
       drops: txDrops,
     },
   };
+}
+
+/**
+ * Puts what has ended to what has ended before: the counters of one specification add up, so that a switch may go on for
+ * ever.
+ */
+export function addEnded<T extends { readonly spec: string }>(ended: Map<string, T>, one: T): void {
+  const before = ended.get(one.spec);
+  ended.set(one.spec, before ? (added(before, one) as T) : one);
+}
+
+/** Numbers are added up, also those of objects within; what else there is, is the later one's. */
+function added(before: object, after: object): object {
+  const old = before as Record<string, unknown>;
+  const sums: Record<string, unknown> = { ...old };
+  for (const [key, value] of Object.entries(after)) {
+    const was = old[key];
+    if (typeof value === 'number') sums[key] = value + (typeof was === 'number' ? was : 0);
+    else if (typeof value === 'object' && value !== null) sums[key] = added((was ?? {}) as object, value);
+    else sums[key] = value;
+  }
+  return sums;
 }
 
 export function nonZero(drops: Readonly<Partial<Record<string, number>>>): Drops {

@@ -6,7 +6,7 @@ import type { Netmap } from '../../index.js';
 import { type BackendPort, type BackendState, openBackend } from '../../io/backends/backend.js';
 import { failure } from '../errors.js';
 import { Captures, isCapture } from './captures.js';
-import { type Drops, directionsOf, type SwitchPortSnapshot, type SwitchSnapshot, sum } from './snapshot.js';
+import { addEnded, type Drops, directionsOf, type SwitchPortSnapshot, type SwitchSnapshot, sum } from './snapshot.js';
 
 /** What has happened to a port, or to a capture. */
 export interface SwitchEvent {
@@ -29,7 +29,7 @@ export class Switch {
   readonly #netmap: Netmap;
   readonly #listener: SwitchListener;
   readonly #ports = new Map<string, BackendPort>();
-  readonly #removed: SwitchPortSnapshot[] = [];
+  readonly #removed = new Map<string, SwitchPortSnapshot>();
   readonly #started = performance.now();
   /** Changes of the ports, one after the other. */
   #changes: Promise<unknown> = Promise.resolve();
@@ -103,7 +103,7 @@ export class Switch {
     }
     const seconds = (performance.now() - this.#started) / 1e3;
     const captures = this.#captures.snapshot;
-    return { bridge: this.bridge, seconds, ports, removed: [...this.#removed], captures, fdb, fdbFull };
+    return { bridge: this.bridge, seconds, ports, removed: [...this.#removed.values()], captures, fdb, fdbFull };
   }
 
   /**
@@ -133,7 +133,7 @@ export class Switch {
     const { spec, state, reason } = port;
     const counters = await port.counters().catch(() => undefined); // the interface was taken by somebody else
     this.#ports.delete(name);
-    if (counters) this.#removed.push({ name, spec, state, reason, ...directionsOf(counters, forwarded) });
+    if (counters) addEnded(this.#removed, { name, spec, state, reason, ...directionsOf(counters, forwarded) });
     this.#listener({ event: 'removed', name, spec, state, reason });
   }
 
