@@ -51,15 +51,22 @@ export class Captures {
     const name = parsed.name ?? parsed.target;
     if (this.#running.has(name)) throw failure('EEXIST', `there is a capture '${name}'`);
     let running: Running | undefined;
+    let early: ['up' | 'down', string] | undefined;
     const onState = (state: 'up' | 'down', reason: string): void => {
-      if (running) Object.assign(running, { state, reason });
+      if (!running) {
+        early = [state, reason]; // it is up once it has the ports
+        return;
+      }
+      Object.assign(running, { state, reason });
       this.#listener(name, spec, state, reason);
     };
     const options = { ...captureTarget(parsed), direction: direction as PortDirection, onState };
     const capture = await PortCapture.open(this.#netmap, options);
-    running = { name, spec, capture, state: 'starting', reason: '' };
-    this.#running.set(name, running);
-    for (const port of ports) await this.#watch(running, port);
+    const made: Running = { name, spec, capture, state: 'starting', reason: '' };
+    this.#running.set(name, made);
+    for (const port of ports) await this.#watch(made, port);
+    running = made;
+    if (early) onState(...early);
     return name;
   }
 
