@@ -1,7 +1,7 @@
 // The examples of docs/cli.md, run through a shell as they are written; those without an end are ended by Ctrl-C.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -18,6 +18,7 @@ const page = readFileSync(new URL('docs/cli.md', ROOT), 'utf8');
 const [, loaderConf] = /^```conf\n([\s\S]*?)^```$/m.exec(page) ?? [];
 const folder = mkdtempSync(join(tmpdir(), 'ptnet-docs-'));
 writeFileSync(join(folder, 'loader.conf'), loaderConf ?? '');
+copyFileSync(new URL('tests/data/real-wire.pcap', ROOT), join(folder, 'in.pcap'));
 after(() => rmSync(folder, { recursive: true }));
 const examples = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block.trim().split('\n'));
 
@@ -42,16 +43,21 @@ function run(line: string, interrupt: number): Promise<{ code: number | null; ou
 
 test('the page has examples, and each is one line for npx ptnet', () => {
   assert.ok(examples.length >= 8);
-  for (const line of examples) assert.match(line, /^(env \w+=\w+ )?npx ptnet (run|pkt-gen|bridge|vale-ctl|sysctl)\b/);
+  for (const line of examples)
+    assert.match(line, /^(env \w+=\w+ )?npx ptnet (run|pkt-gen|bridge|vale-ctl|sysctl|switch)\b/);
 });
 
 for (const line of examples) {
   test(line, { skip: process.platform === 'win32' && 'needs a POSIX shell' }, async () => {
-    const isEndless = !/ -n \d|--duration|'[^']*vale-ctl[^']*'$/.test(line);
+    const isEndless = !/ -n \d|--duration|replay -i|'[^']*vale-ctl[^']*'$/.test(line);
     const { code, out, err } = await run(line, isEndless ? 2500 : INTERRUPT);
     assert.equal(code, 0, out + err);
     if (line.includes('ptnet sysctl')) {
       assert.match(out, /^dev\.netmap\.max_bridges: /m);
+      return;
+    }
+    if (line.includes('ptnet switch')) {
+      assert.equal(JSON.parse(out.trimEnd().split('\n').at(-1) ?? '').event, 'end');
       return;
     }
     const threads = Number(/ -p (\d+)/.exec(line)?.[1] ?? 1); // each is a program of its own
@@ -63,7 +69,9 @@ for (const line of examples) {
       return;
     }
     assert.equal(out.match(/^\[\d+\] /gm)?.length, programs, out);
-    const counts = [...out.matchAll(/^\[\d+\] .*: (?:sent|received|forwarded|got back|answered) (\d+) packets/gm)];
+    const counts = [
+      ...out.matchAll(/^\[\d+\] .*: (?:sent|received|forwarded|got back|answered|captured) (\d+) packets/gm),
+    ];
     assert.equal(counts.length + (out.match(/^\[\d+\] vale-ctl$/gm)?.length ?? 0), programs, out);
     for (const [text, packets] of counts) assert.ok(Number(packets) > 0, text);
   });
