@@ -27,7 +27,7 @@ export function capture(
   const { writer } = file;
   const id = writer.addInterface(port.name);
   const clock = new CaptureClock();
-  const traffic = new Traffic(control);
+  const traffic = new Traffic(control, true);
   const drainer = new Drainer(port);
   const totals = { packets: 0, bytes: 0 };
   const waiting = { packets: 0, bytes: 0 };
