@@ -1,11 +1,7 @@
 // What the programs are told to do, as plain data: parsed in the main thread, used in the workers.
 
-
 import type { PollingOptions } from '../../index.js';
-
-
 import type { ErrorJSON } from '../errors.js';
-
 
 /** Addresses of one side of the UDP frames: each port of the range for each address of the range. */
 export interface AddressRange {
