@@ -132,24 +132,31 @@ async function receive(context: BackendContext, { path, rate }: ReadConfig): Pro
   const injector = new Injector(wire);
   const times = rate === null ? undefined : new CaptureTimes(waiter, rate === 0 ? undefined : rate);
   context.state('up');
+  const { bufSize } = wire.txRings[0];
+  /** Packets since the last sync, and slots that the interface has room for beyond theirs. */
   let queued = 0;
-  for (const { data, interface: from, ...stamp } of readCaptureFile(path, 'backend')) {
+  let room = 0;
+  const flush = (): boolean => {
+    queued = 0;
+    return injector.flush();
+  };
+  for (const frame of readCaptureFile(path, 'backend')) {
+    const { data, interface: from } = frame;
     if (from.linkType !== LINKTYPE_ETHERNET) throw bad(path, `frames of link type ${from.linkType} are no Ethernet`);
-    const due = times?.due({ data, interface: from, ...stamp }) ?? 0;
-    if (queued !== 0 && (queued === BURST || performance.now() < due)) {
-      if (!injector.flush()) return;
-      queued = 0;
-    }
+    const due = times?.due(frame) ?? 0;
+    if (queued !== 0 && performance.now() < due && !flush()) return;
     times?.wait(due);
-    const slots = queued + Math.ceil(data.length / wire.txRings[0].bufSize);
-    while (!context.stopped && wireRoom(wire) < Math.min(slots, wire.txRings[0].numSlots - 1)) {
-      if (!injector.flush()) return;
-      waiter.sleep(FULL_WAIT);
+    const slots = data.length > injector.maxPacket ? 0 : Math.ceil(data.length / bufSize);
+    while (room < slots && !context.stopped) {
+      if (!flush()) return;
+      room = wireRoom(wire);
+      if (room < slots) waiter.sleep(FULL_WAIT);
     }
-    if (context.stopped) return;
+    if (context.stopped) break;
     if (injector.push(data)) counters.received(1, data.length);
     else counters.rxDrop(data.length < injector.maxPacket ? 'runt' : 'oversized');
-    queued++;
+    room -= slots;
+    if (++queued === BURST && !flush()) return;
   }
   injector.flush();
   while (!context.stopped && (wire.pollOnce(0) & POLLERR) === 0) waiter.sleep(LOOK_EVERY / 4);
