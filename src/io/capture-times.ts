@@ -4,7 +4,7 @@
 import type { CapturedFrame } from './pcap-frame.js';
 
 /** A sleep may take this much longer (ms): the rest of the time is spent looking at the clock. */
-const SLEEP_SLACK = 0.5;
+const SLEEP_SLACK = 1.5;
 /** Milliseconds between two looks whether to go on waiting. */
 const LOOK_EVERY = 50;
 /** What counts as in time (ms). */
