@@ -59,7 +59,7 @@ function reader(): { sink: Sink; frames: FrameReader; drops: () => object } {
   const sink = new Sink();
   const block = new SharedArrayBuffer(COUNTERS_SIZE);
   const frames = new FrameReader(sink as unknown as Injector, new CounterWriter(block));
-  return { sink, frames, drops: () => sumCounters([block], 0).rxDrops };
+  return { sink, frames, drops: () => sumCounters([block]).rxDrops };
 }
 
 /** Gives bytes to a reader in pieces. @returns whether all were taken */
