@@ -112,6 +112,7 @@ async function transmit(context: BackendContext, config: WriteConfig): Promise<v
       const ready = await wire.poll(POLLIN, { signal, timeout: LOOK_EVERY }).catch(() => 0);
       if (ready & POLLERR) break;
     }
+    wire.rxsync(); // what was transmitted before the end
     sink.tick();
     drainer.drain(take);
   } finally {
