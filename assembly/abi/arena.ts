@@ -89,6 +89,7 @@ export const KRING_MONITORS = 204; // address of the first struct monitor, 0 = n
 export const KRING_ZMON = 208; // address of the rx kring of the first zero-copy monitor, 0 = none
 export const KRING_OFS_MAX = 212; // largest packet offset; larger ones are cropped
 export const KRING_OFS_MASK = 216; // u64: bits of a slot's ptr that are the packet's offset in its buffer, 0 = no offsets
+export const KRING_WATCHERS = 224; // u64: bit t set = thread t runs the kernel loop of a monitor of this ring
 //   line 4 and on: counters, u64 each
 export const KRING_STATS = 256;
 export const KRING_SIZE = 512;

@@ -5,6 +5,7 @@ import {
   KLOOP_EVENT,
   KRING_LOOP,
   KRING_WAITERS,
+  KRING_WATCHERS,
   THREAD_ARENA,
   THREAD_SEQ,
   THREAD_SIZE,
@@ -19,11 +20,14 @@ export function threadWake(threadPtr: usize): void {
   if (atomic.load<u32>(threadPtr, THREAD_SLEEPERS) != 0) atomic.notify(threadPtr + THREAD_SEQ, -1);
 }
 
-/** Wakes whoever waits for the ring: threads polling it, and the kernel loop that runs it. `self` is the caller's thread. */
+/**
+ * Wakes whoever waits for the ring: threads polling it, the kernel loop that runs it, and those of monitors. `self` is the
+ * caller's thread.
+ */
 export function kringNotify(kr: usize, self: usize): void {
   const loop = atomic.load<u32>(kr, KRING_LOOP);
   if (loop != 0) atomic.store<u32>(loop, 1, KLOOP_EVENT);
-  let waiters = atomic.load<u64>(kr, KRING_WAITERS);
+  let waiters = atomic.load<u64>(kr, KRING_WAITERS) | atomic.load<u64>(kr, KRING_WATCHERS);
   if (waiters == 0) return;
   const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
   while (waiters != 0) {

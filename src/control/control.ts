@@ -6,6 +6,7 @@ import {
   KRING_BUSY,
   KRING_LEASES,
   KRING_WAITERS,
+  KRING_WATCHERS,
   SCRATCH_SIZE,
   THREAD_CLAIM_SHIFT,
   THREAD_CLAIMED,
@@ -205,7 +206,7 @@ export class Control {
           arena.wasm.kringRelease(ptr);
           if (peer) arena.wasm.kringNotify(peer.ptr, thread.ptr); // it may have died before doing so
         }
-        Atomics.and(arena.u64, (ptr + KRING_WAITERS) >>> 3, ~bit);
+        for (const word of [KRING_WAITERS, KRING_WATCHERS]) Atomics.and(arena.u64, (ptr + word) >>> 3, ~bit);
       }
       for (const { ptr, ring } of [...adapter.rx, ...adapter.hostRx]) {
         if (ring !== 0 && arena.load(ptr + KRING_LEASES) !== 0) arena.wasm.leaseRecover(ptr, tid, thread.ptr);

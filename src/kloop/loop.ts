@@ -35,6 +35,7 @@ import {
   KRING_STOP,
   KRING_STOPPED,
   KRING_WAITERS,
+  KRING_WATCHERS,
   NR_EXCLUSIVE,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
@@ -224,7 +225,7 @@ export class KernelLoop {
   #detach(): void {
     const thread = this.#thread;
     this.#thread = 0;
-    this.#subscribe(thread, false);
+    if (this.#started?.mode !== 'busy') this.#subscribe(thread, false);
     takeBack(this.#arena, thread, this.ptr);
   }
 
@@ -233,11 +234,21 @@ export class KernelLoop {
     const bit =
       1n << BigInt((thread - this.#arena.threadPtr(0)) / (this.#arena.threadPtr(1) - this.#arena.threadPtr(0)));
     const { tx, rx, info } = this.#open;
-    for (const ptr of [...[...tx, ...rx].map((kring) => kring.ptr), ...info.watched]) {
-      const word = (ptr + KRING_WAITERS) >>> 3;
-      if (on) Atomics.or(this.#arena.u64, word, bit);
-      else Atomics.and(this.#arena.u64, word, ~bit);
+    for (const { ptr } of [...tx, ...rx]) this.#setBit(ptr + KRING_WAITERS, bit, on);
+    // Others may watch the ring by the same thread, and the one that has it open waits for it in its own time.
+    const { watches } = this.#arena;
+    for (const ptr of info.watched) {
+      const key = `${ptr} ${thread}`;
+      const loops = (watches.get(key) ?? 0) + (on ? 1 : -1);
+      if (loops === 0) watches.delete(key);
+      else watches.set(key, loops);
+      if (loops === 0 || on) this.#setBit(ptr + KRING_WATCHERS, bit, on);
     }
+  }
+
+  #setBit(word: number, bit: bigint, on: boolean): void {
+    if (on) Atomics.or(this.#arena.u64, word >>> 3, bit);
+    else Atomics.and(this.#arena.u64, word >>> 3, ~bit);
   }
 
   #set(field: number, value: number): void {

@@ -105,6 +105,8 @@ export class ArenaOwner extends Arena {
   readonly regions: RangeAllocator;
   /** Memory for regions that programs have in their place: sizes by address. */
   readonly reserved = new Map<number, number>();
+  /** How many kernel loops of a thread watch a ring, by kring and thread. */
+  readonly watches = new Map<string, number>();
 
   private constructor(memory: WebAssembly.Memory, ptr: number, privates: RangeAllocator, regions: RangeAllocator) {
     super(memory, ptr);

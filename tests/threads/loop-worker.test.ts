@@ -6,6 +6,7 @@ import { POLLIN } from '../../src/abi.js';
 import { Control } from '../../src/control/control.js';
 import type { GuestInfo } from '../../src/control/guest-record.js';
 import { makeMachine } from '../../src/control/window.js';
+import type { LoopMode } from '../../src/kloop/loop.js';
 import { HostPort } from '../../src/netmap/host-port.js';
 import type { PortInfo } from '../../src/netmap/register.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
@@ -14,10 +15,10 @@ import type { NetmapPort } from '../../src/ring/port.js';
 const MEMORY = 256 << 20;
 const FRAME = new Uint8Array(60).fill(0xff, 0, 6);
 
-async function guestPort(control: Control, spec: string): Promise<NetmapPort> {
+async function guestPort(control: Control, spec: string, loop: LoopMode = 'notify'): Promise<NetmapPort> {
   const tid = control.thread.id;
   const { id } = (await control.call(tid, 'createGuest', { options: {} })) as GuestInfo;
-  await control.call(tid, 'passthrough', { id, spec, options: { loop: 'notify' } });
+  await control.call(tid, 'passthrough', { id, spec, options: { loop } });
   const info = (await control.call(tid, 'bindGuest', { id })) as GuestInfo;
   const guest = control.guest(id);
   const path = {
@@ -69,6 +70,31 @@ test('a monitor of a guest wakes its loop worker for what nobody else looks for'
       assert.equal(monitor.recv().length, 1);
     }
     assert.equal(control.workers.lostWakeups, 0);
+  } finally {
+    await control.close();
+  }
+});
+
+test('monitors that come and go leave a guest its wake-ups', { timeout: 60_000 }, async () => {
+  const control = await Control.create({ threads: 1, memorySize: MEMORY });
+  try {
+    const info = (await control.call(control.thread.id, 'open', { spec: 'vale0:a', options: {} })) as PortInfo;
+    const a = new HostPort(control.thread, info, { close: async () => {}, call: async () => {} });
+    const port = await guestPort(control, 'vale0:b');
+    for (const loop of ['notify', 'busy'] as const) {
+      await guestPort(control, 'vale0:b/r', loop);
+      const [, monitor] = [...control.guests.keys()];
+      await control.call(control.thread.id, 'closeGuest', { id: monitor });
+      for (let round = 0; round < 2; round++) {
+        const arrival = port.poll(POLLIN, { timeout: 10_000 });
+        await new Promise((resolve) => setTimeout(resolve, 20)); // the worker sleeps by now
+        await a.send(FRAME);
+        assert.equal(await arrival, POLLIN);
+        assert.equal(port.recv().length, 1);
+      }
+    }
+    assert.equal(control.workers.lostWakeups, 0);
+    assert.equal(control.arena.watches.size, 0);
   } finally {
     await control.close();
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { EIO, NS_MOREFRAG, NS_TXMON, POLLERR, POLLIN, POLLOUT } from '../../src/abi.js';
 import type { ErrnoCode } from '../../src/errors.js';
-import { type HostPort, Netmap, PtnetDriver } from '../../src/index.js';
+import { type HostPort, Netmap, type NetmapPort, PtnetDriver } from '../../src/index.js';
 
 const small = { txSlots: 8, rxSlots: 8 };
 const privatePools = { priv_buf_size: 128, priv_buf_num: 4, priv_ring_size: 512, priv_ring_num: 2 };
@@ -304,6 +304,34 @@ for (const shared of [true, false]) {
         );
       }
       await guest.close();
+    });
+
+    test('who else waits for a ring or watches it takes no wake-up away from a monitor that is passed through', async () => {
+      const a = await open('vale0:a');
+      const b = await open('vale0:b');
+      const pass = async (): Promise<[() => Promise<void>, NetmapPort]> => {
+        const guest = await netmap.createGuest();
+        await guest.passthrough('vale0:b/r', small);
+        return [() => guest.close(), PtnetDriver.probe(await guest.machine())[0].open()];
+      };
+      const [close, monitor] = await pass();
+      const [closeOther] = await pass();
+      for (const [what, event] of [
+        ['a poll of the port ends', () => b.poll(POLLIN, { timeout: 1 })],
+        ['another monitor is closed', closeOther],
+      ] as const) {
+        await event();
+        const arrival = monitor.poll(POLLIN, { timeout: 1000 });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        push(a, 1);
+        const since = performance.now();
+        assert.equal(await arrival, POLLIN, what);
+        assert.ok(performance.now() - since < 500, `${what}: only the end of the poll has found it`);
+        monitor.recv();
+        b.recv();
+        b.rxsync();
+      }
+      await close();
     });
 
     test('a guest’s port is monitored; zero-copy only where the region is shared', async () => {
