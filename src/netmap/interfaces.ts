@@ -217,6 +217,10 @@ export class Interfaces {
         bridge.attach(one);
         done.push(one);
       }
+      await this.#whileLocked(this.#senders(adapter), () => {
+        nic?.attach(true, ports.length > 1);
+        bridge.publishActive();
+      });
     } catch (error) {
       for (const one of done) {
         bridge.detach(one);
@@ -227,10 +231,6 @@ export class Interfaces {
     }
     this.#attachments.set(adapter, { bridge, ports });
     registry.attached.set(adapter, bridge);
-    await this.#whileLocked(this.#senders(adapter), () => {
-      nic?.attach(true, ports.length > 1);
-      bridge.publishActive();
-    });
     return registry.arena.load(ports[0].ptr + PORT_BDG_INDEX);
   }
 
@@ -323,16 +323,22 @@ export class Interfaces {
     return nic ? [...nic.wire.tx, ...nic.stack.tx] : adapter.tx;
   }
 
-  /** Changes what syncs of these rings look at, while there are none: they find the ring busy, and are woken later. */
+  /**
+   * Changes what syncs of these rings look at, while there are none: they find the ring busy, and are woken later.
+   * @throws NetmapError EIO when a thread holds one of them for long; then nothing has changed
+   */
   async #whileLocked(krings: readonly Kring[], change: () => void): Promise<void> {
     const { arena } = this.#ports.registry;
     const running = krings.filter(({ ptr }) => arena.load(ptr + KRING_STOP) === KRING_RUN);
     for (const { ptr } of running) arena.store(ptr + KRING_STOP, KRING_LOCKED);
-    await this.#ports.registry.quiesce();
-    change();
-    for (const { ptr } of running) {
-      arena.store(ptr + KRING_STOP, KRING_RUN);
-      arena.wasm.kringNotify(ptr, arena.threadPtr(1));
+    try {
+      await this.#ports.registry.quiesce();
+      change();
+    } finally {
+      for (const { ptr } of running) {
+        arena.store(ptr + KRING_STOP, KRING_RUN);
+        arena.wasm.kringNotify(ptr, arena.threadPtr(1));
+      }
     }
   }
 

@@ -65,8 +65,13 @@ export class ValePolling {
     const groups = groupsOf(nic.wire.tx, options, this.#pollers.threads, port);
     const stop = this.#pollers.start(groups);
     const krings = groups.flatMap((group) => group.krings);
+    try {
+      await this.#rings.whileLocked(krings, () => nic.poll(krings, true));
+    } catch (error) {
+      await stop();
+      throw error;
+    }
     this.#active.set(nic, { krings, stop });
-    await this.#rings.whileLocked(krings, () => nic.poll(krings, true));
   }
 
   /** @throws NetmapError EFAULT (not polled) */

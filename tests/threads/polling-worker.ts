@@ -29,5 +29,12 @@ serve({
     }
     return sent;
   },
+  /** Sends a frame into the wire of an interface that another thread has made. */
+  send: async (frame: Uint8Array): Promise<number> => {
+    const wire = await (await Netmap.attach(handle)).openWire('eth0');
+    wire.trySend(frame);
+    Atomics.store(new Int32Array(running), 0, 1);
+    return wire.txsync();
+  },
   drops: async () => Object.values((await nic.wire.counters()).drops).reduce((sum, n) => sum + n, 0),
 });

@@ -269,9 +269,55 @@ describe('a backend in a thread of its own', { timeout: 120_000 }, () => {
   });
 });
 
+test('a ring of its wire that somebody does not let go of makes attaching fail, without a trace', async () => {
+  const control = await Control.create({ memorySize: MEMORY });
+  const call = (op: string, args: unknown): Promise<unknown> => control.call(control.thread.id, op, args);
+  const { wire } = (await call('addInterface', { name: 'eth0', options: {} })) as InterfaceInfo;
+  const busy = wire.tx[0].kring + abi.KRING_BUSY;
+  control.arena.store(busy, 9);
+  const before = control.inspect();
+  await assert.rejects(call('valeAttach', { spec: 'vale0:eth0*' }), { code: 'EIO' });
+  assert.deepEqual(control.inspect(), before);
+  control.arena.store(busy, 0);
+  assert.equal(await call('valeAttach', { spec: 'vale0:eth0*' }), 0);
+  assert.deepEqual(await call('valeDetach', { spec: 'vale0:eth0' }), 0);
+  await control.close();
+});
+
+/** A lookup that never returns from frame 66. */
+const code = 'export default ({ u8, broadcast }) => (at) => { while (u8[at + 23] === 66); return broadcast; }';
+const module = `data:text/javascript,${encodeURIComponent(code)}`;
+
+test('a backend that hangs in a lookup makes polling fail, and its ring is as it was', {
+  timeout: 120_000,
+}, async () => {
+  const netmap = await Netmap.create({ threads: 1, memorySize: MEMORY, lookups: { test: { module } } });
+  await netmap.valeLookup('vale0', 'test');
+  const eth0 = await netmap.addInterface('eth0', { txSlots: 64, rxSlots: 64 });
+  const a = await netmap.open('vale0:a');
+  await netmap.valeAttach('vale0:eth0');
+  const before = await netmap.inspect();
+  const handle = netmap.handle();
+  const running = new SharedArrayBuffer(4);
+  const peer = new Peer(new URL('./polling-worker.js', import.meta.url), { handle, running });
+  void peer.call('send', frame(66)).catch(() => {});
+  await until(PATIENCE, 'a sync', () => (Atomics.load(new Int32Array(running), 0) === 1 ? true : undefined));
+  await sleep(50);
+  await assert.rejects(netmap.valePollingEnable('vale0:eth0'), { code: 'EIO' });
+  await assert.rejects(netmap.valePollingDisable('vale0:eth0'), { code: 'EFAULT' });
+  await peer.end();
+  netmap.release(handle);
+  await until(PATIENCE, 'its end', async () =>
+    (await netmap.inspect()).threads === before.threads ? true : undefined,
+  );
+  assert.deepEqual((await netmap.inspect()).memory, before.memory);
+  assert.ok(eth0.wire.trySend(frame(1)));
+  eth0.wire.txsync();
+  assert.ok((await receive(a, 1, async () => 0)).includes(1));
+  await netmap.close();
+});
+
 test('a lookup that never returns ends the worker that polls, not the polling', { timeout: 120_000 }, async () => {
-  const code = 'export default ({ u8, broadcast }) => (at) => { while (u8[at + 23] === 66); return broadcast; }';
-  const module = `data:text/javascript,${encodeURIComponent(code)}`;
   const netmap = await Netmap.create({ threads: 1, memorySize: MEMORY, lookups: { test: { module } } });
   await netmap.valeLookup('vale0', 'test');
   const eth0 = await netmap.addInterface('eth0', { txSlots: 64, rxSlots: 64 });
