@@ -328,7 +328,7 @@ export class Netmap {
    * Keeps a range of the memory for programs that are linked to it (`ptnet/exec`), or for regions of yours (the option
    * `extmem` of `open`). Control thread only.
    * @param size bytes
-   * @throws NetmapError ENOMEM
+   * @throws NetmapError EINVAL (no whole number above 0), ENOMEM
    */
   reserve(size: number): MemoryReservation {
     const { arena, registry } = this.#requireControl('reserve');

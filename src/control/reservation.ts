@@ -14,8 +14,11 @@ export class MemoryReservation {
   #taken = false;
   #released = false;
 
-  /** @throws NetmapError ENOMEM */
+  /** @throws NetmapError EINVAL (the size), ENOMEM */
   constructor(arena: ArenaOwner, regions: () => readonly Region[], size: number) {
+    if (!Number.isSafeInteger(size) || size < 1) {
+      throw netmapError('EINVAL', `${size} is no number of bytes`, { op: 'reserve' });
+    }
     this.#arena = arena;
     this.#regions = regions;
     this.size = size;

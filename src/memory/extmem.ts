@@ -71,6 +71,10 @@ export function extmemParams({ pools = {} }: ExtmemOptions, minimum: PrivatePool
 export function extmemPools(size: number, params: GlobalPoolParams): RegionPools & { readonly layout: RegionLayout } {
   const bytes = size - (size % NETMAP_PAGE_SIZE);
   const wanted = KINDS.map((kind) => ({ kind, num: params[`${kind}_num`], size: params[`${kind}_size`] }));
+  for (const { kind, num, size: objsize } of wanted) {
+    if (Number.isSafeInteger(num) && num > 0 && Number.isSafeInteger(objsize) && objsize > 0) continue;
+    throw refuse('EINVAL', `${num} objects of ${objsize} bytes (${kind} pool) are none`);
+  }
   let left = bytes;
   for (const { kind, num, size: objsize } of wanted) {
     left -= num * objsize;

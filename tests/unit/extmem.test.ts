@@ -36,6 +36,9 @@ describe('pools that fill a range', () => {
     ['a netmap_if too many', 'ENOMEM', 10 * PAGE, { if_num: 40 }],
     ['rings that do not fit', 'ENOMEM', 10 * PAGE, { ring_num: 80 }],
     ['buffers that do not fit', 'ENOMEM', 10 * PAGE, { buf_num: 320 }],
+    ['a number below 0', 'EINVAL', 10 * PAGE, { buf_num: -5 }],
+    ['half an object', 'EINVAL', 10 * PAGE, { ring_num: 2.5 }],
+    ['a size below 0', 'EINVAL', 10 * PAGE, { buf_size: -64 }],
     ['2^32 - 1 of everything', 'ENOMEM', 10 * PAGE, { if_num: 2 ** 32 - 1, if_size: 2 ** 32 - 1 }],
     ['pools that leave no page for buffers', 'ENOMEM', 2 * PAGE, {}],
     ['more netmap_ifs than a private region has', 'EINVAL', 1 << 20, { if_num: 101 }],
@@ -84,6 +87,14 @@ describe('the option extmem of open', () => {
     await again.close();
     range.release();
     await assert.rejects(netmap.open('vale0:a', { ...SLOTS, extmem }), { code: 'EFAULT' });
+  });
+
+  test('has only whole bytes to reserve, at least one', async () => {
+    const clean = await netmap.inspect();
+    for (const size of [0, -1, -4096, 0.5, Number.NaN]) {
+      assert.throws(() => netmap.reserve(size), { code: 'EINVAL' }, `${size}`);
+    }
+    assert.deepEqual(await netmap.inspect(), clean);
   });
 
   test('is for the port that it creates: one that is there keeps its region, and nothing is left', async () => {
