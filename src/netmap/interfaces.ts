@@ -109,7 +109,13 @@ export class Interfaces {
     const nic = this.#nics.get(name)?.nic;
     if (!nic) throw netmapError('ENXIO', `there is no network interface '${name}'`, { op: 'openWire', port: name });
     const mode = ring === undefined ? NR_REG_ALL_NIC : NR_REG_ONE_NIC;
-    const request = { name: nic.wire.name, mode, ringId: ring ?? 0, flags: flags | NR_ACCEPT_VNET_HDR, memId: 0 };
+    const request = {
+      name: nic.wire.name,
+      mode,
+      ringId: ring === undefined ? 0 : ring,
+      flags: flags | NR_ACCEPT_VNET_HDR,
+      memId: 0,
+    };
     return (await this.#ports.openAdapter(nic.wire, request, { shareRegion: true }, owner)).info;
   }
 

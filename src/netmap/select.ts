@@ -31,7 +31,8 @@ export function selectRings(adapter: Adapter, dir: 'tx' | 'rx', mode: number, ri
 
 /** One ring; a direction that has fewer falls back to its first. */
 function oneRing(rings: Kring[], ringId: number, most: number, what: string, port: string): Kring[] {
-  if (ringId >= most) throw netmapError('EINVAL', `there is no ${what} ${ringId}`, { op: 'open', port });
+  if (!Number.isInteger(ringId) || ringId < 0 || ringId >= most)
+    throw netmapError('EINVAL', `there is no ${what} ${ringId}`, { op: 'open', port });
   return rings.length === 0 ? [] : [rings[ringId] ?? rings[0]];
 }
 

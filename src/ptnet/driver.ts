@@ -168,7 +168,8 @@ export class PtnetDriver {
    */
   open(options: { readonly flags?: number; readonly ring?: number } = {}): NetmapPort {
     const { flags = 0, ring } = options;
-    if (ring !== undefined && ring >= Math.max(this.txRings, this.rxRings)) {
+    const most = Math.max(this.txRings, this.rxRings);
+    if (ring !== undefined && !(Number.isInteger(ring) && ring >= 0 && ring < most)) {
       throw this.#error('EINVAL', `there is no ring ${ring}`);
     }
     const accepts = (flags & NR_ACCEPT_VNET_HDR) !== 0;

@@ -95,6 +95,19 @@ describe('against the host', () => {
     await assert.rejects(guest.machine(), { code: 'ENXIO' });
   });
 
+  test('one ring of each direction is opened, if it is there', async () => {
+    const guest = await netmap.createGuest();
+    await guest.passthrough('vale0:g', { ...small, txRings: 1, rxRings: 2 });
+    const [driver] = PtnetDriver.probe(await guest.machine());
+    const port = driver.open({ ring: 1 });
+    assert.deepEqual([port.txRings[0].ringId, port.rxRings[0].ringId], [0, 1]);
+    await port.close();
+    for (const ring of [2, -1, 0.5, Number.NaN]) {
+      assert.throws(() => driver.open({ ring }), { code: 'EINVAL' }, `${ring}`);
+    }
+    await guest.close();
+  });
+
   test('a machine of a guest that is gone rings no doorbells, and takes nobody’s interrupts', async () => {
     const guest = await netmap.createGuest();
     await guest.passthrough('vale0:g', small);

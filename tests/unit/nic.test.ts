@@ -6,6 +6,7 @@ import {
   EIO,
   ENETDOWN,
   NR_FORWARD,
+  NR_RX_RINGS_ONLY,
   NR_TIMESTAMP,
   NS_FORWARD,
   NS_MOREFRAG,
@@ -21,6 +22,7 @@ import {
   type NetmapInterface,
   PtnetDriver,
   PtnetInterface,
+  type WireOptions,
 } from '../../src/index.js';
 
 const small = { txSlots: 8, rxSlots: 8 };
@@ -384,6 +386,28 @@ for (const shared of [true, false]) {
       assert.deepEqual([master.memId, slave.info.txSlots], [port.memId, 8]);
       push(master, 1);
       assert.deepEqual(taken(slave), [1]);
+    });
+
+    test('its wire is opened once more: all of it, a ring pair or a direction, and no ring that is not there', async () => {
+      eth0 = await add('eth0', { ...small, txRings: 2, rxRings: 3 });
+      const bound = async (options?: WireOptions): Promise<number[][]> => {
+        const wire = await netmap.openWire('eth0', options);
+        const ids = [wire.txRings, wire.rxRings].map((rings) => rings.map(({ ringId }) => ringId));
+        await wire.close();
+        return ids;
+      };
+      assert.deepEqual(await bound(), [
+        [0, 1, 2],
+        [0, 1],
+      ]);
+      assert.deepEqual(await bound({ ring: 1 }), [[1], [1]]);
+      assert.deepEqual(await bound({ ring: 2 }), [[2], [0]], 'a direction that has fewer: its first');
+      assert.deepEqual(await bound({ ring: 1, flags: NR_RX_RINGS_ONLY }), [[], [1]]);
+      for (const ring of [3, -1, 0.5, Number.NaN]) await assert.rejects(bound({ ring }), { code: 'EINVAL' }, `${ring}`);
+      await assert.rejects(netmap.openWire('eth1'), { code: 'ENXIO' });
+      const port = await open('netmap:eth0');
+      push(port, 1);
+      assert.deepEqual(taken(eth0.wire), [1], 'the interface has stayed');
     });
 
     test('it is passed through to a guest, without its host rings', async () => {
