@@ -56,6 +56,8 @@ export class ProgramRequests {
   readonly #onFailure: (error: NetmapError) => void;
   /** Bound descriptors of the program's host; those of null ports are joined with nothing. */
   readonly #bound = new Map<number, Joined | undefined>();
+  /** REGISTERs that are under way, the last one of each descriptor: they come one after the other, and a close after them. */
+  readonly #registering = new Map<number, Promise<unknown>>();
   #host: Netmap | undefined;
   #made = 0;
 
@@ -79,7 +81,7 @@ export class ProgramRequests {
     const { type, body, name, options } = request;
     try {
       if (LOCAL.includes(type)) return await next(request);
-      if (type === NETMAP_REQ_REGISTER) return await this.#register(request, next);
+      if (type === NETMAP_REQ_REGISTER) return await this.#registerInTurn(request, next);
       if (type === NETMAP_REQ_PORT_INFO_GET && name === '') return await next(request);
       const answer = await this.#upstream.ask({ type, name, options, body: realMemory(body) });
       if (answer.errno !== 0) return answer;
@@ -101,6 +103,19 @@ export class ProgramRequests {
     if (own.errno !== 0 || request.type === NETMAP_REQ_POOLS_INFO_GET) return own;
     const { memsize, memId } = own.body as Record<string, number>;
     return { ...answer, body: { ...answer.body, memsize, memId } };
+  }
+
+  async #registerInTurn(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
+    const { fd } = request;
+    const before = this.#registering.get(fd);
+    const answer = Promise.resolve(before).then(() => this.#register(request, next));
+    const settled = answer.catch(() => {});
+    this.#registering.set(fd, settled);
+    try {
+      return await answer;
+    } finally {
+      if (this.#registering.get(fd) === settled) this.#registering.delete(fd);
+    }
   }
 
   /** REGISTER. The real host gets no options: those are about the program's rings, and its memory. */
@@ -175,6 +190,7 @@ export class ProgramRequests {
   }
 
   async #closeFile(args: { fd: number }, next: (args: unknown) => Promise<unknown>): Promise<unknown> {
+    await this.#registering.get(args.fd);
     await this.#drain(args.fd);
     const result = await next(args);
     await this.#separate(args.fd);

@@ -7,6 +7,7 @@ import { hostUpstream, type Upstream } from '../../src/exec/upstream.js';
 import { abi, Netmap } from '../../src/index.js';
 import { REGISTER } from '../../src/ioctl/codec.js';
 import type { DeviceAnswer, ProgramRequest } from '../../src/ioctl/messages.js';
+import { ProgramHarness } from '../support/program-harness.js';
 
 const BODY = { mode: abi.NR_REG_ALL_NIC, ringId: 0, memId: 0, flags: abi.NR_EXCLUSIVE };
 
@@ -84,4 +85,23 @@ test('a request that fails in the memory of the program leaves nothing behind on
     assert.equal((await own.inspect()).ports.length, 0);
     await nic.close();
   }
+});
+
+test('a close that overtakes a REGISTER comes after it, and a second REGISTER after the first: nothing stays bound', async () => {
+  const program = await ProgramHarness.start(real);
+  const before = [await real.inspect(), await program.own.inspect()];
+  for (const mode of [abi.NR_REG_ALL_NIC, abi.NR_REG_NIC_SW]) {
+    const nic = await real.addInterface('eth0');
+    const descriptor = program.descriptor();
+    const request = { name: 'eth0', body: { ...BODY, mode } };
+    const answers = [descriptor.request(request), descriptor.request({ ...request, name: 'vale0:a' })];
+    await descriptor.close();
+    assert.deepEqual(
+      (await Promise.all(answers)).map(({ errno }) => errno),
+      [0, -abi.EBUSY],
+    );
+    await nic.close();
+    assert.deepEqual([await real.inspect(), await program.own.inspect()], before);
+  }
+  await program.close();
 });
