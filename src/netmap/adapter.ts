@@ -1,6 +1,8 @@
 // Adapters (netmap_adapter): the kernel object behind a port, with its krings. Control thread only.
 
 import {
+  KLOOP_GUEST,
+  KLOOP_PORT_GONE,
   KRING_BUFBASE,
   KRING_BUFSIZE,
   KRING_DIR,
@@ -10,6 +12,7 @@ import {
   KRING_INDEX,
   KRING_KIND,
   KRING_LEASES,
+  KRING_LOOP,
   KRING_MAILTAIL,
   KRING_MODE,
   KRING_MONITORS,
@@ -327,6 +330,17 @@ export class Adapter {
     this.#arena.store(kring.ptr + KRING_MODE, on ? 1 : 0);
     this.#arena.store(kring.ptr + KRING_STOP, on ? KRING_RUN : KRING_STOPPED);
     if (!on) this.#wakeWaiters(kring);
+  }
+
+  /** Stops all rings for good. Guests that have them learn it: their loops say so, and their threads wake up. */
+  stop(): void {
+    for (const kring of this.krings) this.setMode(kring, false);
+    for (const loop of new Set(this.krings.map(({ ptr }) => this.#arena.load(ptr + KRING_LOOP)))) {
+      if (loop === 0) continue;
+      this.#arena.store(loop + KLOOP_PORT_GONE, 1);
+      const guest = this.#arena.load(loop + KLOOP_GUEST);
+      if (guest !== 0) this.#arena.wasm.threadWake(guest);
+    }
   }
 
   /** Waits of other threads for a ring that has been stopped end with POLLERR. */

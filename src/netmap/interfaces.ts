@@ -2,10 +2,7 @@
 // (VALE_NEWIF, VALE_DELIF), and both on bridges (VALE_ATTACH, VALE_DETACH, VALE_LIST). Control thread only.
 
 import {
-  KLOOP_GUEST,
-  KLOOP_PORT_GONE,
   KRING_LOCKED,
-  KRING_LOOP,
   KRING_RUN,
   KRING_STOP,
   NETMAP_IFNAMSIZ,
@@ -135,23 +132,11 @@ export class Interfaces {
     if (this.#attachments.has(adapter)) await this.#detach(adapter);
     this.#nics.delete(name);
     registry.adapters.delete(name);
-    for (const one of [adapter, wire, stack]) for (const kring of one.krings) adapter.setMode(kring, false);
-    this.#tellGuests(adapter);
+    for (const one of [adapter, wire, stack]) one.stop();
     for (const one of [adapter, wire, stack]) this.#ports.monitors.stop(one);
     await registry.quiesce();
     adapter.users--;
     await registry.release(adapter, freeRings);
-  }
-
-  /** Guests that have the interface learn that it is gone: their loops say so, and their threads wake up. */
-  #tellGuests({ krings }: Adapter): void {
-    const { arena } = this.#ports.registry;
-    for (const loop of new Set(krings.map(({ ptr }) => arena.load(ptr + KRING_LOOP)))) {
-      if (loop === 0) continue;
-      arena.store(loop + KLOOP_PORT_GONE, 1);
-      const guest = arena.load(loop + KLOOP_GUEST);
-      if (guest !== 0) arena.wasm.threadWake(guest);
-    }
   }
 
   /** Closes a port; one of the ends of a network interface takes the interface with it. */

@@ -199,7 +199,7 @@ export class Monitors {
     for (const [adapter, monitor] of this.#monitors) {
       if (monitor.parent !== parent) continue;
       this.unwatch(adapter);
-      for (const kring of adapter.krings) adapter.setMode(kring, false);
+      adapter.stop();
     }
   }
 

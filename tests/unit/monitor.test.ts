@@ -306,6 +306,20 @@ for (const shared of [true, false]) {
       await guest.close();
     });
 
+    test('a guest with a monitor is told when the watched port is closed', async () => {
+      const b = await open('vale0:b');
+      const guest = await netmap.createGuest();
+      await guest.passthrough('vale0:b/r', small);
+      const [driver] = PtnetDriver.probe(await guest.machine());
+      const monitor = driver.open();
+      const waiting = monitor.poll(POLLIN, { timeout: 10_000 });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await b.close();
+      assert.equal(await waiting, POLLERR);
+      assert.deepEqual([driver.linkDown, monitor.rxsync()], [true, -EIO]);
+      await guest.close();
+    });
+
     test('who else waits for a ring or watches it takes no wake-up away from a monitor that is passed through', async () => {
       const a = await open('vale0:a');
       const b = await open('vale0:b');
