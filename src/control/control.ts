@@ -20,7 +20,7 @@ import {
   THREAD_STATE,
   THREAD_TOKEN,
 } from '../abi.js';
-import { netmapError } from '../errors.js';
+import { NetmapError, netmapError } from '../errors.js';
 import { DeviceFiles } from '../ioctl/files.js';
 import { LoopWorkers } from '../kloop/loop-workers.js';
 import { Pollers } from '../kloop/pollers.js';
@@ -80,6 +80,9 @@ export interface Inspection {
 export type Intercept = Readonly<
   Record<string, (args: unknown, next: (args: unknown) => Promise<unknown>) => Promise<unknown>>
 >;
+
+/** How long (ms) after a failure the end of a thread is tried again. */
+const EXIT_AGAIN = 5_000;
 
 export class Control {
   readonly arena: ArenaOwner;
@@ -193,7 +196,23 @@ export class Control {
     if (this.arena.load(state) === THREAD_LEFT) return;
     this.arena.store(state, THREAD_LEFT); // no more requests are taken from it
     this.#releaseLocks(tid);
-    await this.call(tid, 'exit', {});
+    while (!(await this.#exits(tid))) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, EXIT_AGAIN);
+        (timer as { unref?: () => void }).unref?.();
+      });
+    }
+  }
+
+  /** False: another thread holds a ring that must be closed, and does not let go. What the dead one had stays until it does. */
+  async #exits(tid: number): Promise<boolean> {
+    try {
+      await this.call(tid, 'exit', {});
+      return true;
+    } catch (error) {
+      if (!(error instanceof NetmapError)) throw error;
+      return this.workers.stopping;
+    }
   }
 
   #releaseLocks(tid: number): void {

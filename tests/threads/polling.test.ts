@@ -317,6 +317,33 @@ test('a backend that hangs in a lookup makes polling fail, and its ring is as it
   await netmap.close();
 });
 
+test('a backend that hangs in a lookup holds up the end of another one of its interface, and no longer', {
+  timeout: 120_000,
+}, async () => {
+  const netmap = await Netmap.create({ memorySize: MEMORY, lookups: { test: { module } } });
+  const threads = async (): Promise<number> => (await netmap.inspect()).threads;
+  await netmap.valeLookup('vale0', 'test');
+  const before = await netmap.inspect();
+  const running = new SharedArrayBuffer(4);
+  const start = (): { peer: Peer; end: () => Promise<void> } => {
+    const handle = netmap.handle();
+    const peer = new Peer(new URL('./polling-worker.js', import.meta.url), { handle, running });
+    return { peer, end: () => peer.end().then(() => netmap.release(handle)) };
+  };
+  const [owner, other] = [start(), start()];
+  await owner.peer.call('open');
+  await netmap.valeAttach('vale0:eth0');
+  void other.peer.call('send', frame(66)).catch(() => {});
+  await until(PATIENCE, 'a sync', () => (Atomics.load(new Int32Array(running), 0) === 1 ? true : undefined));
+  await sleep(50);
+  await owner.end(); // no rejection that nobody handles
+  assert.equal((await netmap.valeList()).length, 1, 'the interface is still there');
+  await other.end();
+  await until(PATIENCE, 'both ends', async () => ((await threads()) === before.threads ? true : undefined));
+  assert.deepEqual(await netmap.inspect(), before);
+  await netmap.close();
+});
+
 test('a lookup that never returns ends the worker that polls, not the polling', { timeout: 120_000 }, async () => {
   const netmap = await Netmap.create({ threads: 1, memorySize: MEMORY, lookups: { test: { module } } });
   await netmap.valeLookup('vale0', 'test');
