@@ -18,7 +18,7 @@ export { memZero } from './mem/zero';
 export { slotsCopy, slotsSwap } from './mem/exchange';
 export { kringNotify, threadWake } from './ring/notify';
 export { kringRelease } from './ring/kring';
-export { pollRing } from './sync/poll';
+export { pollRing, pollTake } from './sync/poll';
 export { ringForward, ringSync } from './sync/sync';
 export { fdbLookup, fdbPurge } from './vale/fdb';
 export { leaseDiscard, leaseIsOpen } from './vale/header';

@@ -11,9 +11,10 @@ import {
   KRING_STOP,
   KRING_WAITERS,
   PORT_KIND_POLLED,
+  PORT_KIND_VALE,
 } from '../abi/arena';
 import { EBUSY } from '../abi/errno';
-import { pollRing } from '../sync/poll';
+import { pollRing, pollTake } from '../sync/poll';
 import { check, eq, expectTable } from './include/check';
 import { mac, received, send } from './include/vale';
 import { self, seq, setHead, setWord, sync, tail, thread, word } from './include/world';
@@ -80,6 +81,35 @@ describe('a polled ring', () => {
     check(pollRing(tx, poller), 0);
     eq(received(b), 2);
     check(!pollRing(tx, poller), 1);
+    expectTable();
+  });
+
+  test('sends nothing twice for a head that was left when polling ended: its owner has synced since', () => {
+    polled();
+    send(tx, mac(1), mac(0), 60, 1);
+    setWord(tx, KRING_BUSY, 9);
+    eq(sync(tx), -EBUSY);
+    setWord(tx, KRING_BUSY, 0);
+    setWord(tx, KRING_KIND, PORT_KIND_VALE);
+    send(tx, mac(1), mac(0), 60, 2);
+    eq(sync(tx), 0);
+    eq(received(b), 2);
+    pollRing(tx, poller);
+    eq(received(b), 2);
+    eq(word(tx, KRING_HWCUR), word(tx, KRING_RHEAD));
+    expectTable();
+  });
+
+  test('takes a head that was left with it when polling ends', () => {
+    polled();
+    send(tx, mac(1), mac(0), 60, 1);
+    setWord(tx, KRING_BUSY, 9);
+    eq(sync(tx), -EBUSY);
+    setWord(tx, KRING_BUSY, 0);
+    setWord(tx, KRING_KIND, PORT_KIND_VALE);
+    pollTake(tx);
+    check(pollRing(tx, poller), 0);
+    eq(received(b), 1);
     expectTable();
   });
 

@@ -1,6 +1,16 @@
 // VALE polling (VALE_POLLING_ENABLE): the owner of a wire's tx ring only publishes its slots, and a thread that polls the ring
 // hands them to the switch.
-import { KRING_ASKED, KRING_HWCUR, KRING_NSLOTS, KRING_RHEAD, KRING_RING, THREAD_ID } from '../abi/arena';
+import {
+  KRING_ASKED,
+  KRING_HWCUR,
+  KRING_KIND,
+  KRING_NSLOTS,
+  KRING_RHEAD,
+  KRING_RING,
+  PORT_KIND_MASK,
+  PORT_KIND_POLLED,
+  THREAD_ID,
+} from '../abi/arena';
 import { NETMAP_RING_HEAD } from '../abi/netmap';
 import { kringAcquire, kringFinalize, kringRelease, txPrologue } from '../ring/kring';
 import { kringNotify } from '../ring/notify';
@@ -23,6 +33,12 @@ export function pollAsk(kr: usize): void {
   if (ring != 0) atomic.store<u32>(kr, load<u32>(ring, NETMAP_RING_HEAD) + 1, KRING_ASKED);
 }
 
+/** Publishes a head that was left; whoever calls has the ring. One that was left is the owner's last while the ring is polled. */
+export function pollTake(kr: usize): void {
+  const head = atomic.xchg<u32>(kr, 0, KRING_ASKED);
+  if (head != 0) txPrologue(kr, head - 1, head - 1); // an illegal one is for the owner's next txsync to repair
+}
+
 /** Hands what has been published to the switch. False when there was nothing. */
 export function pollRing(kr: usize, self: usize): bool {
   const asked = atomic.load<u32>(kr, KRING_ASKED);
@@ -30,8 +46,7 @@ export function pollRing(kr: usize, self: usize): bool {
   if (kringAcquire(kr, load<u32>(self, THREAD_ID)) != 0) return false;
   const moved = load<u32>(kr, KRING_RING) != 0;
   if (moved) {
-    const head = atomic.xchg<u32>(kr, 0, KRING_ASKED);
-    if (head != 0) txPrologue(kr, head - 1, head - 1); // an illegal one is for the owner's next txsync to repair
+    if ((load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_POLLED) pollTake(kr);
     valeTxsync(kr, self);
     kringFinalize(kr);
   }

@@ -3,6 +3,7 @@
 // stack. Each side has a region of its own; assembly/nic/link.ts copies between them. Control thread only.
 
 import {
+  KRING_ASKED,
   KRING_ELSE,
   KRING_GATE,
   KRING_KIND,
@@ -176,7 +177,11 @@ export class Nic {
 
   /** What is sent into these rings of the wire, which is on a bridge, waits for a poller, or not. Nobody may be sending. */
   poll(krings: readonly Kring[], on: boolean): void {
-    for (const kring of krings) this.#setKind(kring, on ? PORT_KIND_POLLED : PORT_KIND_VALE);
+    for (const kring of krings) {
+      if (on) this.#set(kring, KRING_ASKED, 0); // left the last time: its owner has synced since
+      this.#setKind(kring, on ? PORT_KIND_POLLED : PORT_KIND_VALE);
+      if (!on) this.#arena.wasm.pollTake(kring.ptr);
+    }
   }
 
   /** Monitors go on watching the ring. */

@@ -22,6 +22,7 @@ export interface WasmApi {
   kringNotify(kring: number, self: number): void;
   kringRelease(kring: number): void;
   pollRing(kring: number, self: number): number;
+  pollTake(kring: number): void;
   ringSync(kring: number, self: number): number;
   ringForward(kring: number, tx: number, ntx: number, self: number): void;
   fdbLookup(fdb: number, mac: bigint): number;

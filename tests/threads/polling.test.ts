@@ -1,6 +1,7 @@
 // VALE polling: loop workers hand to the switch what a backend puts into the wire of an attached NIC.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Control } from '../../src/control/control.js';
 import { errnoName } from '../../src/errors.js';
 import { abi, type HostPort, Netmap, type NetmapInterface, type PollingOptions } from '../../src/index.js';
@@ -247,6 +248,29 @@ describe('a backend in a thread of its own', { timeout: 120_000 }, () => {
       if (round % 8 === 3) await netmap.valePollingDisable('vale0:eth0');
       if (round % 8 === 7) await netmap.valePollingEnable('vale0:eth0');
     }
+  });
+
+  test('sends nothing twice and nothing old while polling comes and goes', async () => {
+    a = await netmap.open('vale0:a', { rxSlots: 4096 });
+    Atomics.store(new Int32Array(running), 0, 0);
+    const peer = await backend();
+    void peer.call('feed', { first: 0, count: Infinity, batch: 3 }).catch(() => {});
+    let last = -1;
+    const take = async (): Promise<void> => {
+      a.rxsync();
+      for (const n of numbers(a.recv())) {
+        assert.ok(n > last, `${n} after ${last}`);
+        last = n;
+      }
+      await nextTurn();
+    };
+    for (let round = 0; round < 200; round++) {
+      await netmap.valePollingEnable('vale0:eth0');
+      for (let i = 0; i < 3; i++) await take();
+      await netmap.valePollingDisable('vale0:eth0');
+      for (let i = 0; i < 3; i++) await take();
+    }
+    assert.ok(last > 0);
   });
 
   test('is killed while it is polled, again and again: its interface goes, and nothing is left', async () => {
