@@ -120,7 +120,7 @@ export function ringSync(kr: usize, self: usize): i32 {
     // What the other thread's sync brings, this one would miss, and sleep: the other wakes it. Pairs with `release`.
     atomic.store<u32>(kr, 1, KRING_CONTENDED);
     error = kringAcquire(kr, load<u32>(self, THREAD_ID));
-    if (error == -EBUSY && load<u32>(kr, KRING_KIND) == PORT_KIND_POLLED) pollAsk(kr);
+    if (error == -EBUSY && (load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_POLLED) pollAsk(kr);
   }
   if (error != 0) return error;
   const ring: usize = load<u32>(kr, KRING_RING);
