@@ -4,11 +4,13 @@ import {
   KRING_ASKED,
   KRING_HWCUR,
   KRING_KIND,
+  KRING_MONITORED,
   KRING_NSLOTS,
   KRING_RHEAD,
   KRING_RING,
   PORT_KIND_MASK,
   PORT_KIND_POLLED,
+  PORT_KIND_VALE,
   THREAD_ID,
 } from '../abi/arena';
 import { NETMAP_RING_HEAD } from '../abi/netmap';
@@ -16,6 +18,7 @@ import { kringAcquire, kringFinalize, kringRelease, txPrologue } from '../ring/k
 import { kringNotify } from '../ring/notify';
 import { ringDistance } from '../ring/wrap';
 import { valeTxsync } from '../vale/switch';
+import { watchedTxsync } from './sync';
 
 /**
  * The owner's txsync; the ring is held, and KRING_RHEAD is what it publishes. It never waits for a poller: a ring that is
@@ -24,7 +27,13 @@ import { valeTxsync } from '../vale/switch';
 export function polledTxsync(kr: usize, self: usize): void {
   atomic.store<u32>(kr, 0, KRING_ASKED); // older than this head
   const n = load<u32>(kr, KRING_NSLOTS);
-  if (ringDistance(load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), n) >= n >> 1) valeTxsync(kr, self);
+  if (ringDistance(load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), n) >= n >> 1) hand(kr, self);
+}
+
+/** To the switch, and before that to monitors: once, by whoever hands the slots over. */
+function hand(kr: usize, self: usize): void {
+  if (load<u32>(kr, KRING_KIND) & KRING_MONITORED) watchedTxsync(kr, PORT_KIND_VALE, self);
+  else valeTxsync(kr, self);
 }
 
 /** The owner's txsync has found its ring held: leaves the head for the poller. */
@@ -47,7 +56,7 @@ export function pollRing(kr: usize, self: usize): bool {
   const moved = load<u32>(kr, KRING_RING) != 0;
   if (moved) {
     if ((load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_POLLED) pollTake(kr);
-    valeTxsync(kr, self);
+    hand(kr, self);
     kringFinalize(kr);
   }
   kringRelease(kr);

@@ -57,6 +57,7 @@ function portSync(kr: usize, kind: u32, self: usize): void {
     else if (kind == PORT_KIND_NIC) nicTxsync(kr, self);
     else if (kind == PORT_KIND_LINK) linkTxsync(kr, self);
     else if (kind == PORT_KIND_POLLED) polledTxsync(kr, self);
+    else if ((kind & PORT_KIND_MASK) == PORT_KIND_POLLED) polledTxsync(kr, self);
     else if (kind & KRING_MONITORED) watchedTxsync(kr, kind, self);
   } else {
     if (kind == PORT_KIND_PIPE) pipeRxsync(kr, self);
@@ -84,7 +85,7 @@ function monitorRxsync(kr: usize, self: usize): void {
 }
 
 /** Copy monitors see what is sent; zero-copy monitors what the port has released. */
-function watchedTxsync(kr: usize, kind: u32, self: usize): void {
+export function watchedTxsync(kr: usize, kind: u32, self: usize): void {
   const n = load<u32>(kr, KRING_NSLOTS);
   const before = load<u32>(kr, KRING_HWTAIL);
   monitorTx(kr, load<u32>(kr, KRING_HWCUR), load<u32>(kr, KRING_RHEAD), self);

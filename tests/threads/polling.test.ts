@@ -191,6 +191,24 @@ describe('a NIC on a bridge', { timeout: 120_000 }, () => {
     });
   }
 
+  test('shows each frame to its monitor once', async () => {
+    const monitor = await netmap.open('vale0:eth0/t', { rxSlots: 4096 });
+    await netmap.valePollingEnable('vale0:eth0');
+    for (let n = 0; n < 500; n++) {
+      assert.ok(eth0.wire.trySend(frame(n)));
+      eth0.wire.txsync();
+      if (n % 50 === 0) await sleep(1);
+    }
+    await netmap.valePollingDisable('vale0:eth0');
+    monitor.rxsync();
+    assert.deepEqual(
+      numbers(monitor.recv()),
+      Array.from({ length: 500 }, (_, n) => n),
+    );
+    await monitor.close();
+    await end();
+  });
+
   test('is polled when the host closes', async () => {
     await netmap.valePollingEnable('vale0:eth0', { mode: MULTI, cpus: 2 });
   });
