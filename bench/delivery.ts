@@ -13,6 +13,7 @@ export interface DeliveryCase {
   readonly task: string;
   readonly size: number;
   readonly application: Application;
+  readonly netmapTable?: boolean;
   open(engine: Engine): Promise<World>;
 }
 
@@ -53,7 +54,7 @@ function contender(name: Engine, world: World, { size, application }: DeliveryCa
 }
 
 export function deliveryCase(spec: DeliveryCase): Case {
-  const { suite, name, task, size } = spec;
+  const { suite, name, task, size, netmapTable } = spec;
   const open = async (): Promise<OpenCase> => {
     const ours = await spec.open('ptnet');
     const plain = await spec.open('js');
@@ -64,5 +65,5 @@ export function deliveryCase(spec: DeliveryCase): Case {
     };
     return { contenders, close };
   };
-  return { suite, name, task, size, unit: 'ns/packet', open };
+  return { suite, name, task, size, unit: 'ns/packet', ...(netmapTable && { netmapTable }), open };
 }

@@ -1,23 +1,29 @@
 // The benches: `npm run bench -- [SUITE…] [options]`. One suite a stage of the data path; beside ours run a plain
-// JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes.
-import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
-import { runCase, type Timing } from './harness.js';
+// JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes, and
+// what people use instead. The last table compares the ratios with what the project wants to reach.
+import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
+import { describeMachine, machineLine } from './machine.js';
 import { buildNative } from './native.js';
-import { jsonLines, rateTable, table } from './report.js';
+import { endToEndSeconds, type Options, parseOptions, UsageError, usage } from './options.js';
+import { jsonLines, rateTable, table, targetTable } from './report.js';
+import type { Result } from './results.js';
 import { cableSuite } from './suites/cable.js';
 import { checksumSuite } from './suites/checksum.js';
 import { coalesceSuite } from './suites/coalesce.js';
 import { interfaceSuite } from './suites/interface.js';
+import { latencySuite } from './suites/latency.js';
 import { pathSuite } from './suites/path.js';
 import { pipeSuite } from './suites/pipe.js';
 import { ringSuite } from './suites/ring.js';
 import { segmentSuite } from './suites/segment.js';
 import { valeSuite } from './suites/vale.js';
-import type { Case, SuiteOptions } from './types.js';
+import { workersSuite } from './suites/workers.js';
+import { judge } from './targets.js';
+import { runTimedCase } from './timed.js';
+import type { Case, SuiteOptions, TimedCase } from './types.js';
 
-const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
+const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case | TimedCase)[]>> = {
   ring: ringSuite,
   pipe: pipeSuite,
   vale: valeSuite,
@@ -27,116 +33,65 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Case[]>> = {
   path: pathSuite,
   interface: interfaceSuite,
   cable: cableSuite,
+  workers: workersSuite,
+  latency: latencySuite,
 };
 
 /** Not a stage but the whole way between two kernels, by iperf3: bench/iperf3. */
 const END_TO_END = 'iperf3';
+const NAMES = [...Object.keys(suites), END_TO_END];
 
-const USAGE = `usage: npm run bench -- [SUITE…] [options]
-
-Suites: ${Object.keys(suites).join(', ')}; ${END_TO_END}. Default: all that this machine can run.
-
-  --rounds N     rounds in which the contenders take turns (default 5)
-  --time MS      time for each contender in a round (default 200; ${END_TO_END}: 2000, and whole seconds)
-  --sizes N,N    frame sizes in bytes (default 60,1500)
-  --quick        one short round: that everything runs and agrees, not how fast it is
-  --json         one JSON object a line: suite, case, contender, unit, median, min and max of the rounds, and in ours the
-                 ratio to each of the others, above 1 where ours is faster
-  --help
-`;
-const NORMAL: Timing = { rounds: 5, seconds: 0.2, warmup: 120 };
-const QUICK: Timing = { rounds: 1, seconds: 0.04, warmup: 20 };
-const MIN_SIZE = 32;
-const MAX_SIZE = 2048;
-
-class UsageError extends Error {}
-
-function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new UsageError(`--${name} wants whole numbers within ${min}..${max}, not '${text}'`);
-}
-
-function parse(args: string[]) {
-  const options = {
-    rounds: { type: 'string' },
-    time: { type: 'string' },
-    sizes: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  } as const;
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
-  for (const name of positionals) {
-    if (name !== END_TO_END && !Object.hasOwn(suites, name)) throw new UsageError(`there is no suite '${name}'`);
-  }
-  const base = values.quick ? QUICK : NORMAL;
-  const ms = numberOption('time', values.time, 1, 60_000);
-  return {
-    names: positionals.length > 0 ? positionals : [...Object.keys(suites), END_TO_END],
-    sizes: (values.sizes ?? '60,1500').split(',').map((size) => numberOption('sizes', size, MIN_SIZE, MAX_SIZE) ?? 0),
-    timing: {
-      ...base,
-      rounds: numberOption('rounds', values.rounds, 1, 1000) ?? base.rounds,
-      seconds: ms === undefined ? base.seconds : ms / 1000,
-    },
-    runSeconds: Math.max(1, Math.round((ms ?? (values.quick ? 1000 : 2000)) / 1000)),
-    json: values.json,
-    help: values.help,
-  };
-}
-
-async function runSuites(names: readonly string[], sizes: number[], timing: Timing, json: boolean): Promise<void> {
-  if (names.length === 0) return;
+async function runSuites({ names, sizes, timing, quick, json }: Options): Promise<Result[]> {
+  const chosen = names.filter((name) => name !== END_TO_END);
+  if (chosen.length === 0) return [];
   const native = buildNative();
   if (!json) {
     if (native) console.log(`${native.compiler}, -O3 -march=native`);
-    const each = `each the fastest millisecond of ${timing.seconds * 1000}`;
+    const each = `each the fastest millisecond of ${timing.seconds * 1000} where one thread works`;
     console.log(`median of ${timing.rounds} rounds, ${each}; ratio: above 1 where ptnet is faster\n`);
   }
-  for (const name of names) {
-    for (const work of suites[name]({ sizes })) {
-      const results = await runCase(work, native, timing);
+  const all: Result[] = [];
+  for (const name of chosen) {
+    for (const work of suites[name]({ sizes, quick, native })) {
+      const results = await ('entrants' in work ? runTimedCase(work, timing) : runCase(work, native, timing));
       console.log(json ? jsonLines(results) : table(results));
+      all.push(...results);
     }
   }
+  return all;
 }
 
-async function runEndToEnd(rounds: number, seconds: number, json: boolean): Promise<void> {
+async function runEndToEnd(options: Options): Promise<void> {
+  const { json, timing } = options;
   const reason = await whyNoIperf3();
   if (reason !== undefined) {
     console.error(`${END_TO_END} is left out: ${reason}`);
     return;
   }
+  const seconds = endToEndSeconds(options);
+  const { rounds } = timing;
   if (!json) console.log(`median of ${rounds} rounds of ${seconds} s; ratio: rate by that of veth, of the TAP relay\n`);
   const results = await iperf3Results({ rounds, seconds });
   console.log(json ? jsonLines(results) : rateTable(results));
 }
 
 async function main(args: string[]): Promise<void> {
-  const { names, sizes, timing, runSeconds, json, help } = parse(args);
-  if (help) {
-    console.log(USAGE);
+  const options = parseOptions(args, NAMES);
+  if (options.help) {
+    console.log(usage(NAMES));
     return;
   }
-  if (!json) {
-    const cpu = cpus()[0]?.model ?? 'unknown CPU';
-    console.log(`Node ${process.version}, V8 ${process.versions.v8}, ${process.arch}, ${cpu}`);
-  }
-  await runSuites(
-    names.filter((name) => name !== END_TO_END),
-    sizes,
-    timing,
-    json,
-  );
-  if (names.includes(END_TO_END)) await runEndToEnd(timing.rounds, runSeconds, json);
+  if (!options.json) console.log(machineLine(describeMachine()));
+  const results = await runSuites(options);
+  if (options.names.includes(END_TO_END)) await runEndToEnd(options);
+  const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
+  if (judged.length > 0 && !options.json) console.log(targetTable(judged));
 }
 
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  const usage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  console.error(usage ? `${(error as Error).message}\n\n${USAGE}` : error);
-  process.exit(usage ? 2 : 1);
+  const wrong = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+  console.error(wrong ? `${(error as Error).message}\n\n${usage(NAMES)}` : error);
+  process.exit(wrong ? 2 : 1);
 }

@@ -1,43 +1,86 @@
 // The native twins: compiled once from bench/native, run as child processes that time themselves.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BATCH, type Case } from './types.js';
+import { BATCH } from './types.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const SOURCES = join(ROOT, 'bench', 'native');
 const OUTPUT = join(ROOT, 'build', 'bench');
-const FLAGS = ['-std=gnu11', '-O3', '-march=native', '-Wall', '-Wextra'];
+const FLAGS = ['-std=gnu11', '-O3', '-march=native', '-pthread', '-Wall', '-Wextra'];
 
 function leftOut(reason: string): undefined {
   console.error(`the native twin is left out: ${reason}`);
+}
+
+/** What the twin prints of one run. */
+export interface NativeRun {
+  readonly ns: number;
+  readonly digest: number;
+  /** Share of the packets that a switch dropped, in per cent; of tasks with two threads. */
+  readonly dropped?: number;
+}
+
+type RunTwin = (work: TwinWork, warmup: number, ms: number) => NativeRun;
+
+/** What the twin has to know of a case. */
+export interface TwinWork {
+  readonly task?: string;
+  readonly size: number;
+  readonly batch?: number;
 }
 
 export interface NativeTwin {
   /** The compiler's own name and version. */
   readonly compiler: string;
   /** Runs one case for `ms` milliseconds after `warmup`. @throws Error when the twin fails */
-  run(work: Case, warmup: number, ms: number): { readonly ns: number; readonly digest: number };
+  readonly run: RunTwin;
+  /** The same with netmap's forwarding table and buffer stride. */
+  readonly runTable: RunTwin;
+  /** ns from waking a thread that sleeps in a futex until it runs; `rest` ms before each. */
+  readonly futexWays: (count: number, rest: number) => number[];
 }
 
-/** Builds the twin unless it is newer than its sources. Undefined, with a reason, where that cannot be done. */
+/** Compiles one program unless it is newer than all sources. */
+function compile(cc: string, source: string, name: string, flags: readonly string[]): string | undefined {
+  const binary = join(OUTPUT, name);
+  const times = readdirSync(SOURCES).map((file) => statSync(join(SOURCES, file)).mtimeMs);
+  if (existsSync(binary) && Math.max(...times) <= statSync(binary).mtimeMs) return binary;
+  mkdirSync(OUTPUT, { recursive: true });
+  // Under another name first: who else runs the benches now keeps a whole program.
+  const fresh = `${binary}.${process.pid}`;
+  const args = [...FLAGS, ...flags, '-o', fresh, join(SOURCES, source)];
+  const { status, stderr } = spawnSync(cc, args, { encoding: 'utf8' });
+  if (status !== 0) return leftOut(`${cc} failed:\n${stderr}`);
+  renameSync(fresh, binary);
+  return binary;
+}
+
+function runner(binary: string): RunTwin {
+  return ({ task = '', size, batch = BATCH }, warmup, ms) => {
+    const child = spawnSync(binary, [task, size, batch, warmup, ms].map(String), { encoding: 'utf8' });
+    if (child.status !== 0) throw new Error(`the native twin failed at '${task}' (${child.status ?? child.signal})`);
+    return JSON.parse(child.stdout) as NativeRun;
+  };
+}
+
+/** Builds the twins unless they are newer than their sources. Undefined, with a reason, where that cannot be done. */
 export function buildNative(): NativeTwin | undefined {
   const cc = [process.env['CC'], 'gcc', 'cc'].find((name) => name && spawnSync(name, ['--version']).status === 0);
   if (!cc) return leftOut('no C compiler found');
   const compiler = spawnSync(cc, ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0];
-  const binary = join(OUTPUT, process.platform === 'win32' ? 'twin.exe' : 'twin');
-  const sources = readdirSync(SOURCES).map((name) => statSync(join(SOURCES, name)).mtimeMs);
-  if (!existsSync(binary) || Math.max(...sources) > statSync(binary).mtimeMs) {
-    mkdirSync(OUTPUT, { recursive: true });
-    const built = spawnSync(cc, [...FLAGS, '-o', binary, join(SOURCES, 'twin.c')], { encoding: 'utf8' });
-    if (built.status !== 0) return leftOut(`${cc} failed:\n${built.stderr}`);
-  }
-  const run: NativeTwin['run'] = ({ task, size, batch = BATCH }, warmup, ms) => {
-    const args = [task, size, batch, warmup, ms].map(String);
-    const child = spawnSync(binary, args, { encoding: 'utf8' });
-    if (child.status !== 0) throw new Error(`the native twin failed at '${task}' (${child.status ?? child.signal})`);
-    return JSON.parse(child.stdout) as { ns: number; digest: number };
+  const twin = compile(cc, 'twin.c', 'twin', []);
+  const table = compile(cc, 'twin.c', 'twin-netmap-table', ['-DNETMAP_TABLE']);
+  const futex = compile(cc, 'futex.c', 'futex', []);
+  if (!twin || !table || !futex) return undefined;
+  const futexWays = (count: number, rest: number): number[] => {
+    const { status, stdout } = spawnSync(futex, [count, 1000 * rest].map(String), {
+      encoding: 'utf8',
+      maxBuffer: 1 << 24,
+    });
+    if (status !== 0) throw new Error(`the futex program failed (${status})`);
+    return stdout.trim().split('\n').map(Number);
   };
-  return { compiler, run };
+  return { compiler, run: runner(twin), runTable: runner(table), futexWays };
 }

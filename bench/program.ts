@@ -3,11 +3,12 @@
 import type { NetmapRing } from 'ptnet';
 import { RING_SLOTS } from './types.js';
 
-const SEQ_OFS = 16;
+/** Where the sequence number of a frame is. */
+export const SEQ_OFS = 16;
 const HEADER = 14;
 const PROOF_SLOTS = 4 * RING_SLOTS;
-const FNV_BASIS = 2166136261;
-const FNV_PRIME = 16777619;
+export const FNV_BASIS = 2166136261;
+export const FNV_PRIME = 16777619;
 
 /** Address of port `n` (1, 2 …). */
 export function macOf(n: number): readonly number[] {
@@ -78,7 +79,7 @@ export function drain(ring: NetmapRing, into: Drained): void {
 }
 
 /** FNV-1a over length and bytes of every frame received, which is then released. */
-function digestRing(ring: NetmapRing, hash: number): number {
+export function digestRing(ring: NetmapRing, hash: number): number {
   const { i32, u8, slotBase, tail } = ring;
   for (let i = ring.head; i !== tail; i = ring.next(i)) {
     const len = i32[slotBase + 4 * i + 1] & 0xffff;

@@ -1,5 +1,6 @@
 // What the benches print: a table for people, or one JSON object a line.
-import type { Result } from './harness.js';
+import type { Result } from './results.js';
+import type { Judged } from './targets.js';
 
 /** How contenders are called in the table. */
 const NAMES: Readonly<Record<string, string>> = {
@@ -7,6 +8,7 @@ const NAMES: Readonly<Record<string, string>> = {
   accessors: 'ptnet accessors',
   js: 'plain JavaScript',
   c: 'C',
+  'c, netmap table': "C, netmap's table",
 };
 
 const WIDTHS = [32, 10, 22, 9, 9, 9];
@@ -17,7 +19,7 @@ function digits(value: number): string {
 
 function row(...cells: string[]): string {
   return cells
-    .map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]) : cell.padStart(WIDTHS[i])))
+    .map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]) : cell.padStart(WIDTHS[i] ?? 0)))
     .join('')
     .trimEnd();
 }
@@ -27,7 +29,7 @@ export function table(results: readonly Result[]): string {
   const [{ suite, unit, case: name }] = results;
   const ratios = results.find(({ ratio }) => ratio)?.ratio ?? {};
   const hasBits = results[0].gbits !== undefined;
-  const lines = results.map(({ contender, median, min, max, gbits }) => {
+  const lines = results.map(({ contender, median, min, max, gbits, extra = {} }) => {
     const ratio = ratios[contender];
     return row(
       `  ${NAMES[contender] ?? contender}`,
@@ -35,14 +37,45 @@ export function table(results: readonly Result[]): string {
       `${digits(min)} – ${digits(max)}`,
       digits(1000 / median),
       ...(gbits === undefined ? [] : [digits(gbits)]),
-      ratio === undefined ? '' : ratio.toFixed(2),
+      ratio === undefined ? (Object.keys(extra).length > 0 ? '-' : '') : ratio.toFixed(2),
+      ...Object.entries(extra).map(([key, value]) => `  ${key} ${digits(value)}`),
     );
   });
+  const disturbed = results[0].disturbed;
   return [
     row(`${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
     ...lines,
+    ...(disturbed === undefined ? [] : [`  disturbed: ${disturbed}`]),
     '',
   ].join('\n');
+}
+
+const VERDICTS: Readonly<Record<Judged['verdict'], string>> = {
+  aim: 'aim reached',
+  required: 'as required',
+  short: 'falls short',
+  'not run': 'not run',
+};
+
+/** The targets, with what this run has given. */
+export function targetTable(judged: readonly Judged[]): string {
+  const line = (...cells: string[]): string => {
+    const widths = [34, 24, 8, 10, 8];
+    return cells
+      .map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : i < 5 ? cell.padStart(widths[i]) : `  ${cell}`))
+      .join('');
+  };
+  const lines = judged.map(({ path, against, ratio, required, aim, verdict, disturbed }) =>
+    line(
+      path,
+      NAMES[against] ?? against,
+      ratio === undefined ? '-' : ratio.toFixed(2),
+      required.toFixed(2),
+      aim.toFixed(2),
+      `${VERDICTS[verdict]}${disturbed ? ', disturbed' : ''}`,
+    ),
+  );
+  return [line('targets', 'against', 'ratio', 'required', 'aim', 'verdict'), ...lines, ''].join('\n');
 }
 
 /** Rates of a whole path. The ratios are this row's rate by the other's. */
@@ -62,15 +95,18 @@ export function rateTable(results: readonly Result[]): string {
 
 export function jsonLines(results: readonly Result[]): string {
   const round = (value: number): number => Number(value.toPrecision(4));
+  const rounded = (of: Readonly<Record<string, number>>): Record<string, number> =>
+    Object.fromEntries(Object.entries(of).map(([name, value]) => [name, round(value)]));
   return results
-    .map(({ ratio, gbits, ...result }) =>
+    .map(({ ratio, gbits, extra, ...result }) =>
       JSON.stringify({
         ...result,
         median: round(result.median),
         min: round(result.min),
         max: round(result.max),
         ...(gbits !== undefined && { gbits: round(gbits) }),
-        ...(ratio && { ratio: Object.fromEntries(Object.entries(ratio).map(([name, value]) => [name, round(value)])) }),
+        ...(extra && { extra: rounded(extra) }),
+        ...(ratio && { ratio: rounded(ratio) }),
       }),
     )
     .join('\n');

@@ -1,4 +1,5 @@
 // What a suite is made of: cases, and for each case the contenders that do the same work.
+import type { NativeTwin } from './native.js';
 
 /** Packets (slots, syncs, checksums) of one call of a contender. */
 export const BATCH = 256;
@@ -6,7 +7,7 @@ export const RING_SLOTS = 1024;
 
 /** Something that runs in this process. */
 export interface Contender {
-  /** `ptnet` is ours; the others are compared with it. */
+  /** The case's `ours` (default `ptnet`) is compared with the others. */
   readonly name: string;
   /** Does the work of one batch. */
   readonly run: () => void;
@@ -21,21 +22,60 @@ export interface OpenCase {
   close(): Promise<void>;
 }
 
-export interface Case {
+interface CaseBase {
   readonly suite: string;
   readonly name: string;
+  /** Of the values: always one of which less is better. */
   readonly unit: string;
+  /** The contender that is ours. Default: ptnet. */
+  readonly ours?: string;
+}
+
+/** A micro bench: benchmark.js calls the contenders, and the native twin times itself. */
+export interface Case extends CaseBase {
   /** Packets of one call of a contender, if not BATCH. */
   readonly batch?: number;
   /** Bytes of a packet, where the table shall have Gbit/s. */
   readonly bytes?: number;
-  /** The native twin's task (bench/native/twin.c) and the size of its frames. */
-  readonly task: string;
+  /** The native twin's task (bench/native/twin.c), if it has one, and the size of its frames. */
+  readonly task?: string;
   readonly size: number;
+  /** Whether the twin with netmap's table, hash and strides runs too. */
+  readonly netmapTable?: boolean;
   open(): Promise<OpenCase>;
 }
+
+/** What one run by the clock gave: `value` in the case's unit, and other figures by their names. */
+export interface Run {
+  readonly value: number;
+  readonly extra?: Readonly<Record<string, number>>;
+}
+
+/** Something with threads or processes of its own. */
+export interface TimedContender {
+  readonly name: string;
+  /** As in Contender, where the contender can tell. */
+  readonly digest?: number;
+  /** Whether each run warms itself up. */
+  readonly warm?: boolean;
+  /** Works for about `seconds`. @throws Error when something was lost or is wrong */
+  run(seconds: number): Promise<Run>;
+  close(): Promise<void>;
+}
+
+/** An end-to-end bench: packets over wall time. */
+export interface TimedCase extends CaseBase {
+  /** Opens the contenders one after the other; one that throws Absent is named and left out. */
+  readonly entrants: readonly (() => Promise<TimedContender>)[];
+}
+
+/** A contender that this machine does not have. */
+export class Absent extends Error {}
 
 export interface SuiteOptions {
   /** Frame sizes in bytes. */
   readonly sizes: readonly number[];
+  /** The smallest form: that everything runs and agrees. */
+  readonly quick: boolean;
+  readonly native: NativeTwin | undefined;
 }

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { openTap } from 'ptnet';
-import { median, type Result } from '../harness.js';
+import { median, type Result } from '../results.js';
 import { type Link, ptnetLink, relayLink, vethLink } from './links.js';
 import { addressOf, removeAtEnd, Spaces } from './spaces.js';
 

@@ -119,7 +119,7 @@ static inline struct entry *classify_same(struct entry *e, struct entry *end, u3
   return e;
 }
 
-static void vale_classify(struct kring *kr, struct port *port, struct scratch *scratch, u32 count, u32 ring,
+__attribute__((unused)) static void vale_classify(struct kring *kr, struct port *port, struct scratch *scratch, u32 count, u32 ring,
                           struct thread *self) {
   struct bridge *bridge = atomic_load_explicit(&port->bridge, memory_order_relaxed);
   _Atomic u64 *fdb = bridge->fdb;

@@ -1,13 +1,16 @@
 // The native twin of ptnet's data path: one case a run, timed by itself. One translation unit, as asc compiles all of
 // assembly/ into one module.
 //
-//   twin TASK SIZE BATCH WARMUP_MS TIME_MS     prints {"ns": per item, "digest": of what was delivered, "sum": …}
+//   twin TASK SIZE BATCH WARMUP_MS TIME_MS     prints {"ns": per item, "digest": of what was delivered, …}
+//
+// -DNETMAP_TABLE: netmap's forwarding table and buffer stride.
 #include <stdio.h>
 #include <time.h>
 
 #include "cable.h"
 #include "task-interface.h"
 #include "task-offload.h"
+#include "task-threads.h"
 
 static void app_advance(struct ring *ring, u32 count) {
   ring->head = ring->cur = ring_advance(ring->head, count, ring->num_slots);
@@ -162,7 +165,17 @@ static const struct task tasks[] = {
     {"cable", CABLE, false, run_transfer, prove_delivery},
     {"path-pipe", 0, true, run_program, prove_delivery},
     {"path-vale", 2, true, run_program, prove_delivery},
+    {"threads-pipe", 0, true, NULL, NULL},
+    {"threads-vale", 2, true, NULL, NULL},
 };
+
+static void learn_port(struct port *port, u64 mac) {
+#ifdef NETMAP_TABLE
+  table_learn(mac, port->index);
+#else
+  learn(&bridge, port, mac, self);
+#endif
+}
 
 static void task_open(const struct task *task) {
   thread_make();
@@ -174,7 +187,7 @@ static void task_open(const struct task *task) {
   } else {
     receivers = task->ports - 1;
     vale_make(task->ports);
-    for (int i = 0; i < task->ports; i++) learn(&bridge, &ports[i], 2 | (u64)(i + 1) << 40, self);
+    for (int i = 0; i < task->ports; i++) learn_port(&ports[i], 2 | (u64)(i + 1) << 40);
   }
   if (task->guests) {
     guests_make();
@@ -192,7 +205,10 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
     const struct task *task = &tasks[i];
     if (strcmp(task->name, argv[1]) != 0) continue;
+    bool in_threads = task->run == NULL;
+    if (in_threads) guest_threads[1] = &threads[2];
     task_open(task);
+    if (in_threads) return run_threads(task->ports == 0, atof(argv[4]), atof(argv[5]));
     u32 digest = task->prove();
     sum = seq = 0;
     double ns = measure(task->run, atof(argv[4]), atof(argv[5]));

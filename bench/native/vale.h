@@ -1,6 +1,9 @@
 // Third step of the switch, and the port's syncs: assembly/vale/{lease,place,deliver,switch}.ts.
 #pragma once
 #include "fdb.h"
+#ifdef NETMAP_TABLE
+#include "table.h"
+#endif
 
 static bool try_lock(struct kring *kr, struct thread *self) {
   u32 free_ = 0;
@@ -208,7 +211,11 @@ static void vale_txsync(struct kring *kr, struct thread *self) {
       stat_add(kr, STAT_DROP_NO_PORT, count);
       continue;
     }
+#ifdef NETMAP_TABLE
+    table_classify(port, self->scratch, count, kr->index);
+#else
     vale_classify(kr, port, self->scratch, count, kr->index, self);
+#endif
     vale_deliver(kr, port, self->scratch, count, self);
   }
   kr->hwtail = ring_prev(head, kr->nslots);

@@ -6,7 +6,12 @@
 
 #include "kloop.h"
 
-enum { SLOTS = 1024, STRIDE = 2112, RING_OBJECT = 5 * 4096, RINGS = 4, BUFS = 4 * SLOTS + 2 };
+#ifdef NETMAP_TABLE
+enum { STRIDE = 2048 };
+#else
+enum { STRIDE = 2112 };
+#endif
+enum { SLOTS = 1024, RING_OBJECT = 5 * 4096, RINGS = 4, BUFS = 4 * SLOTS + 2 };
 
 struct region {
   u8 *rings, *bufs;
@@ -24,14 +29,18 @@ static struct region region_make(void) {
   return (struct region){.rings = base, .bufs = base + RINGS * RING_OBJECT, .next_buf = 2};
 }
 
-static struct thread threads[2];
+static struct thread threads[3];
 static struct thread *const self = &threads[1];
+/** Whose thread each of two guests is: of one by default. */
+static struct thread *guest_threads[2] = {&threads[1], &threads[1]};
 
 static void thread_make(void) {
-  self->id = 1;
-  self->spin_limit = 1 << 17;
-  self->threads = threads;
-  self->scratch = pages(sizeof(struct scratch));
+  for (int id = 1; id <= 2; id++) {
+    threads[id].id = id;
+    threads[id].spin_limit = 1 << 17;
+    threads[id].threads = threads;
+    threads[id].scratch = pages(sizeof(struct scratch));
+  }
 }
 
 /** `share`: the ring whose buffers this one names too. */
@@ -108,11 +117,12 @@ static struct kloop loops[2];
 static void guests_make(void) {
   for (int g = 0; g < 2; g++) {
     struct kloop *loop = &loops[g];
+    struct thread *owner = guest_threads[g];
     loop->mode = MODE_DIRECT;
     loop->ntx = loop->nrx = 1;
     loop->atok = atoks[g];
     loop->ktoa = ktoas[g];
-    loop->thread = loop->guest = self;
+    loop->thread = loop->guest = owner;
     loop->budget = 4096;
     loop->irqs_on = 1;
     loop->tx = &krings[2 * g];
@@ -120,7 +130,7 @@ static void guests_make(void) {
     for (int i = 0; i < 2; i++) {
       struct kring *kr = &krings[2 * g + i];
       atomic_store(&kr->loop, loop);
-      atomic_fetch_or(&kr->waiters, 1ull << self->id);
+      atomic_fetch_or(&kr->waiters, 1ull << owner->id);
       atomic_store(&atoks[g][i].appl_need_kick, 1);
       atomic_store(&ktoas[g][i].kern_need_kick, 1);
       kern_publish(&ktoas[g][i], kr->hwcur, kr->hwtail);
@@ -130,7 +140,8 @@ static void guests_make(void) {
     }
     atomic_store(&loop->event, 1);
     atomic_store(&loop->state, LOOP_RUNNING);
-    atomic_store(&self->loops[g], loop);
-    atomic_store(&self->nloops, g + 1);
+    u32 n = atomic_load(&owner->nloops);
+    atomic_store(&owner->loops[n], loop);
+    atomic_store(&owner->nloops, n + 1);
   }
 }

@@ -12,6 +12,7 @@ export function valeSuite({ sizes }: SuiteOptions): Case[] {
       task: 'vale-forward',
       size,
       application: 'moves',
+      netmapTable: true,
       open: (engine) => openHost(VALE, engine),
     }),
   );

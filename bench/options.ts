@@ -1,0 +1,80 @@
+// The command line of the benches.
+import { parseArgs } from 'node:util';
+import type { Timing } from './harness.js';
+
+export interface Options {
+  readonly names: readonly string[];
+  readonly sizes: readonly number[];
+  readonly timing: Timing;
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly help: boolean;
+  /** A folder for the curves as SVG. */
+  readonly curves: string | undefined;
+}
+
+const NORMAL: Timing = { rounds: 5, seconds: 0.2, warmup: 120 };
+const QUICK: Timing = { rounds: 1, seconds: 0.04, warmup: 20 };
+const MIN_SIZE = 32;
+const MAX_SIZE = 2048;
+
+export const usage = (suites: readonly string[]): string => `usage: npm run bench -- [SUITE…] [options]
+
+Suites: ${suites.join(', ')}. Default: all that this machine can run.
+
+  --rounds N     rounds in which the contenders take turns (default ${NORMAL.rounds})
+  --time MS      time for each contender in a round (default ${NORMAL.seconds * 1000}; iperf3: 2000, and whole seconds)
+  --sizes N,N    frame sizes in bytes (default 60,1500)
+  --quick        one short round: that everything runs and agrees, not how fast it is
+  --json         one JSON object a line: suite, case, contender, unit, median, min and max of the rounds, and in ours the
+                 ratio to each of the others, above 1 where ours is faster
+  --curves DIR   draws the curves of what was run: SVG files in DIR
+  --help
+`;
+
+export class UsageError extends Error {}
+
+function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new UsageError(`--${name} wants whole numbers within ${min}..${max}, not '${text}'`);
+}
+
+/** @throws UsageError, or what parseArgs throws */
+export function parseOptions(args: string[], suites: readonly string[]): Options {
+  const options = {
+    rounds: { type: 'string' },
+    time: { type: 'string' },
+    sizes: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    curves: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  for (const name of positionals) {
+    if (!suites.includes(name)) throw new UsageError(`there is no suite '${name}'`);
+  }
+  const base = values.quick ? QUICK : NORMAL;
+  const ms = numberOption('time', values.time, 1, 60_000);
+  return {
+    names: positionals.length > 0 ? positionals : suites,
+    sizes: (values.sizes ?? '60,1500').split(',').map((size) => numberOption('sizes', size, MIN_SIZE, MAX_SIZE) ?? 0),
+    timing: {
+      ...base,
+      rounds: numberOption('rounds', values.rounds, 1, 1000) ?? base.rounds,
+      seconds: ms === undefined ? base.seconds : ms / 1000,
+    },
+    quick: values.quick,
+    json: values.json,
+    help: values.help,
+    curves: values.curves,
+  };
+}
+
+/** Seconds of one run of iperf3: whole ones, and more than a micro bench's. */
+export function endToEndSeconds({ timing: { seconds }, quick }: Options): number {
+  if (quick) return 1;
+  return seconds === NORMAL.seconds ? 2 : Math.max(1, Math.round(seconds));
+}

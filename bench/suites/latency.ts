@@ -1,0 +1,100 @@
+// Latency: a 60-byte frame to and fro between two guests, each in a worker, over a pipe. `busy`: the programs poll, one frame
+// after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2), beside the bare cost of a
+// wake-up, by Atomics.notify and by a native futex. A run is one series of frames; a case is one percentile of it.
+import { Worker } from 'node:worker_threads';
+import { Netmap } from 'ptnet';
+import type { NativeTwin } from '../native.js';
+import { PING_BYTES, type PingMode, type PingTask } from '../threads/ping.js';
+import { Absent, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
+import { PIPE } from '../world.js';
+
+const WORKER = new URL('../threads/ping.js', import.meta.url);
+const MEMORY = 1 << 27;
+/** Milliseconds between frames in `notify`: many times as long as anybody spins before sleeping. */
+const REST = 0.5;
+const PATIENCE = 60_000;
+
+const percentile = (sorted: Float64Array, p: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
+
+/** One way in µs at the percentile `p`; the others as further figures. */
+function oneWay(ways: ArrayLike<number>, p: number): Run {
+  const sorted = Float64Array.from(ways, (ns) => ns / 1000).sort();
+  return {
+    value: percentile(sorted, p),
+    extra: { '50 %': percentile(sorted, 0.5), '90 %': percentile(sorted, 0.9), '99.9 %': percentile(sorted, 0.999) },
+  };
+}
+
+function nextMessage<T>(worker: Worker): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('a worker does not answer')), PATIENCE);
+    const settled = (then: () => void): void => {
+      clearTimeout(timer);
+      worker.off('message', onMessage);
+      worker.off('error', onError);
+      then();
+    };
+    const onMessage = (message: T): void => settled(() => resolve(message));
+    const onError = (error: Error): void => settled(() => reject(error));
+    worker.on('message', onMessage);
+    worker.on('error', onError);
+  });
+}
+
+async function openPing(name: string, mode: PingMode, p: number, rounds: number): Promise<TimedContender> {
+  const netmap = mode === 'atomics' ? undefined : await Netmap.create({ memorySize: MEMORY });
+  const words = new SharedArrayBuffer(PING_BYTES);
+  const rest = mode === 'busy' ? 0 : REST;
+  const workers: Worker[] = [];
+  for (const [i, port] of PIPE.entries()) {
+    const guest = await netmap?.createGuest();
+    await guest?.passthrough(port, { loop: 'direct' });
+    const handle = netmap && guest && { netmap: netmap.handle(), guest: guest.id };
+    const task: PingTask = { starts: i === 0, mode, rest, words, ...(handle && { guest: handle }) };
+    const worker = new Worker(WORKER, { workerData: task });
+    await nextMessage(worker);
+    workers.push(worker);
+  }
+  const run = async (): Promise<Run> => {
+    const answers = workers.map((worker) => nextMessage<Float64Array>(worker));
+    for (const worker of [...workers].reverse()) worker.postMessage(rounds);
+    const times = await Promise.all(answers);
+    return oneWay(times.find(({ length }) => length > 0) ?? [], p);
+  };
+  const close = async (): Promise<void> => {
+    for (const worker of workers) {
+      const ended = new Promise((resolve) => worker.once('exit', resolve));
+      worker.postMessage(0);
+      await ended;
+    }
+    await netmap?.close();
+  };
+  return { name, run, close };
+}
+
+async function futex(native: NativeTwin | undefined, p: number, rounds: number): Promise<TimedContender> {
+  if (!native) throw new Absent('futex: no C compiler');
+  return { name: 'futex', run: async () => oneWay(native.futexWays(rounds, REST), p), close: async () => {} };
+}
+
+export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
+  const common = { suite: 'latency', unit: 'µs one way' };
+  const [few, many] = quick ? [50, 500] : [400, 50_000];
+  const cases = [
+    ['median', 0.5],
+    ['99 %', 0.99],
+  ] as const;
+  return cases.flatMap(([name, p]): TimedCase[] => [
+    { ...common, name: `busy, ${name}`, entrants: [() => openPing('ptnet', 'busy', p, many)] },
+    {
+      ...common,
+      name: `notify, ${name}`,
+      entrants: [
+        () => openPing('ptnet', 'notify', p, few),
+        () => openPing('Atomics', 'atomics', p, few),
+        () => futex(native, p, few),
+      ],
+    },
+  ]);
+}

@@ -1,0 +1,119 @@
+// Latency: one frame to and fro between two guests, or a word between two workers that sleep in Atomics.wait. Without a
+// rest before each frame a way is half a round trip, measured where it starts. With a rest, long enough that the other side
+// sleeps, it is the time from before the sending to after the receiving, by the clock that all threads have.
+import { parentPort, workerData } from 'node:worker_threads';
+import { abi, type GuestHandle, Netmap, type NetmapPort, PtnetDriver } from 'ptnet';
+import { makeFrame, SEQ_OFS } from '../program.js';
+import { nowNs } from './control.js';
+
+export type PingMode = 'busy' | 'notify' | 'atomics';
+
+export interface PingTask {
+  readonly starts: boolean;
+  readonly mode: PingMode;
+  readonly guest?: GuestHandle;
+  /** Milliseconds before each frame. */
+  readonly rest: number;
+  /** Two words, a cache line each: how far each side is; then when the last frame was sent. */
+  readonly words: SharedArrayBuffer;
+}
+
+export const PING_BYTES = 256;
+
+const SIZE = 60;
+const WAIT = 10_000;
+const LINE = 16;
+
+/** Sends the next one, and waits for the next one. */
+interface Ends {
+  send(seq: number): void;
+  receive(seq: number): void;
+  close(): Promise<void>;
+}
+
+function atomicsEnds({ starts, words }: PingTask): Ends {
+  const i32 = new Int32Array(words);
+  const [mine, other] = starts ? [0, LINE] : [LINE, 0];
+  return {
+    send: (seq) => {
+      Atomics.store(i32, mine, seq + 1);
+      Atomics.notify(i32, mine);
+    },
+    receive: (seq) => {
+      while (Atomics.load(i32, other) <= seq) {
+        if (Atomics.wait(i32, other, seq, WAIT) === 'timed-out') throw new Error('nobody answers');
+      }
+    },
+    close: async () => {},
+  };
+}
+
+function looker(port: NetmapPort, mode: PingMode): () => void {
+  if (mode === 'busy') return () => void port.pollOnce(abi.POLLIN);
+  return () => {
+    if (port.pollSync(abi.POLLIN, WAIT) !== abi.POLLIN) throw new Error('nobody answers');
+  };
+}
+
+async function portEnds({ guest, mode }: PingTask): Promise<Ends> {
+  if (!guest) throw new Error('a guest is wanted');
+  const { netmap, machine } = await Netmap.attachGuest(guest);
+  const port = PtnetDriver.probe(machine, { vnetHdr: false })[0].open();
+  const [tx] = port.txRings;
+  const [rx] = port.rxRings;
+  for (let i = 0; i < tx.numSlots; i++) makeFrame(tx.u8, tx.bufAddress(i), SIZE, 2, 1, i);
+  const look = looker(port, mode);
+  return {
+    send: (seq) => {
+      tx.i32[(tx.bufAddress(tx.head) + SEQ_OFS) >>> 2] = seq;
+      tx.setSlot(tx.head, SIZE);
+      tx.advance(1);
+      port.pollOnce(abi.POLLOUT);
+    },
+    receive: (seq) => {
+      while (rx.space === 0) look();
+      const found = rx.i32[(rx.bufAddress(rx.head) + SEQ_OFS) >>> 2];
+      if (found !== seq) throw new Error(`frame ${found} instead of ${seq}`);
+      rx.advance(1);
+    },
+    close: async () => {
+      await port.close();
+      await netmap.close();
+    },
+  };
+}
+
+const task = workerData as PingTask;
+const main = parentPort;
+if (!main) throw new Error('this is a worker');
+const ends = task.mode === 'atomics' ? atomicsEnds(task) : await portEnds(task);
+let seq = 0;
+
+const sent = new Float64Array(task.words, 128, 1);
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+
+/** Plays `count` rounds; ns of each one's way, from the side that measures. */
+function play(count: number): Float64Array {
+  const measures = task.starts === (task.rest === 0);
+  const times = new Float64Array(measures ? count : 0);
+  for (let i = 0; i < count; i++, seq++) {
+    if (task.starts) {
+      if (task.rest > 0) Atomics.wait(nobody, 0, 0, task.rest);
+      sent[0] = nowNs();
+      ends.send(seq);
+    }
+    ends.receive(seq);
+    if (measures) times[i] = (nowNs() - sent[0]) / (task.rest === 0 ? 2 : 1);
+    if (!task.starts) ends.send(seq);
+  }
+  return times;
+}
+
+main.on('message', (count: number) => {
+  if (count > 0) {
+    main.postMessage(play(count));
+    return;
+  }
+  void ends.close().then(() => main.close());
+});
+main.postMessage('ready');

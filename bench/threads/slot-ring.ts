@@ -1,0 +1,85 @@
+// The plain JavaScript contender: a ring of 16-byte slots in a SharedArrayBuffer for one sender and one receiver, its two
+// indices on cache lines of their own and published once a batch. With frames, each slot has a buffer of 64 bytes, or as
+// many as a frame needs, into which the sender copies the frame.
+import { FNV_PRIME, makeFrame, SEQ_OFS } from '../program.js';
+import { RING_SLOTS } from '../types.js';
+import type { WorkerTask } from './control.js';
+import type { PolledReceiver, PolledSender, Taken } from './polled.js';
+
+export interface SlotRingData {
+  readonly memory: SharedArrayBuffer;
+  readonly frames: boolean;
+}
+
+const HEAD = 0; // how far the sender is
+const TAIL = 16; // how far the receiver is
+const SLOTS = 32;
+const BUFFERS = 4 * (SLOTS + 4 * RING_SLOTS);
+const MASK = RING_SLOTS - 1;
+
+const strideOf = (size: number): number => (size + 63) & ~63;
+export const slotRingBytes = (size: number): number => BUFFERS + RING_SLOTS * strideOf(size);
+
+export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSender {
+  const words = new Int32Array(data.memory);
+  const bytes = new Uint8Array(data.memory);
+  const stride = strideOf(size);
+  const templates = Array.from({ length: RING_SLOTS }, (_, i) => {
+    const frame = new Uint8Array(size);
+    makeFrame(frame, 0, size, 2, 1, i);
+    return frame;
+  });
+  let head = 0; // counts up; modulo the slots it is an index
+  const send = (seq: number, count: number, vary: number): number => {
+    const n = Math.min(count, RING_SLOTS - ((head - Atomics.load(words, TAIL)) | 0));
+    for (let k = 0; k < n; k++, head = (head + 1) | 0, seq++) {
+      const i = head & MASK;
+      const slot = SLOTS + 4 * i;
+      words[slot] = i;
+      words[slot + 1] = size - (seq & vary);
+      if (data.frames) {
+        const at = BUFFERS + i * stride;
+        bytes.set(templates[i], at);
+        words[(at + SEQ_OFS) >>> 2] = seq;
+      } else {
+        words[slot + 2] = seq;
+      }
+    }
+    if (n > 0) Atomics.store(words, HEAD, head);
+    return n;
+  };
+  return { send };
+}
+
+export function openReceiver({ size, data }: WorkerTask<SlotRingData>): PolledReceiver {
+  const words = new Int32Array(data.memory);
+  const bytes = new Uint8Array(data.memory);
+  const stride = strideOf(size);
+  let tail = 0;
+  const take = (into: Taken): void => {
+    const head = Atomics.load(words, HEAD);
+    if (head === tail) return;
+    into.packets += (head - tail) | 0;
+    let sum = 0;
+    for (; tail !== head; tail = (tail + 1) | 0) {
+      const slot = SLOTS + 4 * (tail & MASK);
+      const number = data.frames ? (BUFFERS + words[slot] * stride + SEQ_OFS) >>> 2 : slot + 2;
+      sum = (sum + words[slot + 1] + words[number]) | 0;
+    }
+    into.sum = (into.sum + sum) | 0;
+    Atomics.store(words, TAIL, tail);
+  };
+  const digest = (hash: number, into: Taken): number => {
+    for (const head = Atomics.load(words, HEAD); tail !== head; tail = (tail + 1) | 0, into.packets++) {
+      const slot = SLOTS + 4 * (tail & MASK);
+      const len = words[slot + 1];
+      hash = Math.imul(hash ^ len, FNV_PRIME);
+      const at = BUFFERS + words[slot] * stride;
+      if (!data.frames) hash = Math.imul(hash ^ words[slot + 2], FNV_PRIME);
+      else for (let b = at; b < at + len; b++) hash = Math.imul(hash ^ bytes[b], FNV_PRIME);
+    }
+    Atomics.store(words, TAIL, tail);
+    return hash;
+  };
+  return { take, digest };
+}
