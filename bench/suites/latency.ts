@@ -4,7 +4,8 @@
 import { Worker } from 'node:worker_threads';
 import { Netmap } from 'ptnet';
 import type { NativeTwin } from '../native.js';
-import { PING_BYTES, type PingMode, type PingTask } from '../threads/ping.js';
+import { PING_BYTES } from '../threads/control.js';
+import type { PingMode, PingTask } from '../threads/ping.js';
 import { Absent, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { PIPE } from '../world.js';
 
@@ -80,7 +81,7 @@ async function futex(native: NativeTwin | undefined, p: number, rounds: number):
 
 export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
   const common = { suite: 'latency', unit: 'µs one way' };
-  const [few, many] = quick ? [50, 500] : [400, 50_000];
+  const [few, many] = quick ? [50, 500] : [1000, 50_000];
   const cases = [
     ['median', 0.5],
     ['99 %', 0.99],

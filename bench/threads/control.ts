@@ -52,3 +52,6 @@ export interface Program {
   run(): Promise<Report>;
   close(): Promise<void>;
 }
+
+/** Bytes that the two sides of a ping-pong share: bench/threads/ping.ts. */
+export const PING_BYTES = 256;

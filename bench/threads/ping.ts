@@ -18,8 +18,6 @@ export interface PingTask {
   readonly words: SharedArrayBuffer;
 }
 
-export const PING_BYTES = 256;
-
 const SIZE = 60;
 const WAIT = 10_000;
 const LINE = 16;
