@@ -16,7 +16,9 @@ import { latencySuite } from './suites/latency.js';
 import { pathSuite } from './suites/path.js';
 import { pipeSuite } from './suites/pipe.js';
 import { ringSuite } from './suites/ring.js';
+import { scalingSuite } from './suites/scaling.js';
 import { segmentSuite } from './suites/segment.js';
+import { startSuite } from './suites/start.js';
 import { valeSuite } from './suites/vale.js';
 import { workersSuite } from './suites/workers.js';
 import { judge } from './targets.js';
@@ -35,6 +37,8 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case 
   cable: cableSuite,
   workers: workersSuite,
   latency: latencySuite,
+  scaling: scalingSuite,
+  start: startSuite,
 };
 
 /** Not a stage but the whole way between two kernels, by iperf3: bench/iperf3. */
