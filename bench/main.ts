@@ -8,6 +8,7 @@ import { buildNative } from './native.js';
 import { endToEndSeconds, type Options, parseOptions, UsageError, usage } from './options.js';
 import { jsonLines, rateTable, table, targetTable } from './report.js';
 import type { Result } from './results.js';
+import { axesSuite } from './suites/axes.js';
 import { cableSuite } from './suites/cable.js';
 import { checksumSuite } from './suites/checksum.js';
 import { coalesceSuite } from './suites/coalesce.js';
@@ -29,6 +30,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case 
   ring: ringSuite,
   pipe: pipeSuite,
   vale: valeSuite,
+  axes: axesSuite,
   checksum: checksumSuite,
   segment: segmentSuite,
   coalesce: coalesceSuite,
