@@ -1,6 +1,7 @@
 // The benches: `npm run bench -- [SUITE…] [options]`. One suite a stage of the data path; beside ours run a plain
 // JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes, and
 // what people use instead. The last table compares the ratios with what the project wants to reach.
+import { drawCurves } from './curves.js';
 import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
@@ -12,6 +13,7 @@ import { axesSuite } from './suites/axes.js';
 import { cableSuite } from './suites/cable.js';
 import { checksumSuite } from './suites/checksum.js';
 import { coalesceSuite } from './suites/coalesce.js';
+import { exchangeSuite } from './suites/exchange.js';
 import { interfaceSuite } from './suites/interface.js';
 import { latencySuite } from './suites/latency.js';
 import { pathSuite } from './suites/path.js';
@@ -20,6 +22,7 @@ import { ringSuite } from './suites/ring.js';
 import { scalingSuite } from './suites/scaling.js';
 import { segmentSuite } from './suites/segment.js';
 import { startSuite } from './suites/start.js';
+import { threadSuite } from './suites/thread.js';
 import { valeSuite } from './suites/vale.js';
 import { workersSuite } from './suites/workers.js';
 import { judge } from './targets.js';
@@ -29,6 +32,7 @@ import type { Case, SuiteOptions, TimedCase } from './types.js';
 const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case | TimedCase)[]>> = {
   ring: ringSuite,
   pipe: pipeSuite,
+  exchange: exchangeSuite,
   vale: valeSuite,
   axes: axesSuite,
   checksum: checksumSuite,
@@ -37,6 +41,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case 
   path: pathSuite,
   interface: interfaceSuite,
   cable: cableSuite,
+  thread: threadSuite,
   workers: workersSuite,
   latency: latencySuite,
   scaling: scalingSuite,
@@ -90,6 +95,7 @@ async function main(args: string[]): Promise<void> {
   if (!options.json) console.log(machineLine(describeMachine()));
   const results = await runSuites(options);
   if (options.names.includes(END_TO_END)) await runEndToEnd(options);
+  if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));
 }
