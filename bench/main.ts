@@ -22,6 +22,7 @@ import { ringSuite } from './suites/ring.js';
 import { scalingSuite } from './suites/scaling.js';
 import { segmentSuite } from './suites/segment.js';
 import { startSuite } from './suites/start.js';
+import { switchesSuite } from './suites/switches.js';
 import { threadSuite } from './suites/thread.js';
 import { valeSuite } from './suites/vale.js';
 import { workersSuite } from './suites/workers.js';
@@ -41,6 +42,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case 
   path: pathSuite,
   interface: interfaceSuite,
   cable: cableSuite,
+  switches: switchesSuite,
   thread: threadSuite,
   workers: workersSuite,
   latency: latencySuite,

@@ -34,6 +34,8 @@ export async function runTestpmd(
   return rates.filter((rate) => rate > 0).slice(WARM_UP);
 }
 
+type Mode = 'txonly' | 'rxonly' | 'macswap';
+
 const common = (core: number, prefix: string): string[] => [
   '--no-huge',
   '-m',
@@ -42,7 +44,7 @@ const common = (core: number, prefix: string): string[] => [
   `--lcores=0@${core},1@${core}`,
   `--file-prefix=${prefix}`,
 ];
-const rest = (mode: string, size: number): string[] => [
+const rest = (mode: Mode, size: number): string[] => [
   '--',
   `--forward-mode=${mode}`,
   '--auto-start',
@@ -54,7 +56,7 @@ const rest = (mode: string, size: number): string[] => [
 
 interface Side {
   readonly device: string;
-  readonly mode: 'txonly' | 'rxonly';
+  readonly mode: Mode;
 }
 
 /** The side that makes the socket first, then the one that connects to it. */
@@ -62,9 +64,14 @@ type Sides = (socket: string) => readonly [Side, Side];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-function contender(name: string, size: number, sidesOf: Sides): TimedContender {
+function testpmdFor(name: string): string {
   const program = findProgram('dpdk-testpmd');
   if (!program) throw new Absent(`${name}: no dpdk-testpmd on the PATH (Debian: dpdk-dev)`);
+  return program;
+}
+
+function contender(name: string, size: number, sidesOf: Sides): TimedContender {
+  const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
     const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
     const time = WARM_UP + 2 + Math.ceil(seconds);
@@ -98,3 +105,26 @@ export const vhostContender = async (size: number): Promise<TimedContender> =>
     { device: `net_vhost0,iface=${socket},queues=1`, mode: 'rxonly' },
     { device: `net_virtio_user0,path=${socket},queues=1,queue_size=1024`, mode: 'txonly' },
   ]);
+
+/** Two ports of one process on one core, which exchanges the addresses of each frame. */
+function oneCore(name: string, size: number, devices: readonly string[], more: readonly string[] = []): TimedContender {
+  const program = testpmdFor(name);
+  const run = async (seconds: number): Promise<Run> => {
+    const args = [...common(1, `ptnet${process.pid}o`), ...devices.map((device) => `--vdev=${device}`)];
+    const time = WARM_UP + 2 + Math.ceil(seconds);
+    const rates = await runTestpmd(program, [...args, ...rest('macswap', size), ...more], time, 'Rx-pps');
+    if (rates.length === 0) throw new Error(`${name}: nothing was forwarded`);
+    // Two ports a period: each forwards what the other receives.
+    return { value: 1e9 / (2 * median(rates)) };
+  };
+  return { name, warm: true, run, close: async () => {} };
+}
+
+export const nullContender = async (size: number): Promise<TimedContender> => {
+  const device = (i: number): string => `net_null${i},size=${Math.max(64, size)},copy=1`;
+  return oneCore('testpmd null, copy', size, [device(0), device(1)]);
+};
+
+/** Frames stay where they are: some mbufs, sent at the start, go round between two rings. */
+export const ringContender = async (size: number): Promise<TimedContender> =>
+  oneCore('testpmd ring', size, ['net_ring0', 'net_ring1'], ['--tx-first']);

@@ -1,0 +1,41 @@
+// Switches of the machine beside VALE, one core each, frames of 60 bytes (64 where there is no smaller one). ptnet moves the
+// frames from one host port to another, from a program to a program that only move head and cur; the ports of the others
+// make and swallow frames without touching them.
+import { openVSwitch } from '../machine/openvswitch.js';
+import { nullContender, ringContender } from '../machine/testpmd.js';
+import { makeFrames, proveDelivery } from '../program.js';
+import { nowNs } from '../threads/control.js';
+import { BATCH, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
+import { openHost, VALE } from '../world.js';
+
+async function vale(size: number): Promise<TimedContender> {
+  const { tx, rx, sync, close } = await openHost(VALE, 'ptnet');
+  const [ring] = rx;
+  makeFrames(tx, size, 1);
+  const digest = proveDelivery(tx, rx, sync, BATCH, size);
+  const run = async (seconds: number): Promise<Run> => {
+    let packets = 0;
+    let sent = 0;
+    const started = nowNs();
+    while (nowNs() - started < 1e9 * seconds) {
+      for (let i = 0; i < 256; i++) {
+        tx.advance(BATCH);
+        sync();
+        sent += BATCH;
+        packets += ring.space;
+        ring.advance(ring.space);
+      }
+    }
+    const time = nowNs() - started;
+    if (packets !== sent) throw new Error(`ptnet: ${sent} packets sent, ${packets} received`);
+    return { value: time / packets };
+  };
+  return { name: 'ptnet', digest, run, close };
+}
+
+export function switchesSuite({ sizes: [size], quick }: SuiteOptions): TimedCase[] {
+  // Peers with processes of their own take seconds to start.
+  const others = quick ? [] : [openVSwitch, nullContender, ringContender];
+  const entrants = [vale, ...others].map((open) => () => open(size));
+  return [{ suite: 'switches', name: `one core, ${size}`, unit: 'ns/packet', entrants }];
+}
