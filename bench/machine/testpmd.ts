@@ -10,6 +10,8 @@ import { findProgram } from './find.js';
 
 /** Periods (s) that are dropped: the connection is made, caches and clocks warm up. */
 const WARM_UP = 2;
+/** Seconds until testpmd says anything. */
+const START = 3;
 
 /** Runs testpmd for `seconds`; its lines about packets a second, the first ones left out. */
 export async function runTestpmd(
@@ -74,7 +76,7 @@ function contender(name: string, size: number, sidesOf: Sides): TimedContender {
   const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
     const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
-    const time = WARM_UP + 2 + Math.ceil(seconds);
+    const time = START + WARM_UP + Math.ceil(seconds);
     const start = async ({ device, mode }: Side, core: number): Promise<number[]> => {
       await pause(1000 * core);
       const args = [...common(core, `ptnet${process.pid}${core}`), `--vdev=${device}`, ...rest(mode, size)];
@@ -111,7 +113,7 @@ function oneCore(name: string, size: number, devices: readonly string[], more: r
   const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
     const args = [...common(1, `ptnet${process.pid}o`), ...devices.map((device) => `--vdev=${device}`)];
-    const time = WARM_UP + 2 + Math.ceil(seconds);
+    const time = START + WARM_UP + Math.ceil(seconds);
     const rates = await runTestpmd(program, [...args, ...rest('macswap', size), ...more], time, 'Rx-pps');
     if (rates.length === 0) throw new Error(`${name}: nothing was forwarded`);
     // Two ports a period: each forwards what the other receives.
