@@ -49,10 +49,21 @@ export function compareDigests({ suite, name }: Summarised, digests: ReadonlyMap
 }
 
 function medians(rounds: readonly Round[], name: string): Record<string, number> | undefined {
-  const all = rounds.map((round) => round.get(name)?.extra ?? {});
-  const keys = Object.keys(all[0]);
+  const all = rounds.flatMap((round) => {
+    const extra = round.get(name)?.extra;
+    return extra ? [extra] : [];
+  });
+  const keys = Object.keys(all[0] ?? {});
   if (keys.length === 0) return undefined;
   return Object.fromEntries(keys.map((key) => [key, median(all.map((extra) => extra[key]))]));
+}
+
+/** Of one value to another, in each round that has both. */
+function ratios(rounds: readonly Round[], a: string, b: string): number[] {
+  return rounds.flatMap((round) => {
+    const [of, to] = [round.get(a)?.value, round.get(b)?.value];
+    return of === undefined || to === undefined ? [] : [of / to];
+  });
 }
 
 function disturbance(values: ReadonlyMap<string, readonly number[]>, load: Load | undefined): string | undefined {
@@ -69,8 +80,7 @@ function disturbance(values: ReadonlyMap<string, readonly number[]>, load: Load 
 /** One result a contender, in the order of `names`. */
 export function summarise(work: Summarised, names: readonly string[], rounds: readonly Round[], load?: Load): Result[] {
   const ours = work.ours ?? OURS;
-  const of = (round: Round, name: string): number => round.get(name)?.value ?? Number.NaN;
-  const values = new Map(names.map((name) => [name, rounds.map((round) => of(round, name))]));
+  const values = new Map(names.map((name) => [name, rounds.flatMap((round) => round.get(name)?.value ?? [])]));
   const disturbed = disturbance(values, load);
   return names.map((name) => {
     const list = values.get(name) ?? [];
@@ -90,7 +100,7 @@ export function summarise(work: Summarised, names: readonly string[], rounds: re
     };
     const others = names.filter((other) => other !== ours);
     if (name !== ours || others.length === 0) return result;
-    const ratio = others.map((other) => [other, median(rounds.map((round) => of(round, other) / of(round, ours)))]);
+    const ratio = others.map((other) => [other, median(ratios(rounds, other, ours))]);
     return { ...result, ratio: Object.fromEntries(ratio) as Record<string, number> };
   });
 }

@@ -56,8 +56,8 @@ export interface TimedContender {
   readonly name: string;
   /** As in Contender, where the contender can tell. */
   readonly digest?: number;
-  /** Whether each run warms itself up. */
-  readonly warm?: boolean;
+  /** Starts programs for each run, which takes seconds: no warm-up, and not in more than three rounds. */
+  readonly slow?: boolean;
   /** Works for about `seconds`. @throws Error when something was lost or is wrong */
   run(seconds: number): Promise<Run>;
   close(): Promise<void>;

@@ -92,7 +92,7 @@ function contender(name: string, size: number, sidesOf: Sides): TimedContender {
       rmSync(folder, { recursive: true, force: true });
     }
   };
-  return { name, warm: true, run, close: async () => {} };
+  return { name, slow: true, run, close: async () => {} };
 }
 
 export const memifContender = async (size: number): Promise<TimedContender> =>
@@ -119,7 +119,7 @@ function oneCore(name: string, size: number, devices: readonly string[], more: r
     // Two ports a period: each forwards what the other receives.
     return { value: 1e9 / (2 * median(rates)) };
   };
-  return { name, warm: true, run, close: async () => {} };
+  return { name, slow: true, run, close: async () => {} };
 }
 
 export const nullContender = async (size: number): Promise<TimedContender> => {

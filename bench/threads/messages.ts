@@ -101,7 +101,7 @@ export function sendingProgram(task: WorkerTask<MessagesData>): Program {
       ),
     run: () =>
       send(
-        () => Atomics.load(words, STOP) === 0,
+        (seq) => seq === 0 || Atomics.load(words, STOP) === 0,
         () => 0,
       ),
     close: async () => port.close(),

@@ -52,9 +52,9 @@ function runSender(sender: PolledSender, { control }: WorkerTask): Report {
   const words = new Int32Array(control);
   const started = nowNs();
   let seq = 0;
-  while (Atomics.load(words, STOP) === 0) {
+  do {
     for (let i = 0; i < BATCHES; i++) seq += sender.send(seq, BATCH, 0);
-  }
+  } while (Atomics.load(words, STOP) === 0);
   for (let i = 0; i < 3; i++) sender.send(seq, 0, 0); // nothing is left in the ring
   Atomics.store(words, DONE, 1);
   return { packets: seq, sum: 0, digest: 0, started, ended: nowNs() };

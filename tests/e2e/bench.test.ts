@@ -1,6 +1,8 @@
 // The smallest form of the benches: each suite runs, and the answers of all contenders agree (else the bench ends with 1).
+// Nothing is asserted about speed.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { iperf3, ipProgram, whyNoNamespaces } from './netns.js';
@@ -18,13 +20,18 @@ interface Line {
   readonly ratio?: Readonly<Record<string, number>>;
 }
 
+/** Suites whose cases have twins. */
 const SUITES = ['ring', 'pipe', 'vale', 'checksum', 'segment', 'coalesce', 'path', 'interface', 'cable'];
+/** Suites that compare with what is used instead, or follow a number; ours by case, where it is not ptnet. */
+const OTHERS = ['axes', 'exchange', 'scaling', 'start', 'switches', 'thread', 'workers', 'latency'];
+/** What a worker pair must have gone beside, on any machine. */
+const WORKER_PEERS = ['messages, 256 packed', 'messages, arrays of 256', 'messages, single', 'slot ring'];
 const main = join(root, 'build/ts/bench/main.js');
 const compiler = findProgram('PTNET_CC', 'gcc');
 
 /** Runs the benches and returns their lines, by suite and case. */
 async function bench(...args: string[]): Promise<Map<string, Line[]>> {
-  const { code, stdout, report } = await run(process.execPath, [main, '--quick', '--json', ...args], { limit: 120 });
+  const { code, stdout, report } = await run(process.execPath, [main, '--quick', '--json', ...args], { limit: 240 });
   assert.equal(code, 0, report);
   const cases = new Map<string, Line[]>();
   for (const text of stdout.trim().split('\n')) {
@@ -63,6 +70,37 @@ test('each case has a native C twin where a compiler is', { skip: compiler.skip 
       lines.some(({ contender }) => contender === 'c'),
       name,
     );
+  }
+});
+
+test('the suites without twins run: one contender of a case is ours, and has a ratio to each of the others', async () => {
+  const cases = await bench(...OTHERS);
+  assert.deepEqual([...new Set([...cases.values()].map(([{ suite }]) => suite))], OTHERS);
+  for (const [name, lines] of cases) {
+    for (const { min, median, max } of lines) assert.ok(min > 0 && min <= median && median <= max, name);
+    const ours = lines.filter(({ ratio }) => ratio !== undefined);
+    assert.equal(ours.length, lines.length > 1 ? 1 : 0, name);
+    const others = lines.filter((line) => line !== ours[0]).map(({ contender }) => contender);
+    if (ours.length > 0) assert.deepEqual(Object.keys(ours[0].ratio ?? {}).sort(), others.sort(), name);
+  }
+  const pairs = cases.get('workers pipe 60')?.map(({ contender }) => contender) ?? [];
+  for (const peer of WORKER_PEERS) assert.ok(pairs.includes(peer), peer);
+});
+
+test('the last table compares what was run with the targets; the curves are drawn', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ptnet-curves-'));
+  try {
+    const args = [main, '--quick', '--curves', folder, 'scaling', 'checksum'];
+    const { code, stdout, report } = await run(process.execPath, args, { limit: 120 });
+    assert.equal(code, 0, report);
+    const targets = stdout.slice(stdout.indexOf('\ntargets'));
+    assert.match(targets, /^32 rings +1 ring +(-|\d+\.\d\d) /m);
+    assert.match(targets, /^checksum 1500 +C +(-|\d+\.\d\d) /m);
+    assert.doesNotMatch(targets, /^pipe, one thread/m); // that suite was not asked for
+    assert.deepEqual(readdirSync(folder).sort(), ['scaling-guests.svg', 'scaling-rings.svg', 'scaling-slots.svg']);
+    assert.match(readFileSync(join(folder, 'scaling-rings.svg'), 'utf8'), /^<svg .*<polyline .*<\/svg>\n$/s);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 
