@@ -50,10 +50,12 @@ function draw(points: readonly Point[]): string {
     return bar + dot + text(xOf(x), HEIGHT - BOTTOM + 16, 'middle', String(x));
   });
   const line = points.map(({ x, result }) => `${one(xOf(x))},${one(yOf(result.median))}`).join(' ');
+  const title = `${first.suite}: ${first.case}, ${first.unit}${first.disturbed ? ' (disturbed)' : ''}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11">`,
+    `<title>${title}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    text(LEFT, 18, 'start', `${first.suite}: ${first.case}, ${first.unit}${first.disturbed ? ' (disturbed)' : ''}`),
+    text(LEFT, 18, 'start', title),
     ...grid,
     `<polyline points="${line}" fill="none" stroke="#1565c0" stroke-width="1.5"/>`,
     ...marks,

@@ -1,13 +1,14 @@
 // The benches: `npm run bench -- [SUITE…] [options]`. One suite a stage of the data path; beside ours run a plain
 // JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes, and
 // what people use instead. The last table compares the ratios with what the project wants to reach.
+import { writeFileSync } from 'node:fs';
 import { drawCurves } from './curves.js';
 import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
 import { buildNative } from './native.js';
 import { endToEndSeconds, type Options, parseOptions, UsageError, usage } from './options.js';
-import { jsonLines, rateTable, table, targetTable } from './report.js';
+import { baseline, jsonLines, rateTable, table, targetTable } from './report.js';
 import type { Result } from './results.js';
 import { axesSuite } from './suites/axes.js';
 import { cableSuite } from './suites/cable.js';
@@ -74,18 +75,19 @@ async function runSuites({ names, sizes, timing, quick, json }: Options): Promis
   return all;
 }
 
-async function runEndToEnd(options: Options): Promise<void> {
+async function runEndToEnd(options: Options): Promise<Result[]> {
   const { json, timing } = options;
   const reason = await whyNoIperf3();
   if (reason !== undefined) {
     console.error(`${END_TO_END} is left out: ${reason}`);
-    return;
+    return [];
   }
   const seconds = endToEndSeconds(options);
   const { rounds } = timing;
   if (!json) console.log(`median of ${rounds} rounds of ${seconds} s; ratio: rate by that of veth, of the TAP relay\n`);
   const results = await iperf3Results({ rounds, seconds });
   console.log(json ? jsonLines(results) : rateTable(results));
+  return results;
 }
 
 async function main(args: string[]): Promise<void> {
@@ -96,7 +98,10 @@ async function main(args: string[]): Promise<void> {
   }
   if (!options.json) console.log(machineLine(describeMachine()));
   const results = await runSuites(options);
-  if (options.names.includes(END_TO_END)) await runEndToEnd(options);
+  if (options.names.includes(END_TO_END)) results.push(...(await runEndToEnd(options)));
+  if (options.save !== undefined) {
+    writeFileSync(options.save, baseline(describeMachine(), options.timing, results));
+  }
   if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));

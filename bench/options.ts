@@ -9,6 +9,8 @@ export interface Options {
   readonly quick: boolean;
   readonly json: boolean;
   readonly help: boolean;
+  /** A file for the results and the machine's description. */
+  readonly save: string | undefined;
   /** A folder for the curves as SVG. */
   readonly curves: string | undefined;
 }
@@ -28,6 +30,7 @@ Suites: ${suites.join(', ')}. Default: all that this machine can run.
   --quick        one short round: that everything runs and agrees, not how fast it is
   --json         one JSON object a line: suite, case, contender, unit, median, min and max of the rounds, and in ours the
                  ratio to each of the others, above 1 where ours is faster
+  --save FILE    also writes the results there, with the machine's description: see bench/results
   --curves DIR   draws the curves of what was run: SVG files in DIR
   --help
 `;
@@ -50,6 +53,7 @@ export function parseOptions(args: string[], suites: readonly string[]): Options
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     curves: { type: 'string' },
+    save: { type: 'string' },
     help: { type: 'boolean', default: false },
   } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -70,6 +74,7 @@ export function parseOptions(args: string[], suites: readonly string[]): Options
     json: values.json,
     help: values.help,
     curves: values.curves,
+    save: values.save,
   };
 }
 

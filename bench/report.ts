@@ -1,4 +1,6 @@
 // What the benches print: a table for people, or one JSON object a line.
+import type { Timing } from './harness.js';
+import type { Machine } from './machine.js';
 import type { Result } from './results.js';
 import type { Judged } from './targets.js';
 
@@ -110,4 +112,11 @@ export function jsonLines(results: readonly Result[]): string {
       }),
     )
     .join('\n');
+}
+
+/** What `bench/results` keeps: a line a result, so that two of them can be compared line by line. */
+export function baseline(machine: Machine, { rounds, seconds }: Timing, results: readonly Result[]): string {
+  const lines = results.map((result) => `    ${jsonLines([result])}`);
+  const head = `  "machine": ${JSON.stringify(machine)},\n  "rounds": ${rounds},\n  "seconds": ${seconds},`;
+  return `{\n${head}\n  "results": [\n${lines.join(',\n')}\n  ]\n}\n`;
 }
