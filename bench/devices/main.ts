@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { median, type Result } from '../harness.js';
+import { median, type Result } from '../results.js';
 import { jsonLines, rateTable } from '../report.js';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
