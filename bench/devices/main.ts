@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { median, type Result } from '../results.js';
 import { jsonLines, rateTable } from '../report.js';
+import { median, type Result } from '../results.js';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 const OUTPUT = join(ROOT, 'build', 'bench');
