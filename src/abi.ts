@@ -1,6 +1,7 @@
 // The numbers of both layouts, for TypeScript: one source with the Wasm side.
 export * from '../assembly/abi/arena.js';
 export * from '../assembly/abi/csb.js';
+export * from '../assembly/abi/data-model.js';
 export * from '../assembly/abi/errno.js';
 export * from '../assembly/abi/ether.js';
 export * from '../assembly/abi/inet.js';

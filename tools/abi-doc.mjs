@@ -17,6 +17,7 @@ Offsets and sizes are bytes. In TypeScript the numbers are \`abi.NAME\` (\`impor
 `;
 const titles = {
   netmap: 'netmap: slots, rings, directory, requests',
+  'data-model': 'Data models: lp64, wasm32, i386',
   nmreq: 'Requests: the control API',
   csb: 'CSB: the communication status block',
   ptnet: 'ptnet: PCI identity and registers',

@@ -99,7 +99,7 @@ function makeFile({ kind, value, flags }: FileEntry, fd: number): OpenFile {
       }),
     );
   }
-  const options = { memory, dataModel: 'ilp32', errno: toWasiErrno, eventfds: { get: eventCounter } } as const;
+  const options = { memory, dataModel: 'wasm32', errno: toWasiErrno, eventfds: { get: eventCounter } } as const;
   const joined = host();
   return deviceFile(joined.openDevice({ ...options, ...Netmap.sharedDescriptor(control.owner, value) }));
 }

@@ -1,8 +1,9 @@
 // What the thread of a program and the control thread tell each other about a request; plain data.
 
+import type { DataModel } from '../memory/data-model.js';
 import type { ExtmemOptions } from '../memory/extmem.js';
 import type { GlobalPoolParams } from '../memory/pools.js';
-import type { DataModel, ShownAs } from '../netmap/netmap-if.js';
+import type { ShownAs } from '../netmap/netmap-if.js';
 import type { OffsetOptions } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
 

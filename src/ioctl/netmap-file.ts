@@ -4,8 +4,8 @@
 
 import * as abi from '../abi.js';
 import { NetmapError } from '../errors.js';
+import type { DataModel } from '../memory/data-model.js';
 import { HostPort } from '../netmap/host-port.js';
-import type { DataModel } from '../netmap/netmap-if.js';
 import type { PortInfo } from '../netmap/register.js';
 import type { Thread } from '../threads/thread.js';
 import {

@@ -3,13 +3,23 @@
 import { NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
 import { check, netmapError } from '../errors.js';
 import type { ArenaOwner } from './arena.js';
+import type { DataModel } from './data-model.js';
 import { ObjectPool, type RegionLayout, type RegionPools, regionLayout } from './pools.js';
 
 /** Id of the global allocator. */
 export const GLOBAL_MEM_ID = 1;
 
+/** How a region is made, where it is not as usual. */
+export interface RegionForm {
+  readonly external?: { readonly base: number; readonly layout: RegionLayout };
+  /** Default: lp64. */
+  readonly dataModel?: DataModel | null | undefined;
+}
+
 export class Region {
   readonly memId: number;
+  /** Whom the headers of its rings are laid out for. */
+  readonly dataModel: DataModel;
   /** Address of the region. */
   readonly base: number;
   readonly pools: RegionPools;
@@ -22,11 +32,14 @@ export class Region {
   readonly #arena: ArenaOwner;
   #users = 0;
 
-  /** @param external memory of a program's, in the place of some of the arena's, and where the pools lie in it */
-  constructor(arena: ArenaOwner, memId: number, pools: RegionPools, external?: { base: number; layout: RegionLayout }) {
+  /**
+   * @param form `external`: memory of a program's, in the place of some of the arena's, and where the pools lie in it
+   */
+  constructor(arena: ArenaOwner, memId: number, pools: RegionPools, { external, dataModel }: RegionForm = {}) {
     const layout = external?.layout ?? regionLayout(pools.ifPool, pools.ringPool, pools.bufPool);
     this.#arena = arena;
     this.memId = memId;
+    this.dataModel = dataModel ?? 'lp64';
     this.pools = pools;
     this.layout = layout;
     this.isExternal = external !== undefined;

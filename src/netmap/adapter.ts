@@ -40,7 +40,6 @@ import {
   NETMAP_RING_HEAD,
   NETMAP_RING_NR_BUF_SIZE,
   NETMAP_RING_NUM_SLOTS,
-  NETMAP_RING_OFFSET_MASK,
   NETMAP_RING_RINGID,
   NETMAP_RING_SIZE,
   NETMAP_RING_SLOT,
@@ -66,6 +65,7 @@ import {
   PORT_TX,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import { DATA_MODELS } from '../memory/data-model.js';
 import type { Region } from '../memory/region.js';
 
 /** Ring and slot counts of an adapter. */
@@ -312,7 +312,10 @@ export class Adapter {
     for (const { ptr, ring } of kring.peer ? [kring, kring.peer] : [kring]) {
       this.#arena.store(ptr + KRING_OFS_MAX, max);
       Atomics.store(this.#arena.u64, (ptr + KRING_OFS_MASK) >>> 3, mask);
-      if (ring !== 0) this.#arena.u64[(ring + NETMAP_RING_OFFSET_MASK) >>> 3] = mask;
+      if (ring === 0) continue;
+      const at = ring + DATA_MODELS[this.region.dataModel].offsetMask; // aligned to 4 bytes
+      this.#arena.store(at, Number(mask & 0xffffffffn));
+      this.#arena.store(at + 4, Number(mask >> 32n));
     }
   }
 

@@ -12,7 +12,6 @@ import {
   KRING_STOP,
   KRING_STOPPED,
   NETMAP_RING_FLAGS,
-  NETMAP_RING_TS,
   NR_NO_TX_POLL,
   NR_TIMESTAMP,
   PORT_HDR_LEN,
@@ -41,6 +40,7 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { Arena } from '../memory/arena.js';
+import { DATA_MODELS } from '../memory/data-model.js';
 import { NetmapPort, type PortCounters } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { Thread } from '../threads/thread.js';
@@ -116,9 +116,10 @@ export class HostPort extends NetmapPort {
     this.info = info;
     this.name = info.name;
     this.memId = info.memId;
-    this.nifp = new NetmapIf(arena, info.regionBase + info.offset);
-    this.txRings = info.tx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs));
-    this.rxRings = info.rx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs));
+    const layout = DATA_MODELS[info.dataModel];
+    this.nifp = new NetmapIf(arena, info.regionBase + info.offset, layout);
+    this.txRings = info.tx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs, layout));
+    this.rxRings = info.rx.map(({ ring }) => new NetmapRing(arena, ring, info.numBufs, layout));
     this.#tx = info.tx.map(({ kring }) => kring);
     this.#rx = info.rx.map(({ kring }) => kring);
     this.#forwarding = info.forwardsDown;
@@ -184,10 +185,17 @@ export class HostPort extends NetmapPort {
     for (const { ring } of this.info.rx) {
       if ((i32[(ring + NETMAP_RING_FLAGS) >>> 2] & NR_TIMESTAMP) === 0) continue;
       const us = Math.round((performance.timeOrigin + performance.now()) * 1000);
-      const ts = (ring + NETMAP_RING_TS) >>> 3;
-      this.waiting.arena.u64[ts] = BigInt(Math.floor(us / 1e6));
-      this.waiting.arena.u64[ts + 1] = BigInt(us % 1e6);
+      const { ts, tsWord } = DATA_MODELS[this.info.dataModel];
+      this.#putTime(ring + ts, tsWord, Math.floor(us / 1e6));
+      this.#putTime(ring + ts + tsWord, tsWord, us % 1e6);
     }
+  }
+
+  /** A word of a struct timeval. DIFF: the seconds of i386 are unsigned, and good until 2106. */
+  #putTime(at: number, size: number, value: number): void {
+    const { i32 } = this.waiting.arena;
+    i32[at >>> 2] = value;
+    if (size === 8) i32[(at + 4) >>> 2] = Math.floor(value / 2 ** 32);
   }
 
   /** @throws NetmapError ENXIO when the port is closed: its counters may be somebody else's */

@@ -124,16 +124,9 @@ export class Monitors {
       hostRxRings: Math.max(parent.hostTx.length, parent.hostRx.length),
     };
     const { txRings, rxRings, txSlots, rxSlots, hostTxRings, hostRxRings } = geometry;
-    const region = zcopy
-      ? parent.region
-      : registry.regionFor(0, {
-          txRings: txRings + hostTxRings,
-          rxRings: rxRings + hostRxRings,
-          txSlots,
-          rxSlots,
-          extraBufs: 0,
-          pipes: 0,
-        });
+    const rings = { txRings: txRings + hostTxRings, rxRings: rxRings + hostRxRings };
+    const needs = { ...rings, txSlots, rxSlots, extraBufs: 0, pipes: 0 };
+    const region = zcopy ? parent.region : registry.regionFor(0, needs, options.dataModel);
     try {
       const made = new Adapter(this.#arena, name, PORT_KIND_MONITOR, region, geometry, DEFAULT_MFS);
       this.#counts.set(parent, n);

@@ -7,7 +7,6 @@ import {
   NETMAP_IF_HOST_TX_RINGS,
   NETMAP_IF_NAME,
   NETMAP_IF_RING_OFS,
-  NETMAP_IF_RING_OFS_SIZE,
   NETMAP_IF_RX_RINGS,
   NETMAP_IF_SIZE,
   NETMAP_IF_TX_RINGS,
@@ -15,11 +14,8 @@ import {
   NI_PRIV_MEM,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import { DATA_MODELS, type DataModel } from '../memory/data-model.js';
 import type { Adapter, Kring } from './adapter.js';
-
-/** The widths of a program's pointers: `ring_ofs` is an array of ssize_t. */
-export type DataModel = 'lp64' | 'ilp32';
-const ENTRY_SIZES: Readonly<Record<DataModel, number>> = { lp64: NETMAP_IF_RING_OFS_SIZE, ilp32: 4 };
 
 /** What a netmap_if says of the port elsewhere that its own one stands for. */
 export interface ShownAs {
@@ -28,25 +24,19 @@ export interface ShownAs {
   readonly hostRxRings: number;
 }
 
-/** How a netmap_if is written. */
-export interface IfForm {
-  /** Default: lp64. */
-  readonly dataModel?: DataModel;
-  /** Default: its own port, as it is. */
-  readonly shownAs?: ShownAs;
-}
-
 /**
  * Makes the directory, with the offsets of the rings that are bound. Returns its address.
+ * @param shownAs default: its own port, as it is
  * @throws NetmapError ENOMEM
  */
 export function makeIf(
   arena: ArenaOwner,
   adapter: Adapter,
   bound: readonly Kring[],
-  { dataModel = 'lp64', shownAs }: IfForm = {},
+  dataModel: DataModel,
+  shownAs?: ShownAs,
 ): number {
-  const entrySize = ENTRY_SIZES[dataModel];
+  const entrySize = DATA_MODELS[dataModel].ringOfsSize;
   const { tx, rx, hostTx, hostRx } = adapter;
   // One host ring a direction is reported by adapters that have none, too, with a directory entry of 0.
   const hosts = [

@@ -2,6 +2,7 @@
 
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import type { DataModel } from '../memory/data-model.js';
 import { checkProgramRange, EXTMEM_OP, type ExtmemOptions, extmemParams, extmemPools } from '../memory/extmem.js';
 import {
   GLOBAL_POOLS,
@@ -51,15 +52,17 @@ export class Regions {
   }
 
   /** The region with this mem id, which has been checked; the global one is made when it is first used. */
-  get(memId: number): Region {
+  get(memId: number, dataModel?: DataModel): Region {
     return (
-      this.#regions.get(memId) ?? this.#add(new Region(this.#arena, GLOBAL_MEM_ID, globalRegionPools(this.#pools)))
+      this.#regions.get(memId) ??
+      this.#add(new Region(this.#arena, GLOBAL_MEM_ID, globalRegionPools(this.#pools), { dataModel }))
     );
   }
 
   /** A new private region. @throws NetmapError EINVAL, ENOMEM */
-  makePrivate(needs: PrivateRegionNeeds): Region {
-    return this.#add(new Region(this.#arena, this.#newMemId(), privateRegionPools(needs, this.#privatePools)));
+  makePrivate(needs: PrivateRegionNeeds, dataModel?: DataModel): Region {
+    const pools = privateRegionPools(needs, this.#privatePools);
+    return this.#add(new Region(this.#arena, this.#newMemId(), pools, { dataModel }));
   }
 
   /**
@@ -72,7 +75,8 @@ export class Regions {
     const params = extmemParams(options, this.#privatePools);
     const { layout, ...pools } = extmemPools(size, params);
     const there = this.all.filter((one) => base < one.base + one.layout.memsize && one.base < base + layout.memsize);
-    if (there.length === 0) return this.#add(new Region(this.#arena, this.#newMemId(), pools, { base, layout }));
+    if (there.length === 0)
+      return this.#add(new Region(this.#arena, this.#newMemId(), pools, { external: { base, layout } }));
     if (there[0].base === base && there[0].layout.memsize === layout.memsize) return there[0];
     // DIFF: netmap has both regions use the memory.
     throw netmapError('EBUSY', `a part of ${base}+${size} is region ${there[0].memId}`, { op: EXTMEM_OP });

@@ -12,11 +12,12 @@ import {
   PORT_KIND_PIPE,
 } from '../abi.js';
 import { netmapError } from '../errors.js';
+import { type DataModel, sameRings } from '../memory/data-model.js';
 import type { ExtmemOptions } from '../memory/extmem.js';
 import type { Adapter, Kring } from './adapter.js';
 import { IndirectRanges } from './indirect.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
-import { allocExtraBufs, freeExtraBufs, type IfForm, makeIf } from './netmap-if.js';
+import { allocExtraBufs, freeExtraBufs, makeIf, type ShownAs } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';
 import { type PortSpec, parsePortSpec } from './port-name.js';
 import type { ConfCounts } from './port-options.js';
@@ -24,7 +25,9 @@ import type { PortConfig, Registry } from './registry.js';
 import { checkExclusive, selectRings } from './select.js';
 
 /** What a request may ask of the port, beside its name, mode and flags (nmreq_register). */
-export interface PortOptions extends PortConfig, IfForm {
+export interface PortOptions extends PortConfig {
+  /** What the netmap_if says of a port elsewhere that this one stands for. Default: this port, as it is. */
+  readonly shownAs?: ShownAs;
   /** Room before the packets in their buffers (NETMAP_REQ_OPT_OFFSETS). */
   readonly offsets?: OffsetOptions;
   /** Memory of yours that the region of the port is made in, if this creates the port (NETMAP_REQ_OPT_EXTMEM). */
@@ -67,6 +70,8 @@ export interface PortInfo {
   readonly extraBufs: number;
   /** nro_max_offset: the largest packet offset, 0 without the option `offsets`. */
   readonly maxOffset: number;
+  /** Of the netmap_if, and of the headers of the rings. */
+  readonly dataModel: DataModel;
   /** The first of `tx` are NIC rings, this many. */
   readonly nicTxRings: number;
   /** The kring of the first host rx ring, if the port has all NIC tx rings open too and may forward to them; else 0. */
@@ -169,6 +174,7 @@ export class PortTable {
     const undo: (() => void)[] = [];
     try {
       this.#checkFree(adapter, flags, spec);
+      this.#checkModel(adapter, options.dataModel, spec);
       const tx = flags & NR_RX_RINGS_ONLY ? [] : selectRings(adapter, 'tx', mode, ringId, spec);
       const rx = flags & NR_TX_RINGS_ONLY ? [] : selectRings(adapter, 'rx', mode, ringId, spec);
       if (guest !== 0 && [...tx, ...rx].some(({ ringId, index }) => ringId !== index)) {
@@ -182,7 +188,8 @@ export class PortTable {
         if (guest !== 0) throw netmapError('EOPNOTSUPP', 'a ptnet device has no offsets', { op: 'open', port: spec });
         maxOffset = setOffsets(adapter, [...tx, ...rx], flags, options.offsets, undo);
       }
-      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx], options);
+      const dataModel = options.dataModel ?? adapter.region.dataModel;
+      const nifp = makeIf(this.registry.arena, adapter, [...tx, ...rx], dataModel, options.shownAs);
       undo.push(() => adapter.region.freeIf(nifp));
       for (const kring of [...tx, ...rx]) {
         kring.users++;
@@ -191,7 +198,7 @@ export class PortTable {
       }
       const fd = this.#nextFd++;
       const extraBufs = allocExtraBufs(this.registry.arena, adapter, nifp, options.extraBufs ?? 0);
-      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs, maxOffset);
+      const info = portInfo(fd, adapter, nifp, tx, rx, flags, extraBufs, maxOffset, dataModel);
       const open: OpenPort = { fd, adapter, owner, flags, tx, rx, nifp, info };
       this.opens.set(fd, open);
       if (guest !== 0) this.#guestOf.set(adapter, guest);
@@ -220,6 +227,13 @@ export class PortTable {
     if (adapter.hdrLen === 0 || flags & NR_ACCEPT_VNET_HDR) return;
     const message = `its header length is ${adapter.hdrLen} and NR_ACCEPT_VNET_HDR is not set`;
     throw netmapError('EIO', message, { op: 'open', port });
+  }
+
+  /** The headers of the rings in a region are laid out for one data model. */
+  #checkModel({ region }: Adapter, wanted: DataModel | null | undefined, port: string): void {
+    if (!wanted || sameRings(wanted, region.dataModel)) return;
+    const message = `region ${region.memId} has rings for ${region.dataModel}, not for ${wanted}`;
+    throw netmapError('EINVAL', message, { op: 'open', port });
   }
 
   /** A guest sees the whole region of a port: it may hold that guest's ports only, and the other end of a pipe. */
@@ -320,6 +334,7 @@ function portInfo(
   flags: number,
   extraBufs: number,
   maxOffset: number,
+  dataModel: DataModel,
 ): PortInfo {
   const { region } = adapter;
   const rings = (krings: readonly Kring[]): RingInfo[] => krings.map(({ ptr, ring }) => ({ kring: ptr, ring }));
@@ -340,6 +355,7 @@ function portInfo(
     hdrLen: adapter.hdrLen,
     extraBufs,
     maxOffset,
+    dataModel,
     watched: [],
     nicTxRings: tx.filter((kring) => adapter.tx.includes(kring)).length,
     forwardsDown:

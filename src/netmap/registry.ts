@@ -19,6 +19,7 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
+import { checkDataModel, type DataModel } from '../memory/data-model.js';
 import type { ExtmemOptions } from '../memory/extmem.js';
 import type { GlobalPoolParams, PrivatePoolParams, PrivateRegionNeeds } from '../memory/pools.js';
 import type { Region } from '../memory/region.js';
@@ -37,6 +38,11 @@ export interface PortConfig {
   readonly extraBufs?: number;
   /** Bytes of the longest frame that a GSO packet is cut into on its way to this port, default 1514 (VALE ports). */
   readonly mfs?: number;
+  /**
+   * Whom the netmap_if is for, and the headers of the rings in a region that this creates. Default: the region's; lp64
+   * for a new one. Rings of lp64 and wasm32 are the same.
+   */
+  readonly dataModel?: DataModel;
 }
 
 export interface RegistryOptions {
@@ -69,6 +75,7 @@ export function checkCounts(config: PortConfig, port: string): void {
     if (Number.isSafeInteger(value) && value >= 0) continue;
     throw netmapError('EINVAL', `${name} ${value} is not a count`, { op: 'open', port });
   }
+  checkDataModel(config.dataModel, port);
   const mfs = config.mfs ?? DEFAULT_MFS;
   if (Number.isSafeInteger(mfs) && mfs >= MIN_MFS && mfs <= MAX_MFS) return;
   throw netmapError('EINVAL', `mfs ${mfs} is not within ${MIN_MFS}..${MAX_MFS}`, { op: 'open', port });
@@ -165,9 +172,12 @@ export class Registry {
     this.#regions.check(memId, port);
   }
 
-  /** The region with this mem id or, for 0, a new private one for these needs. @throws NetmapError EINVAL, ENOMEM */
-  regionFor(memId: number, needs: PrivateRegionNeeds): Region {
-    return memId === 0 ? this.#regions.makePrivate(needs) : this.#regions.get(memId);
+  /**
+   * The region with this mem id or, for 0, a new private one for these needs, and for a data model if it is new.
+   * @throws NetmapError EINVAL, ENOMEM
+   */
+  regionFor(memId: number, needs: PrivateRegionNeeds, dataModel?: DataModel): Region {
+    return memId === 0 ? this.#regions.makePrivate(needs, dataModel) : this.#regions.get(memId, dataModel);
   }
 
   /** Size and pools of a region, also of the global one when nobody uses it yet. @throws NetmapError EINVAL */
@@ -187,7 +197,7 @@ export class Registry {
     let region: Region | undefined;
     let adapter: Adapter | undefined;
     try {
-      region = this.regionFor(memId, { ...geometry, extraBufs, pipes: 2 });
+      region = this.regionFor(memId, { ...geometry, extraBufs, pipes: 2 }, config.dataModel);
       adapter = new Adapter(this.arena, name, PORT_KIND_VALE, region, geometry, config.mfs ?? DEFAULT_MFS);
       bridge?.attach(adapter);
     } catch (error) {
@@ -255,10 +265,11 @@ export class Registry {
   #makePipe(parentName: string, id: string, master: boolean, memId: number, config: PortConfig): Adapter {
     const created = !this.adapters.has(parentName);
     const named = parseKernelName(parentName);
+    const ofRegion = config.dataModel ? { dataModel: config.dataModel } : {};
     const parent =
       named.kind === 'interface' && created
-        ? this.#makeVale(parentName, undefined, memId, {})
-        : this.lookup(parentName, NR_REG_ALL_NIC, memId, {});
+        ? this.#makeVale(parentName, undefined, memId, ofRegion)
+        : this.lookup(parentName, NR_REG_ALL_NIC, memId, ofRegion);
     if (this.attached.has(parent) && parent.kind === PORT_KIND_NIC) {
       throw netmapError('EBUSY', `'${parentName}' is attached to a bridge`, { op: 'open', port: parentName });
     }
@@ -305,7 +316,7 @@ export class Registry {
     if ((txRings > 0 && txSlots === 0) || (rxRings > 0 && rxSlots === 0)) {
       throw netmapError('EINVAL', 'a ring needs slots', { op: 'open', port: name });
     }
-    const region = this.#regions.get(memId);
+    const region = this.#regions.get(memId, config.dataModel);
     try {
       const adapter = new Adapter(this.arena, `null:${name}#${++this.#nullPorts}`, PORT_KIND_NULL, region, {
         txRings,

@@ -43,6 +43,16 @@ export interface RingWasm {
   slotsCopy(rxRing: number, txRing: number, limit: number, rxBufs: number, txBufs: number): number;
 }
 
+/** What of the structures depends on the data model; without it, that of 64-bit machines. Bytes. */
+export interface StructLayout {
+  /** An entry of `ring_ofs`. */
+  readonly ringOfsSize: number;
+  /** Where a ring has its `offset_mask`. */
+  readonly offsetMask: number;
+}
+
+const LP64: StructLayout = { ringOfsSize: NETMAP_IF_RING_OFS_SIZE, offsetMask: NETMAP_RING_OFFSET_MASK };
+
 /** A slot as an object, for code that is not hot. Fields are those of struct netmap_slot. */
 export interface NetmapSlot {
   bufIdx: number;
@@ -79,8 +89,11 @@ export class NetmapRing {
   readonly offsetMask: number;
   readonly #w: number;
 
-  /** @param numBufs buffers in the region, from the registration or the device: never from shared memory */
-  constructor(views: MemoryViews, ptr: number, numBufs: number) {
+  /**
+   * @param numBufs buffers in the region, from the registration or the device: never from shared memory
+   * @param layout of the region's data model
+   */
+  constructor(views: MemoryViews, ptr: number, numBufs: number, layout = LP64) {
     this.i32 = views.i32;
     this.u8 = views.u8;
     this.wasm = views.wasm;
@@ -92,7 +105,7 @@ export class NetmapRing {
     this.bufBase = (ptr + this.i32[this.#w + (NETMAP_RING_BUF_OFS >> 2)]) >>> 0;
     this.numBufs = numBufs;
     this.slotBase = (ptr + NETMAP_RING_SLOT) >>> 2;
-    this.offsetMask = this.i32[this.#w + (NETMAP_RING_OFFSET_MASK >> 2)];
+    this.offsetMask = this.i32[this.#w + (layout.offsetMask >> 2)];
     Object.freeze(this);
   }
 
@@ -214,11 +227,14 @@ export class NetmapIf {
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
   readonly ptr: number;
+  readonly #entry: number;
 
-  constructor(views: MemoryViews, ptr: number) {
+  /** @param layout of the data model that it was written for */
+  constructor(views: MemoryViews, ptr: number, layout = LP64) {
     this.#i32 = views.i32;
     this.#u8 = views.u8;
     this.ptr = ptr;
+    this.#entry = layout.ringOfsSize;
   }
 
   get name(): string {
@@ -253,7 +269,7 @@ export class NetmapIf {
 
   /** ring_ofs[i]: distance of ring i from this struct in bytes, 0 = not bound. Order: tx, host tx, rx, host rx. */
   ringOfs(i: number): number {
-    return this.#word(NETMAP_IF_RING_OFS + i * NETMAP_IF_RING_OFS_SIZE);
+    return this.#word(NETMAP_IF_RING_OFS + i * this.#entry);
   }
 
   #word(offset: number): number {

@@ -2,7 +2,7 @@
 // a C compiler, what it makes of tests/abi/layout.c. None of the three may change without the others.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -174,6 +174,54 @@ test('a C compiler lays the structures of include/net/netmap.h out in the same w
 test('and for wasm32, but for the width of ring_ofs', { skip: wasmCompiler.skip }, async () => {
   const expected = { ...golden, netmap_if: { ...golden['netmap_if'], 'ring_ofs[1]': abi.NETMAP_IF_RING_OFS + 4 } };
   assert.deepEqual(JSON.parse(await runWasm(layout)), expected);
+});
+
+/** The golden layout as a 32-bit compiler for i386 has it (32-bit time_t). */
+const I386_CHANGES: Layout = {
+  netmap_ring: { ts: abi.I386_RING_TS, offset_mask: abi.I386_RING_OFFSET_MASK, buf_align: abi.I386_RING_BUF_ALIGN },
+  netmap_if: { 'ring_ofs[1]': abi.NETMAP_IF_RING_OFS + abi.ILP32_RING_OFS_SIZE },
+};
+/** Structures without 64-bit fields that i386 would pack more tightly. */
+const I386_STRUCTS = ['netmap_slot', 'netmap_ring', 'netmap_if', 'nm_csb_atok', 'nm_csb_ktoa'];
+
+/** Compiles for i386 with the headers of this machine's libc; the one that a 64-bit libc lacks is empty. */
+function checkI386(source: string): { status: number | null; stderr: string } {
+  mkdirSync(join(scratch, 'gnu'), { recursive: true });
+  writeFileSync(join(scratch, 'gnu/stubs-32.h'), '');
+  const multiarch = spawnSync(compiler as string, ['-print-multiarch'], { encoding: 'utf8' }).stdout.trim();
+  const headers = `-I/usr/include/${multiarch}`;
+  const flags = [
+    '-m32',
+    '-std=gnu11',
+    '-Wall',
+    '-Werror',
+    '-fsyntax-only',
+    include,
+    headers,
+    `-I${scratch}`,
+    '-x',
+    'c',
+    '-',
+  ];
+  return spawnSync(compiler as string, flags, { input: source, encoding: 'utf8' });
+}
+
+const noI386 =
+  skip ||
+  (checkI386('#include <sys/time.h>\n_Static_assert(sizeof(long) == 4, "");').status === 0
+    ? false
+    : 'the C compiler has no i386');
+test('and for i386, but for ring_ofs and what follows a struct timeval', { skip: noI386 }, () => {
+  const asserts = I386_STRUCTS.flatMap((struct) =>
+    Object.entries({ ...golden[struct], ...I386_CHANGES[struct] }).map(([field, value]) => {
+      const what = field === 'size' ? `sizeof(struct ${struct})` : `offsetof(struct ${struct}, ${field})`;
+      return `_Static_assert(${what} == ${value}, "${struct}.${field}");`;
+    }),
+  );
+  asserts.push(`_Static_assert(sizeof(struct timeval) == ${2 * abi.I386_TS_WORD}, "timeval");`);
+  const source = ['#include <net/netmap.h>', '#include <stddef.h>', '#include <sys/time.h>', ...asserts, ''].join('\n');
+  const { status, stderr } = checkI386(source);
+  assert.equal(status, 0, stderr);
 });
 
 /** Numbers that the header defines, by the names that assembly/abi has for them, too. */

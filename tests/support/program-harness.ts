@@ -25,7 +25,7 @@ function whole(given: Partial<ProgramRequest>): ProgramRequest {
 
 /** A descriptor of a program in the host's own memory: what netmap would say. */
 export function directDescriptor(netmap: Netmap): Descriptor {
-  const file = netmap.openDevice({ dataModel: 'ilp32' });
+  const file = netmap.openDevice({ dataModel: 'wasm32' });
   return {
     request: (given) => file.request(whole(given)),
     get port() {
@@ -56,12 +56,12 @@ export class ProgramHarness {
   }
 
   descriptor(): Descriptor {
-    const file = this.own.openDevice({ dataModel: 'ilp32' });
+    const file = this.own.openDevice({ dataModel: 'wasm32' });
     const next = (given: unknown): Promise<DeviceAnswer> => file.request(given as ProgramRequest);
     let port: HostPort | undefined;
     return {
       request: async (given) => {
-        const args = { fd: file.fd, isOwner: true, dataModel: 'ilp32', ...whole(given) };
+        const args = { fd: file.fd, isOwner: true, dataModel: 'wasm32', ...whole(given) };
         const answer = (await this.#requests.intercept['device'](args, next as never)) as DeviceAnswer;
         const thread = file.port?.waiting;
         if (answer.port && thread) {

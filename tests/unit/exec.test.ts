@@ -177,7 +177,7 @@ test('signals wait for the program, the lowest first, and end its sleep', () => 
 test('a netmap_if has the width of its reader', async () => {
   const netmap = await Netmap.create();
   const wide = await netmap.open('vale0:a', { txRings: 2, rxRings: 1 });
-  const narrow = await netmap.open('vale0:a', { dataModel: 'ilp32' });
+  const narrow = await netmap.open('vale0:a', { dataModel: 'wasm32' });
   const i32 = new Int32Array(netmap.memory.buffer);
   const entries = (nifp: number, size: number): number[] =>
     Array.from({ length: 5 }, (_, i) => i32[(nifp + abi.NETMAP_IF_RING_OFS + size * i) >>> 2]);
