@@ -12,6 +12,7 @@ export type { PassthroughOptions } from './control/operations.js';
 export type { MemoryReservation } from './control/reservation.js';
 export type { BridgeInspection, BridgePortInspection } from './control/vale-operations.js';
 export { errnoName, NetmapError } from './errors.js';
+export { attachPtnet, type V86Port, type V86Ptnet } from './hosts/v86.js';
 export { type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
 export type {
@@ -46,7 +47,7 @@ export type { PollingOptions } from './netmap/vale-polling.js';
 export type { Translate } from './ptnet/device.js';
 export type { DriverOptions } from './ptnet/driver.js';
 export { PtnetDriver } from './ptnet/driver.js';
-export type { GuestWasm, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
+export type { GuestWasm, HostedMachine, PciFunction, PtnetMachine } from './ptnet/driver-machine.js';
 export { PtnetInterface, type PtnetInterfaceOptions } from './ptnet/interface.js';
 export type { Capability } from './ptnet/interface-capabilities.js';
 export type { InterfaceCounters } from './ptnet/interface-counters.js';

@@ -1,6 +1,6 @@
 // The guests of a host, as one of its threads makes them and runs them.
 
-import type { PtnetMachine } from '../ptnet/driver-machine.js';
+import type { HostedMachine } from '../ptnet/driver-machine.js';
 import type { Backend, NetmapHandle } from './backend.js';
 import type { GuestInfo, GuestOptions } from './guest-record.js';
 import type { PassthroughOptions } from './operations.js';
@@ -21,7 +21,7 @@ export interface Guest {
    */
   passthrough(spec: string, options?: PassthroughOptions): Promise<void>;
   /** The machine as code in this thread sees it; the guest's interrupts come to this thread from now on. */
-  machine(): Promise<PtnetMachine>;
+  machine(): Promise<HostedMachine>;
   /** For a worker that is to run the guest; pass the worker if you have it, so that its death is noticed. */
   handle(worker?: object): GuestHandle;
   /** Stops its devices, closes their ports, frees its RAM. */
@@ -65,7 +65,7 @@ export class Guests {
   }
 
   /** The machine of a guest, which runs in this thread from now on. @throws NetmapError ENXIO */
-  async machine(id: number): Promise<PtnetMachine> {
+  async machine(id: number): Promise<HostedMachine> {
     const info = (await this.#call('bindGuest', { id })) as GuestInfo;
     this.#machines.get(id)?.stop();
     const made = makeMachine(this.#backend.thread, this.#backend.path, info);

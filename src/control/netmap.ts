@@ -11,7 +11,7 @@ import type { InterfaceInfo, PersistentInfo, PersistentOptions, WireOptions } fr
 import type { InterfaceOptions } from '../netmap/nic.js';
 import type { OpenOptions, PortInfo } from '../netmap/register.js';
 import type { PollingOptions } from '../netmap/vale-polling.js';
-import type { PtnetMachine } from '../ptnet/driver-machine.js';
+import type { HostedMachine } from '../ptnet/driver-machine.js';
 import { isWorkerThread, type SpawnOptions, spawnWorker, type WorkerHandle, watchWorker } from '../threads/platform.js';
 import type { ValeEntry } from '../vale/list.js';
 import { loadLookups } from '../vale/lookups.js';
@@ -93,7 +93,7 @@ export class Netmap {
   }
 
   /** In a guest's worker: the machine of the guest that the handle names. */
-  static async attachGuest(handle: GuestHandle): Promise<{ netmap: Netmap; machine: PtnetMachine }> {
+  static async attachGuest(handle: GuestHandle): Promise<{ netmap: Netmap; machine: HostedMachine }> {
     const netmap = await Netmap.attach(handle.netmap);
     return { netmap, machine: await netmap.#guests.machine(handle.guest) };
   }

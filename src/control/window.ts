@@ -2,7 +2,7 @@
 // the device model (in the control thread), doorbells straight to the kernel loop, interrupts to the guest's handlers.
 
 import { KLOOP_GUEST, KLOOP_IRQ_PENDING, KLOOP_PORT_GONE, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
-import type { PciFunction, PtnetMachine } from '../ptnet/driver-machine.js';
+import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
 import type { Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
 
@@ -99,7 +99,7 @@ class FunctionWindow implements PciFunction {
 
 /** A machine, and how its glue to the host is undone. */
 export interface GuestMachine {
-  readonly machine: PtnetMachine;
+  readonly machine: HostedMachine;
   /** Ends the delivery of interrupts. */
   stop(): void;
   /** Takes the machine away: its RAM, rings and kernel loops may be somebody else's from now on. */
@@ -113,7 +113,8 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
     for (const f of functions) f.deliver();
   });
   let gone = false;
-  const machine = {
+  const mirrors = new Set<() => void>();
+  const machine: HostedMachine = {
     get gone() {
       return gone || thread.hostClosed;
     },
@@ -123,9 +124,15 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
     wasm: thread.arena.wasm,
     waiting: thread,
     tunables: info.tunables,
+    mirror: (copies) => {
+      const end = thread.addCopies(copies);
+      mirrors.add(end);
+      return end;
+    },
   };
   const disconnect = (): void => {
     stop();
+    for (const end of mirrors) end();
     gone = true;
     for (const f of functions) f.remove();
     thread.wake(); // whoever waits for interrupts sees that the machine is gone

@@ -4,6 +4,7 @@
 
 import type { Waiting } from '../ring/poll.js';
 import type { MemoryViews } from '../ring/ring.js';
+import type { PassCopies } from '../threads/thread.js';
 import type { Tunables } from '../tunables/table.js';
 
 /** A PCI function on the guest's bus. */
@@ -42,4 +43,10 @@ export interface PtnetMachine {
   readonly waiting: Waiting;
   /** Tunables of the guest's kernel; without them, the defaults. */
   readonly tunables?: Tunables;
+}
+
+/** A machine as the host's glue makes it: also for an emulator whose guest keeps its CSB in another memory. */
+export interface HostedMachine extends PtnetMachine {
+  /** Has words copied around each pass of this thread over its kernel loops, until the machine is gone. Returns what ends it. */
+  mirror(copies: PassCopies): () => void;
 }

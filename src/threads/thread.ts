@@ -34,6 +34,14 @@ const KEEP_ALIVE_MS = 1 << 30;
 /** Passes of one service call: guests that keep each other busy get the rest at the next event. */
 const MAX_ROUNDS = 64;
 
+/** Words that kernel loops of this thread share with somebody who cannot see the arena's memory. */
+export interface PassCopies {
+  /** Called before a pass over the loops. */
+  copyIn(): void;
+  /** Called after it, before interrupts are delivered. */
+  copyOut(): void;
+}
+
 interface LocalWait {
   seen: number;
   resolve: () => void;
@@ -50,6 +58,7 @@ export class Thread {
   readonly #token: number;
   readonly #localWaits = new Set<LocalWait>();
   readonly #services = new Set<() => void>();
+  readonly #copies = new Set<PassCopies>();
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
   #serving = false;
@@ -234,6 +243,22 @@ export class Thread {
     return () => this.#services.delete(service);
   }
 
+  /** Has words copied around each pass of this thread over its kernel loops. Returns what ends it. */
+  addCopies(copies: PassCopies): () => void {
+    this.#copies.add(copies);
+    return () => this.#copies.delete(copies);
+  }
+
+  /** One pass over the kernel loops; how many had something to do. */
+  #pass(): number {
+    const { wasm } = this.arena;
+    if (this.#copies.size === 0) return wasm.kloopPass(this.ptr);
+    for (const copies of this.#copies) copies.copyIn();
+    const worked = wasm.kloopPass(this.ptr);
+    for (const copies of this.#copies) copies.copyOut();
+    return worked;
+  }
+
   /**
    * Does what others left to this thread: kernel loops that it serves, interrupts of its devices. Polls call it; an idle
    * thread with devices calls it from `serve`.
@@ -249,7 +274,7 @@ export class Thread {
     let rounds = 0;
     try {
       for (; rounds < MAX_ROUNDS; rounds++) {
-        const worked = u32[loops] === 0 ? 0 : arena.wasm.kloopPass(ptr);
+        const worked = u32[loops] === 0 ? 0 : this.#pass();
         if (u32[attention] !== 0) {
           Atomics.store(u32, attention, 0);
           for (const service of this.#services) service();

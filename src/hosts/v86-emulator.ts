@@ -1,0 +1,205 @@
+// What of v86 is used beyond its documented surface: names that its release builds keep, checked before they are relied on.
+// Tried with the npm package v86 0.5.462.
+
+import { netmapError } from '../errors.js';
+import type { AccessSize } from '../ptnet/device-registers.js';
+import type { GuestRam } from './csb-mirror.js';
+
+/** The part of v86's class `V86` that is documented and used here. */
+export interface V86Emulator {
+  // biome-ignore lint/suspicious/noExplicitAny: listeners are typed by event in v86's own declarations
+  add_listener(event: any, listener: (value: any) => void): void;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  remove_listener(event: any, listener: (value: any) => void): void;
+}
+
+type Read = (address: number) => number;
+type Write = (value: number, address: number) => void;
+
+interface V86Cpu {
+  readonly devices: { readonly pci: V86Pci };
+  readonly io: V86Io;
+  readonly wasm_memory: WebAssembly.Memory;
+  readonly mem8: { readonly byteOffset: number };
+  readonly memory_size: Int32Array | Uint32Array;
+  readonly acpi_enabled: Uint8Array;
+  get_apic_addr(): number;
+  get_state_apic(): Uint8Array;
+  handle_irqs(): void;
+  reboot_internal(): void;
+}
+
+interface V86Pci {
+  readonly devices: readonly unknown[];
+  register_device(device: object): Int32Array;
+  raise_irq(pciId: number): void;
+  lower_irq(pciId: number): void;
+}
+
+interface V86Io {
+  register_read(port: number, device: object, read8: Read, read16: Read, read32: Read): void;
+  register_write(port: number, device: object, write8: Write, write16: Write, write32: Write): void;
+  mmap_register(
+    address: number,
+    size: number,
+    read8: Read,
+    write8: (address: number, value: number) => void,
+    read32: Read,
+    write32: (address: number, value: number) => void,
+  ): void;
+}
+
+/** Accesses to a BAR, at offsets in it. */
+export interface BarHandlers {
+  read(offset: number, size: AccessSize): number;
+  write(offset: number, size: AccessSize, value: number): void;
+}
+
+/** Memory BARs are mapped in units of this many bytes. */
+export const MMIO_GRANULE = 0x20000;
+/** struct apic of v86: its size tells whether it is the one that is known here; the words of TMR and IRR. */
+const APIC_STATE_SIZE = 184;
+const APIC_IRR = 64;
+const APIC_TMR = 128;
+
+/** The innards of a v86 that is ready and does not run yet. */
+export class V86Machine {
+  readonly cpu: V86Cpu;
+  readonly ram: GuestRam;
+  #accessing = false;
+
+  /** @throws NetmapError EINVAL (not ready, or without ACPI), EOPNOTSUPP (a v86 of another make) */
+  constructor(emulator: V86Emulator) {
+    const cpu = (emulator as { v86?: { cpu?: V86Cpu } }).v86?.cpu;
+    if (!cpu?.devices?.pci) {
+      throw netmapError('EINVAL', 'the emulator is not ready: wait for emulator-ready, with autostart false', {
+        op: 'attachPtnet',
+      });
+    }
+    checkMake(cpu);
+    if (cpu.acpi_enabled[0] === 0) {
+      throw netmapError('EINVAL', 'the emulator has no local APIC: it was made without acpi: true', {
+        op: 'attachPtnet',
+      });
+    }
+    this.cpu = cpu;
+    this.ram = guestRam(cpu);
+  }
+
+  /** Whether a PCI function is there. */
+  hasFunction(pciId: number): boolean {
+    return this.cpu.devices.pci.devices[pciId] !== undefined;
+  }
+
+  /** Maps a memory BAR. */
+  mapMemory(address: number, size: number, bar: BarHandlers): void {
+    const base = address | 0;
+    // v86 gives addresses as signed words. Its instructions are under way: no interrupt may be delivered inside.
+    const guarded = <T>(access: () => T): T => {
+      this.#accessing = true;
+      try {
+        return access();
+      } finally {
+        this.#accessing = false;
+      }
+    };
+    this.cpu.io.mmap_register(
+      address,
+      Math.max(size, MMIO_GRANULE),
+      (at) => guarded(() => bar.read((at - base) >>> 0, 1)),
+      (at, value) => guarded(() => bar.write((at - base) >>> 0, 1, value)),
+      (at) => guarded(() => bar.read((at - base) >>> 0, 4) | 0),
+      (at, value) => guarded(() => bar.write((at - base) >>> 0, 4, value)),
+    );
+  }
+
+  /** Answers the ports of an I/O BAR. v86 moves them when the guest moves the BAR. */
+  mapPorts(address: number, size: number, bar: BarHandlers): void {
+    const { io } = this.cpu;
+    for (let offset = 0; offset < size; offset++) {
+      const read = (bytes: AccessSize) => () => bar.read(offset, bytes) | 0;
+      const write = (bytes: AccessSize) => (value: number) => bar.write(offset, bytes, value);
+      io.register_read(address + offset, bar, read(1), read(2), read(4));
+      io.register_write(address + offset, bar, write(1), write(2), write(4));
+    }
+  }
+
+  /** Puts a vector into the local APIC, as an edge. */
+  deliver(vector: number): void {
+    const { cpu } = this;
+    const words = new Uint32Array(cpu.wasm_memory.buffer, cpu.get_apic_addr(), APIC_STATE_SIZE / 4);
+    const bit = 1 << (vector & 31);
+    words[(APIC_IRR >> 2) + (vector >> 5)] |= bit;
+    words[(APIC_TMR >> 2) + (vector >> 5)] &= ~bit;
+    this.#handle();
+  }
+
+  /** A short assertion of a function's interrupt pin. */
+  pulseIntx(pciId: number): void {
+    const { pci } = this.cpu.devices;
+    pci.raise_irq(pciId);
+    pci.lower_irq(pciId);
+  }
+
+  /** Calls `reset` when the machine reboots. */
+  onReset(reset: () => void): void {
+    const { cpu } = this;
+    const reboot = cpu.reboot_internal;
+    cpu.reboot_internal = () => {
+      reset();
+      reboot.call(cpu);
+    };
+  }
+
+  /** The CPU takes pending interrupts, and wakes from HLT; in the middle of a memory access it does so soon by itself. */
+  #handle(): void {
+    if (!this.#accessing) this.cpu.handle_irqs();
+  }
+}
+
+/** RAM, by physical address. The view is made anew when the memory has grown. */
+function guestRam(cpu: V86Cpu): GuestRam {
+  const { wasm_memory: memory } = cpu;
+  const base = cpu.mem8.byteOffset;
+  const size = cpu.memory_size[0];
+  let buffer = memory.buffer;
+  let words = new Int32Array(buffer, base, size >>> 2);
+  const view = (): Int32Array => {
+    if (memory.buffer !== buffer) {
+      buffer = memory.buffer;
+      words = new Int32Array(buffer, base, size >>> 2);
+    }
+    return words;
+  };
+  return {
+    size,
+    load: (address) => view()[address >>> 2],
+    store: (address, value) => {
+      view()[address >>> 2] = value;
+    },
+  };
+}
+
+/** @throws NetmapError EOPNOTSUPP */
+function checkMake(cpu: V86Cpu): void {
+  const { pci } = cpu.devices;
+  const used: [string, unknown][] = [
+    ['pci.register_device', pci.register_device],
+    ['pci.raise_irq', pci.raise_irq],
+    ['pci.lower_irq', pci.lower_irq],
+    ['io.register_read', cpu.io?.register_read],
+    ['io.register_write', cpu.io?.register_write],
+    ['io.mmap_register', cpu.io?.mmap_register],
+    ['get_apic_addr', cpu.get_apic_addr],
+    ['get_state_apic', cpu.get_state_apic],
+    ['handle_irqs', cpu.handle_irqs],
+    ['reboot_internal', cpu.reboot_internal],
+  ];
+  const missing = used.filter(([, value]) => typeof value !== 'function').map(([name]) => name);
+  if (!(cpu.wasm_memory instanceof WebAssembly.Memory)) missing.push('wasm_memory');
+  if (missing.length === 0 && cpu.get_state_apic().length !== APIC_STATE_SIZE) missing.push('the known local APIC');
+  if (missing.length === 0) return;
+  throw netmapError('EOPNOTSUPP', `this v86 has no ${missing.join(', ')}: another version than was tried`, {
+    op: 'attachPtnet',
+  });
+}

@@ -1,0 +1,205 @@
+// ptnet devices inside v86, the x86 emulator: `attachPtnet` puts ptnetmap-memdev and ptnet on its PCI bus.
+
+import { PTNET_IO_SIZE, PTNET_MDEV_IO_SIZE, PTNETMAP_PCI_DEVICE_ID, PTNETMAP_PCI_NETIF_ID } from '../abi.js';
+import type { Guest } from '../control/guests.js';
+import type { Netmap } from '../control/netmap.js';
+import type { PassthroughOptions } from '../control/operations.js';
+import { netmapError } from '../errors.js';
+import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
+import { deliverMsi } from './msi.js';
+import { MSIX_BAR_SIZE } from './msix.js';
+import { type Bar, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
+import { PtnetFunction } from './ptnet-function.js';
+import { regionWindow } from './region-window.js';
+import { type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
+
+/** A port of the host that a guest is to have. */
+export interface V86Port extends PassthroughOptions {
+  readonly netmap: Netmap;
+  /** Its netmap(4) name. */
+  readonly name: string;
+}
+
+/** What has been put into an emulator. */
+export interface V86Ptnet {
+  readonly guest: Guest;
+  /** Interrupt messages that the guest had told the devices to send, and that no local APIC takes. */
+  readonly lostMessages: number;
+  /** Takes the ports away. The devices stay on the bus, and do not answer any more. */
+  close(): Promise<void>;
+}
+
+/** The first PCI device number that is tried: below are v86's own. */
+const FIRST_SLOT = 19;
+const LAST_SLOT = 29;
+/** Where BARs are put: v86's memory BARs do not move, so these are in the window that SeaBIOS tells of. */
+const FIRST_MEMORY = 0x80000000;
+const MEMORY_END = 0xe0000000;
+const FIRST_IO = 0xd000;
+const IO_END = 0xe000;
+/** Ports of a PCI hot-plug controller that SeaBIOS announces and v86 has not: all bits set would eject every device. */
+const HOTPLUG_PORTS = 0xae00;
+const HOTPLUG_SIZE = 0x20;
+
+/** What of an emulator's bus is given away. */
+interface Bus {
+  memory: number;
+  io: number;
+}
+const buses = new WeakMap<object, Bus>();
+
+/**
+ * Puts a ptnet device for each port on the PCI bus of a v86, and a memdev for each region. The emulator must be ready and
+ * not have run yet (`autostart: false`, `'emulator-ready'`), and have an APIC (`acpi: true`).
+ *
+ * Rings and buffers are reached by MMIO: the guest sees its region, and no other part of the memory. Ports are opened
+ * with the layout for i386 and, unless `loop` says otherwise, served by the emulator's own thread.
+ * @throws NetmapError EINVAL (not ready, no ACPI, ports of different hosts), EOPNOTSUPP (another version of v86), ENOSPC
+ *   (no place on the bus), and what `Netmap.open` throws
+ */
+export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readonly V86Port[]): Promise<V86Ptnet> {
+  const all = [ports].flat() as V86Port[];
+  const v86 = new V86Machine(emulator);
+  const [{ netmap }] = all;
+  if (all.some((port) => port.netmap !== netmap)) {
+    throw netmapError('EINVAL', 'the ports are of different hosts', { op: 'attachPtnet' });
+  }
+  const guest = await netmap.createGuest({ ramSize: 4096 * all.length });
+  try {
+    for (const { name, netmap: _, ...options } of all) {
+      await guest.passthrough(name, { dataModel: 'i386', loop: 'direct', ...options });
+    }
+    const machine = await guest.machine();
+    const bus = buses.get(v86.cpu) ?? { memory: FIRST_MEMORY, io: FIRST_IO };
+    buses.set(v86.cpu, bus);
+    const attachment = new Attachment(v86, bus, machine, all);
+    return {
+      guest,
+      get lostMessages() {
+        return attachment.lostMessages;
+      },
+      close: async () => {
+        attachment.close();
+        await guest.close();
+      },
+    };
+  } catch (error) {
+    await guest.close();
+    throw error;
+  }
+}
+
+class Attachment {
+  lostMessages = 0;
+  readonly #v86: V86Machine;
+  readonly #bus: Bus;
+  readonly #devices: PtnetFunction[] = [];
+
+  constructor(v86: V86Machine, bus: Bus, machine: HostedMachine, ports: readonly V86Port[]) {
+    this.#v86 = v86;
+    this.#bus = bus;
+    const idle: BarHandlers = { read: () => 0, write: () => {} };
+    v86.mapPorts(HOTPLUG_PORTS, HOTPLUG_SIZE, idle);
+    for (const device of machine.functions) {
+      if (device.deviceId === PTNETMAP_PCI_DEVICE_ID) this.#addMemdev(machine, device);
+      if (device.deviceId !== PTNETMAP_PCI_NETIF_ID) continue;
+      const page = this.#devices.length;
+      const { loop } = ports[page];
+      this.#addDevice(machine, device, page, loop !== undefined && loop !== 'direct');
+    }
+    v86.onReset(() => {
+      for (const device of this.#devices) device.reset();
+    });
+  }
+
+  close(): void {
+    for (const device of this.#devices) device.close();
+  }
+
+  #addMemdev(machine: HostedMachine, device: PciFunction): void {
+    const { base, size } = device.memoryBar ?? { base: 0, size: 0 };
+    const io = this.#ioBar(PTNET_MDEV_IO_SIZE);
+    const memory = this.#memoryBar(Math.max(MMIO_GRANULE, 2 ** Math.ceil(Math.log2(size))), true);
+    this.#v86.mapMemory(memory.address, memory.size, regionWindow(machine, base, size));
+    this.#v86.mapPorts(io.address, io.size, registers(device));
+    this.#register('ptnetmap-memdev', { ...identity(device), classCode: 0xff0000, bars: [io, memory] });
+  }
+
+  #addDevice(machine: HostedMachine, device: PciFunction, page: number, concurrent: boolean): void {
+    const v86 = this.#v86;
+    const io = this.#ioBar(PTNET_IO_SIZE);
+    const table = this.#memoryBar(MSIX_BAR_SIZE, false);
+    const { vectors } = device;
+    const config: PciConfig = {
+      ...identity(device),
+      classCode: 0x020000,
+      bars: [io, null, table],
+      msix: { vectors, bar: 2 },
+    };
+    let space: Int32Array | undefined;
+    const model = new PtnetFunction(
+      machine,
+      device,
+      {
+        ram: v86.ram,
+        msixControl: () => (space ? space[MSIX_CONTROL >>> 2] >>> 16 : 0),
+        sendMessage: (address, data) => {
+          if (!deliverMsi(address, data, (vector) => v86.deliver(vector))) this.lostMessages++;
+        },
+        pulseIntx: () => v86.pulseIntx(pciId),
+      },
+      page,
+      concurrent,
+    );
+    v86.mapPorts(io.address, io.size, registers(model));
+    v86.mapMemory(table.address, table.size, {
+      read: (offset, size) => model.msixRead(offset, size),
+      write: (offset, size, value) => model.msixWrite(offset, size, value),
+    });
+    const { pciId, space: registered } = this.#register('ptnet', config);
+    space = registered;
+    this.#devices.push(model);
+  }
+
+  /** A function on the bus. */
+  #register(name: string, config: PciConfig): { pciId: number; space: Int32Array } {
+    let slot = FIRST_SLOT;
+    while (this.#v86.hasFunction(slot << 3)) slot++;
+    if (slot > LAST_SLOT) throw netmapError('ENOSPC', 'no slot is left on the PCI bus', { op: 'attachPtnet' });
+    const pciId = slot << 3;
+    const space = this.#v86.cpu.devices.pci.register_device({
+      pci_id: pciId,
+      pci_space: [...configSpace(config)],
+      pci_bars: config.bars.map((bar) => (bar ? { size: bar.size } : undefined)),
+      name,
+    });
+    return { pciId, space };
+  }
+
+  #ioBar(size: number): Bar {
+    const address = this.#bus.io;
+    if (address + size > IO_END) throw netmapError('ENOSPC', 'no I/O ports are left', { op: 'attachPtnet' });
+    this.#bus.io += PTNET_IO_SIZE;
+    return { kind: 'io', address, size };
+  }
+
+  #memoryBar(size: number, prefetchable: boolean): Bar {
+    const mapped = Math.max(size, MMIO_GRANULE);
+    const address = Math.ceil(this.#bus.memory / mapped) * mapped;
+    if (address + mapped > MEMORY_END) {
+      throw netmapError('ENOSPC', `no ${mapped} bytes are left for a memory BAR`, { op: 'attachPtnet' });
+    }
+    this.#bus.memory = address + mapped;
+    return { kind: 'memory', address, size, prefetchable };
+  }
+}
+
+const identity = ({ vendorId, deviceId }: PciFunction): { vendorId: number; deviceId: number } => ({
+  vendorId,
+  deviceId,
+});
+
+const registers = (of: Pick<PciFunction, 'ioRead' | 'ioWrite'>): BarHandlers => ({
+  read: (offset, size) => of.ioRead(offset, size),
+  write: (offset, size, value) => of.ioWrite(offset, size, value),
+});
