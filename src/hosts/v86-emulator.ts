@@ -66,6 +66,8 @@ const APIC_TMR = 128;
 export class V86Machine {
   readonly cpu: V86Cpu;
   readonly ram: GuestRam;
+  /** Accesses that failed in the host: they read as all ones. Must stay 0. */
+  faults = 0;
   #accessing = false;
 
   /** @throws NetmapError EINVAL (not ready, or without ACPI), EOPNOTSUPP (a v86 of another make) */
@@ -93,32 +95,58 @@ export class V86Machine {
 
   /** Maps a memory BAR. */
   mapMemory(address: number, size: number, bar: BarHandlers): void {
-    const base = address | 0;
-    // v86 gives addresses as signed words. Its instructions are under way: no interrupt may be delivered inside.
-    const guarded = <T>(access: () => T): T => {
+    const base = address | 0; // v86 gives addresses as signed words
+    this.cpu.io.mmap_register(
+      address,
+      Math.max(size, MMIO_GRANULE),
+      (at) => bar.read((at - base) >>> 0, 1),
+      (at, value) => bar.write((at - base) >>> 0, 1, value),
+      (at) => bar.read((at - base) >>> 0, 4) | 0,
+      (at, value) => bar.write((at - base) >>> 0, 4, value),
+    );
+  }
+
+  /**
+   * Accesses to memory that may end in an interrupt. An instruction is under way: the CPU takes the interrupt later.
+   * What they throw does not reach the emulator.
+   */
+  guarded({ read, write }: BarHandlers): BarHandlers {
+    const guard = <T>(access: () => T, otherwise: T): T => {
       this.#accessing = true;
       try {
         return access();
+      } catch {
+        this.faults++;
+        return otherwise;
       } finally {
         this.#accessing = false;
       }
     };
-    this.cpu.io.mmap_register(
-      address,
-      Math.max(size, MMIO_GRANULE),
-      (at) => guarded(() => bar.read((at - base) >>> 0, 1)),
-      (at, value) => guarded(() => bar.write((at - base) >>> 0, 1, value)),
-      (at) => guarded(() => bar.read((at - base) >>> 0, 4) | 0),
-      (at, value) => guarded(() => bar.write((at - base) >>> 0, 4, value)),
-    );
+    return {
+      read: (offset, size) => guard(() => read(offset, size), 0xffffffff >>> (32 - 8 * size)),
+      write: (offset, size, value) => guard(() => write(offset, size, value), undefined),
+    };
   }
 
   /** Answers the ports of an I/O BAR. v86 moves them when the guest moves the BAR. */
   mapPorts(address: number, size: number, bar: BarHandlers): void {
     const { io } = this.cpu;
     for (let offset = 0; offset < size; offset++) {
-      const read = (bytes: AccessSize) => () => bar.read(offset, bytes) | 0;
-      const write = (bytes: AccessSize) => (value: number) => bar.write(offset, bytes, value);
+      const read = (bytes: AccessSize) => () => {
+        try {
+          return bar.read(offset, bytes) | 0;
+        } catch {
+          this.faults++;
+          return -1 >>> (32 - 8 * bytes);
+        }
+      };
+      const write = (bytes: AccessSize) => (value: number) => {
+        try {
+          bar.write(offset, bytes, value);
+        } catch {
+          this.faults++;
+        }
+      };
       io.register_read(address + offset, bar, read(1), read(2), read(4));
       io.register_write(address + offset, bar, write(1), write(2), write(4));
     }
@@ -153,7 +181,12 @@ export class V86Machine {
 
   /** The CPU takes pending interrupts, and wakes from HLT; in the middle of a memory access it does so soon by itself. */
   #handle(): void {
-    if (!this.#accessing) this.cpu.handle_irqs();
+    if (this.#accessing) return;
+    try {
+      this.cpu.handle_irqs();
+    } catch {
+      this.faults++; // the caller may be another guest's doorbell
+    }
   }
 }
 

@@ -25,6 +25,8 @@ export interface V86Ptnet {
   readonly guest: Guest;
   /** Interrupt messages that the guest had told the devices to send, and that no local APIC takes. */
   readonly lostMessages: number;
+  /** Accesses of the guest that failed in the host, and read as all ones. Must stay 0. */
+  readonly faults: number;
   /** Takes the ports away. The devices stay on the bus, and do not answer any more. */
   close(): Promise<void>;
 }
@@ -77,6 +79,9 @@ export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readon
       guest,
       get lostMessages() {
         return attachment.lostMessages;
+      },
+      get faults() {
+        return v86.faults;
       },
       close: async () => {
         attachment.close();
@@ -152,10 +157,11 @@ class Attachment {
       concurrent,
     );
     v86.mapPorts(io.address, io.size, registers(model));
-    v86.mapMemory(table.address, table.size, {
+    const msix: BarHandlers = {
       read: (offset, size) => model.msixRead(offset, size),
       write: (offset, size, value) => model.msixWrite(offset, size, value),
-    });
+    };
+    v86.mapMemory(table.address, table.size, v86.guarded(msix));
     const { pciId, space: registered } = this.#register('ptnet', config);
     space = registered;
     this.#devices.push(model);

@@ -3,10 +3,11 @@
 // Freestanding: compiles with `gcc -m32` alone, with no 32-bit libc.
 //
 //   ptnet-guest info [device]
-//   ptnet-guest tx|rx|ping|pong device packets [length [id]]
+//   ptnet-guest tx|rx|ping|pong|flood|sink device packets [length [id]]
 //   ptnet-guest msix device vector
 //
-// `device` is the number of the ptnet device on the bus, from 0.
+// `device` is the number of the ptnet device on the bus, from 0. `flood` and `sink` are tx and rx that leave the frames'
+// bytes alone, and count.
 #include <stddef.h>
 #include <stdint.h>
 
@@ -467,6 +468,52 @@ static void run_rx(u32 packets, u32 len) {
   summary("rx", got, lost, bad, milliseconds() - start);
 }
 
+/** Sends slots whose bytes are as they are: the rate of rings and doorbells. */
+static void run_flood(u32 packets, u32 len, u32 id) {
+  for (u32 i = 0; i < tx.n; i++) write_frame(tx.bufs + tx.ring->slot[i].buf_idx * tx.size, len, id, i);
+  u32 start = milliseconds();
+  for (u32 sent = 0; sent < packets;) {
+    u32 space = tx_space();
+    if (!space) {
+      rest();
+      continue;
+    }
+    if (space > packets - sent) space = packets - sent;
+    if (space > 512) space = 512;
+    sent += space;
+    while (space--) {
+      volatile u32 *slot = (volatile u32 *)&tx.ring->slot[tx.head];
+      slot[1] = len; // flags are 0
+      tx.head = tx.head + 1 == tx.n ? 0 : tx.head + 1;
+    }
+    publish(&tx);
+    kick(&tx, 2);
+  }
+  summary("flood", packets, 0, 0, milliseconds() - start);
+}
+
+/** Counts `packets` slots, and looks at their lengths only. */
+static void run_sink(u32 packets, u32 len) {
+  u32 got = 0, bad = 0, start = 0;
+  while (got < packets) {
+    u32 n = rx_space();
+    if (!n) {
+      rest();
+      continue;
+    }
+    if (!start) start = milliseconds();
+    got += n;
+    while (n--) {
+      volatile u32 *slot = (volatile u32 *)&rx.ring->slot[rx.head];
+      if ((slot[1] & 0xffff) != len) bad++;
+      rx.head = rx.head + 1 == rx.n ? 0 : rx.head + 1;
+    }
+    publish(&rx);
+    kick(&rx, 1);
+  }
+  summary("sink", got, 0, bad, milliseconds() - start);
+}
+
 /** Waits for a frame. Returns its number. */
 static u32 receive_one(u32 len) {
   for (;;) {
@@ -593,6 +640,8 @@ static void run(int argc, char **argv) {
   else if (is(mode, "rx")) run_rx(packets, len);
   else if (is(mode, "ping")) run_ping(packets, len, id, 1);
   else if (is(mode, "pong")) run_ping(packets, len, id, 0);
+  else if (is(mode, "flood")) run_flood(packets, len, id);
+  else if (is(mode, "sink")) run_sink(packets, len);
   else if (is(mode, "msix")) run_msix(packets);
   else fail("no such mode", 0);
   detach();
