@@ -13,6 +13,7 @@ export type { MemoryReservation } from './control/reservation.js';
 export type { BridgeInspection, BridgePortInspection } from './control/vale-operations.js';
 export { errnoName, NetmapError } from './errors.js';
 export { attachPtnet, type V86Port, type V86Ptnet } from './hosts/v86.js';
+export { attachNic, type V86Nic } from './hosts/v86-nic.js';
 export { type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';
 export type {

@@ -190,6 +190,18 @@ export class V86Machine {
   }
 }
 
+/** Ports of a PCI hot-plug controller that Debian's SeaBIOS announces and v86 has not. */
+const HOTPLUG_PORTS = 0xae00;
+const HOTPLUG_SIZE = 0x20;
+
+/** Answers 0 on them, which is "no event": all ones, as unanswered ports read, would have Linux eject every PCI device. */
+export function answerHotplug(emulator: V86Emulator): void {
+  const io = (emulator as { v86?: { cpu?: Partial<V86Cpu> } }).v86?.cpu?.io;
+  if (typeof io?.register_read !== 'function') return;
+  const none = (): number => 0;
+  for (let i = 0; i < HOTPLUG_SIZE; i++) io.register_read(HOTPLUG_PORTS + i, {}, none, none, none);
+}
+
 /** RAM, by physical address. The view is made anew when the memory has grown. */
 function guestRam(cpu: V86Cpu): GuestRam {
   const { wasm_memory: memory } = cpu;

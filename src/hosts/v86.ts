@@ -11,7 +11,7 @@ import { MSIX_BAR_SIZE } from './msix.js';
 import { type Bar, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
 import { PtnetFunction } from './ptnet-function.js';
 import { regionWindow } from './region-window.js';
-import { type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
+import { answerHotplug, type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
 
 /** A port of the host that a guest is to have. */
 export interface V86Port extends PassthroughOptions {
@@ -39,9 +39,6 @@ const FIRST_MEMORY = 0x80000000;
 const MEMORY_END = 0xe0000000;
 const FIRST_IO = 0xd000;
 const IO_END = 0xe000;
-/** Ports of a PCI hot-plug controller that SeaBIOS announces and v86 has not: all bits set would eject every device. */
-const HOTPLUG_PORTS = 0xae00;
-const HOTPLUG_SIZE = 0x20;
 
 /** What of an emulator's bus is given away. */
 interface Bus {
@@ -62,6 +59,7 @@ const buses = new WeakMap<object, Bus>();
 export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readonly V86Port[]): Promise<V86Ptnet> {
   const all = [ports].flat() as V86Port[];
   const v86 = new V86Machine(emulator);
+  answerHotplug(emulator);
   const [{ netmap }] = all;
   if (all.some((port) => port.netmap !== netmap)) {
     throw netmapError('EINVAL', 'the ports are of different hosts', { op: 'attachPtnet' });
@@ -103,8 +101,6 @@ class Attachment {
   constructor(v86: V86Machine, bus: Bus, machine: HostedMachine, ports: readonly V86Port[]) {
     this.#v86 = v86;
     this.#bus = bus;
-    const idle: BarHandlers = { read: () => 0, write: () => {} };
-    v86.mapPorts(HOTPLUG_PORTS, HOTPLUG_SIZE, idle);
     for (const device of machine.functions) {
       if (device.deviceId === PTNETMAP_PCI_DEVICE_ID) this.#addMemdev(machine, device);
       if (device.deviceId !== PTNETMAP_PCI_NETIF_ID) continue;

@@ -1,0 +1,150 @@
+// Makes what a v86 guest boots: `node examples/guest/image.mjs [FOLDER]` (default build/guest). Downloads Debian's kernel for
+// i386, busybox and SeaBIOS as packages, unpacks them without installing anything, and packs an initramfs with the
+// program ptnet-guest.c. What has been downloaded stays in the folder and is used again.
+// Needs apt-get and dpkg-deb (Debian or a relative), and gcc.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+const folder = resolve(process.argv[2] ?? 'build/guest');
+const LIMIT = 300_000;
+/** Kernel modules of the guests' other NICs, and of TAP devices, in the order in which they are loaded. */
+const MODULES = [
+  'failover',
+  'net_failover',
+  'virtio',
+  'virtio_ring',
+  'virtio_pci_legacy_dev',
+  'virtio_pci_modern_dev',
+  'virtio_pci',
+  'virtio_net',
+  '8390',
+  'ne2k-pci',
+  'tun',
+];
+
+/** What the guest does: reads commands from the serial line, one a line, and answers each with its exit status. */
+const INIT = `#!/bin/busybox sh
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+/bin/busybox --install -s /bin
+export PATH=/bin
+stty -F /dev/ttyS0 -echo
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+for module in ${MODULES.join(' ')}; do insmod /modules/$module.ko; done
+ip link set lo up
+echo "@@ ready"
+while read -r line; do
+  eval "$line"
+  echo "@@ $?"
+done
+`;
+
+function run(command, args, options = {}) {
+  try {
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      timeout: LIMIT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
+    });
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')}: ${(error.stderr || error.message).trim().split('\n').at(-1)}`);
+  }
+}
+
+/** An archive of cpio's "newc" format. Files are [name, mode, bytes]. */
+function cpio(files) {
+  const pad = (n) => Buffer.alloc((4 - (n % 4)) % 4);
+  const parts = [...files, ['TRAILER!!!', 0]].flatMap(([name, mode, bytes = Buffer.alloc(0)], i) => {
+    const path = Buffer.from(`${name}\0`);
+    const fields = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, 0, 0, path.length, 0];
+    const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`;
+    const head = Buffer.concat([Buffer.from(header), path]);
+    return [head, pad(head.length), bytes, pad(bytes.length)];
+  });
+  return Buffer.concat(parts);
+}
+
+/** Downloads the packages of i386 with lists of their own, and unpacks them; nothing of the system's apt is touched. */
+function unpackPackages() {
+  const tree = join(folder, 'tree');
+  if (existsSync(join(folder, 'unpacked'))) return tree;
+  rmSync(tree, { recursive: true, force: true });
+  const packages = join(folder, 'packages');
+  for (const name of ['lists/partial', 'cache', 'packages']) mkdirSync(join(folder, name), { recursive: true });
+  const options = [
+    `Dir::State::Lists=${join(folder, 'lists')}`,
+    `Dir::Cache=${join(folder, 'cache')}`,
+    'APT::Architecture=i386',
+    'APT::Architectures::=i386',
+    'APT::Sandbox::User=root',
+  ].flatMap((option) => ['-o', option]);
+  try {
+    run('apt-get', [...options, 'update']);
+  } catch {
+    // It fails when one index of several cannot be had; whether the packages are known shows below.
+  }
+  const depends = run('apt-cache', [...options, 'depends', 'linux-image-686']);
+  const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
+  if (!kernel) throw new Error('apt knows no linux-image-686 for i386');
+  run('apt-get', [...options, 'download', kernel, 'busybox-static', 'seabios'], { cwd: packages });
+  for (const name of readdirSync(packages)) run('dpkg-deb', ['-x', join(packages, name), tree]);
+  writeFileSync(join(folder, 'unpacked'), '');
+  return tree;
+}
+
+/** The program of the tests; it needs no libraries. */
+function compileProgram() {
+  const program = join(folder, 'ptnet-guest');
+  const flags = ['-m32', '-static', '-nostdlib', '-ffreestanding', '-fno-pic', '-no-pie', '-fno-stack-protector'];
+  const source = fileURLToPath(new URL('ptnet-guest.c', import.meta.url));
+  run(process.env.CC ?? 'gcc', [
+    ...flags,
+    '-fno-builtin',
+    '-march=i586',
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-o',
+    program,
+    source,
+  ]);
+  return readFileSync(program);
+}
+
+function modules(tree) {
+  const base = join(tree, 'lib/modules');
+  const found = readdirSync(base, { recursive: true, encoding: 'utf8' });
+  return MODULES.map((name) => {
+    const path = found.find((at) => at.endsWith(`/${name}.ko`));
+    if (!path) throw new Error(`the kernel package has no ${name}.ko`);
+    return [`modules/${name}.ko`, 0o100644, readFileSync(join(base, path))];
+  });
+}
+
+try {
+  mkdirSync(folder, { recursive: true });
+  const tree = unpackPackages();
+  const directories = ['bin', 'dev', 'modules', 'proc', 'sys', 'www'].map((name) => [name, 0o40755]);
+  const executables = [
+    ['bin/busybox', readFileSync(join(tree, 'bin/busybox'))],
+    ['bin/ptnet-guest', compileProgram()],
+    ['init', Buffer.from(INIT)],
+  ].map(([name, bytes]) => [name, 0o100755, bytes]);
+  writeFileSync(
+    join(folder, 'initrd.gz'),
+    gzipSync(cpio([...directories, ...executables, ...modules(tree)]), { level: 1 }),
+  );
+  const kernel = readdirSync(join(tree, 'boot')).find((name) => name.startsWith('vmlinuz'));
+  copyFileSync(join(tree, 'boot', kernel), join(folder, 'vmlinuz'));
+  copyFileSync(join(tree, 'usr/share/seabios/bios.bin'), join(folder, 'bios.bin'));
+  copyFileSync(join(tree, 'usr/share/seabios/vgabios-stdvga.bin'), join(folder, 'vgabios.bin'));
+  process.stdout.write(`${folder}\n`);
+} catch (error) {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
