@@ -5,6 +5,7 @@
 //   ptnet-guest info [device]
 //   ptnet-guest tx|rx|ping|pong|flood|sink device packets [length [id]]
 //   ptnet-guest msix device vector
+//   ptnet-guest hostile device writes [seed]
 //
 // `device` is the number of the ptnet device on the bus, from 0. `flood` and `sink` are tx and rx that leave the frames'
 // bytes alone, and count.
@@ -536,14 +537,24 @@ static void send_one(u32 len, u32 id, u32 seq) {
   kick(&tx, 2);
 }
 
-static void run_ping(u32 packets, u32 len, u32 id, int first) {
+static void run_ping(u32 packets, u32 len, u32 id) {
   u32 start = milliseconds(), bad = 0;
   for (u32 seq = 0; seq < packets; seq++) {
-    if (first) send_one(len, id, seq);
+    send_one(len, id, seq);
     if (receive_one(len) != seq) bad++;
-    if (!first) send_one(len, id, seq);
   }
-  summary(first ? "ping" : "pong", packets, 0, bad, milliseconds() - start);
+  summary("ping", packets, 0, bad, milliseconds() - start);
+}
+
+/** Answers frames until it has answered the one with the last number. `bad`: those out of order. */
+static void run_pong(u32 packets, u32 len, u32 id) {
+  u32 start = milliseconds(), bad = 0, answered = 0, seq;
+  do {
+    seq = receive_one(len);
+    if (seq != answered++) bad++;
+    send_one(len, id, seq);
+  } while (seq != packets - 1);
+  summary("pong", answered, 0, bad, milliseconds() - start);
 }
 
 /** Prints what the bus and the registers say, with accesses of all widths. */
@@ -618,6 +629,59 @@ static void run_msix(u32 vector) {
   syscall5(SYS_PWRITE64, fd, (long)&control, 2, at[0] + 2, 0);
 }
 
+static u32 random_state = 1;
+static u32 random(void) {
+  random_state = random_state * 1664525 + 1013904223;
+  return random_state >> 8 ^ random_state << 13;
+}
+
+/** A number of the kind that finds mistakes. */
+static u32 odd_number(void) {
+  static const u32 edges[] = {0, 1, 2, 63, 64, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff, 0x08000000, 0x07ffffc0, 0x07ffff80};
+  u32 n = random() % 16;
+  return n < 12 ? edges[n] : random();
+}
+
+/** Writes to everything that a guest can reach: registers, doorbells, MSI-X, rings, slots and the CSB. */
+static void run_hostile(u32 writes, u32 seed) {
+  random_state = seed;
+  u8 *table = map_bar(&device, "resource2", 4096);
+  u32 rings = (u32)((u8 *)rx.ring - region) + 4096;
+  for (u32 i = 0; i < writes; i++) {
+    u32 value = odd_number();
+    switch (random() % 8) {
+      case 0:
+        outl(io + random() % 256, value);
+        break;
+      case 1:
+        outb(io + random() % 256, value);
+        break;
+      case 2:
+        outw(io + random() % 128, value);
+        break;
+      case 3:
+        *(volatile u32 *)(table + random() % 4092) = value & ~0xffu; // a message that the kernel would not survive is its own
+        break;
+      case 4:
+        *(volatile u32 *)(region + random() % rings) = value;
+        break;
+      case 5:
+        *(volatile u32 *)(csb + random() % 8192 / 4 * 4) = value;
+        break;
+      case 6: // a CSB that is right in one half
+        set(GH_BAL, random() % 2 ? physical(csb) : value);
+        set(HG_BAL, random() % 2 ? physical(csb + 4096) : value);
+        set(PTCTL, 1);
+        break;
+      default:
+        outl(io + KICK + 4 * (random() % 32), value);
+    }
+  }
+  print("HOSTILE");
+  print_value("writes", writes);
+  print("\n");
+}
+
 static int is(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
@@ -638,11 +702,12 @@ static void run(int argc, char **argv) {
   if (len < 22 || len > tx.size) fail("length", len);
   if (is(mode, "tx")) run_tx(packets, len, id);
   else if (is(mode, "rx")) run_rx(packets, len);
-  else if (is(mode, "ping")) run_ping(packets, len, id, 1);
-  else if (is(mode, "pong")) run_ping(packets, len, id, 0);
+  else if (is(mode, "ping")) run_ping(packets, len, id);
+  else if (is(mode, "pong")) run_pong(packets, len, id);
   else if (is(mode, "flood")) run_flood(packets, len, id);
   else if (is(mode, "sink")) run_sink(packets, len);
   else if (is(mode, "msix")) run_msix(packets);
+  else if (is(mode, "hostile")) run_hostile(packets, len);
   else fail("no such mode", 0);
   detach();
 }
