@@ -642,14 +642,18 @@ static u32 odd_number(void) {
   return n < 12 ? edges[n] : random();
 }
 
-/** Writes to everything that a guest can reach: registers, doorbells, MSI-X, rings, slots and the CSB. */
+/** Writes to everything that a guest can reach: registers, doorbells, MSI-X, rings, slots and the CSB. Then it tidies up. */
 static void run_hostile(u32 writes, u32 seed) {
   random_state = seed;
   u8 *table = map_bar(&device, "resource2", 4096);
   u32 rings = (u32)((u8 *)rx.ring - region) + 4096;
+  static u8 saved[1 << 19];
+  if (rings > sizeof saved) fail("the region is too large", rings);
+  memcpy(saved, region, rings);
+  u32 pages[2] = {physical(csb), physical(csb + 4096)};
   for (u32 i = 0; i < writes; i++) {
     u32 value = odd_number();
-    switch (random() % 8) {
+    switch (random() % 16) {
       case 0:
         outl(io + random() % 256, value);
         break;
@@ -663,20 +667,27 @@ static void run_hostile(u32 writes, u32 seed) {
         *(volatile u32 *)(table + random() % 4092) = value & ~0xffu; // a message that the kernel would not survive is its own
         break;
       case 4:
+      case 5:
         *(volatile u32 *)(region + random() % rings) = value;
         break;
-      case 5:
-        *(volatile u32 *)(csb + random() % 8192 / 4 * 4) = value;
-        break;
-      case 6: // a CSB that is right in one half
-        set(GH_BAL, random() % 2 ? physical(csb) : value);
-        set(HG_BAL, random() % 2 ? physical(csb + 4096) : value);
+      case 6: // mostly a CSB that is right, so that the loop runs
+        set(GH_BAH, 0);
+        set(GH_BAL, random() % 8 ? pages[0] : value);
+        set(HG_BAH, 0);
+        set(HG_BAL, random() % 8 ? pages[1] : value);
         set(PTCTL, 1);
         break;
+      case 7:
+      case 8:
+      case 9: // among the CSB's entries
+        *(volatile u32 *)(csb + random() % 2 * 4096 + random() % 192 / 4 * 4) = random() % 2 ? value : random() % tx.n;
+        break;
       default:
-        outl(io + KICK + 4 * (random() % 32), value);
+        outl(io + KICK + 4 * (random() % 4), value);
     }
   }
+  detach();
+  memcpy(region, saved, rings);
   print("HOSTILE");
   print_value("writes", writes);
   print("\n");

@@ -165,7 +165,7 @@ describe('two Linux guests in v86', { skip }, () => {
     assert.ok(values(await echo, 'RESULT')['packets'] >= 200);
     await c.close();
     assert.deepEqual([a.ptnet.faults, b.ptnet.faults], [0, 0]);
-    // The device is as good as new for a program that behaves.
+    // For a program that behaves, the device is as good as new.
     const [pong, ping] = await both(`pong ${SWITCH} 100`, `ping ${SWITCH} 100`);
     assert.deepEqual([pong['packets'], ping['packets']], [100, 100]);
   });
