@@ -6,6 +6,7 @@ import {
   PTNET_IO_CSB_GH_BAL,
   PTNET_IO_CSB_HG_BAH,
   PTNET_IO_CSB_HG_BAL,
+  PTNET_IO_KICK_BASE,
   PTNET_IO_PTCTL,
   PTNET_IO_PTFEAT,
   PTNET_IO_SIZE,
@@ -42,6 +43,7 @@ export class PtnetFunction {
   /** Addresses of the mirrored arrays, as the device knows them. */
   readonly #atok: number;
   readonly #ktoa: number;
+  readonly #concurrent: boolean;
   readonly #stop: () => void;
 
   /**
@@ -53,6 +55,7 @@ export class PtnetFunction {
     const { vectors } = device;
     const offset = page * 4096;
     this.#function = device;
+    this.#concurrent = concurrent;
     this.#platform = platform;
     this.#atok = RAM_GPA + offset;
     this.#ktoa = this.#atok + 64 * vectors;
@@ -134,10 +137,18 @@ export class PtnetFunction {
       case PTNET_IO_PTCTL:
         this.#control(value);
         break;
-      default: // doorbells, too: the thread's passes over kernel loops copy the CSB in and out
-        this.#function.ioWrite(register, 4, value);
-        this.msixChanged();
+      default:
+        this.#forward(register, value);
     }
+  }
+
+  /** Doorbells, too. A kernel loop of this thread runs in a pass that copies the CSB; for another thread's it is done here. */
+  #forward(register: number, value: number): void {
+    const elsewhere = this.#concurrent && register >= PTNET_IO_KICK_BASE;
+    if (elsewhere) this.#mirror.copyIn();
+    this.#function.ioWrite(register, 4, value);
+    if (elsewhere) this.#mirror.copyOut();
+    this.msixChanged();
   }
 
   #address(high: number, low: number): number {

@@ -315,6 +315,35 @@ test('frames leave with a doorbell, and come back with hwcur', async () => {
   assert.deepEqual(other.recv(), [broadcast()]);
 });
 
+test('a loop worker may serve the device: doorbells, interrupts and the CSB pass between the threads', async () => {
+  const threaded = await Netmap.create({ memorySize: 256 << 20, threads: 1 });
+  const machine = new FakeV86();
+  await attachPtnet(machine, { netmap: threaded, name: 'vale0:a', loop: 'notify' });
+  const other = await threaded.open('vale0:other');
+  v86 = machine;
+  io = v86.bar('ptnet', 0);
+  table = v86.bar('ptnet', 2);
+  assert.equal(create(), 0);
+  useMsix(1, 0x51);
+  for (let n = 1; n <= 3; n++) {
+    v86.ram.store(ATOK + 64 + 8, 0); // the loop interrupts all the same: the flag may be old
+    await other.send(broadcast());
+    const until = performance.now() + 10_000;
+    while (v86.ram.load(KTOA + 64 + 4) !== n && performance.now() < until) await new Promise((go) => setTimeout(go, 1));
+    assert.deepEqual([v86.ram.load(KTOA + 64 + 4), v86.ram.load(KTOA + 64 + 8)], [n, 1]);
+    assert.deepEqual(new Set(v86.taken), new Set([0x51]));
+    v86.ram.store(ATOK + 4, n);
+    v86.ram.store(ATOK, n); // the slots are as they were made: frames of a whole buffer, which are too long
+    set(KICK, 1);
+    while (v86.ram.load(KTOA) !== n && performance.now() < until) {
+      set(KICK, 1);
+      await new Promise((go) => setTimeout(go, 1));
+    }
+    assert.equal(v86.ram.load(KTOA), n);
+  }
+  await threaded.close();
+});
+
 test('a reboot resets the devices: nothing of the CSB is touched any more', async () => {
   create();
   useMsix(1, 0x51);
