@@ -30,6 +30,7 @@ import { workersSuite } from './suites/workers.js';
 import { judge } from './targets.js';
 import { runTimedCase } from './timed.js';
 import type { Case, SuiteOptions, TimedCase } from './types.js';
+import { v86Results, whyNoV86 } from './v86/suite.js';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case | TimedCase)[]>> = {
   ring: ringSuite,
@@ -52,11 +53,14 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case 
 };
 
 /** Not a stage but the whole way between two kernels, by iperf3: bench/iperf3. */
-const END_TO_END = 'iperf3';
-const NAMES = [...Object.keys(suites), END_TO_END];
+const IPERF3 = 'iperf3';
+/** A guest in an emulator, which has to boot: bench/v86. */
+const V86 = 'v86';
+const USUAL = [...Object.keys(suites), IPERF3];
+const NAMES = [...USUAL, V86];
 
 async function runSuites({ names, sizes, timing, quick, json }: Options): Promise<Result[]> {
-  const chosen = names.filter((name) => name !== END_TO_END);
+  const chosen = names.filter((name) => Object.hasOwn(suites, name));
   if (chosen.length === 0) return [];
   const native = buildNative();
   if (!json) {
@@ -79,7 +83,7 @@ async function runEndToEnd(options: Options): Promise<Result[]> {
   const { json, timing } = options;
   const reason = await whyNoIperf3();
   if (reason !== undefined) {
-    console.error(`${END_TO_END} is left out: ${reason}`);
+    console.error(`${IPERF3} is left out: ${reason}`);
     return [];
   }
   const seconds = endToEndSeconds(options);
@@ -90,15 +94,31 @@ async function runEndToEnd(options: Options): Promise<Result[]> {
   return results;
 }
 
+async function runV86(options: Options): Promise<Result[]> {
+  const { json, sizes, timing } = options;
+  const reason = whyNoV86();
+  if (reason !== undefined) {
+    console.error(`${V86} is left out: ${reason}`);
+    return [];
+  }
+  const seconds = endToEndSeconds(options);
+  const { rounds } = timing;
+  if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by that of v86's own card\n`);
+  const all = await v86Results({ rounds, seconds, sizes });
+  for (const results of all) console.log(json ? jsonLines(results) : rateTable(results));
+  return all.flat();
+}
+
 async function main(args: string[]): Promise<void> {
-  const options = parseOptions(args, NAMES);
+  const options = parseOptions(args, NAMES, USUAL);
   if (options.help) {
     console.log(usage(NAMES));
     return;
   }
   if (!options.json) console.log(machineLine(describeMachine()));
   const results = await runSuites(options);
-  if (options.names.includes(END_TO_END)) results.push(...(await runEndToEnd(options)));
+  if (options.names.includes(IPERF3)) results.push(...(await runEndToEnd(options)));
+  if (options.names.includes(V86)) results.push(...(await runV86(options)));
   if (options.save !== undefined) {
     writeFileSync(options.save, baseline(describeMachine(), options.timing, results));
   }

@@ -22,7 +22,7 @@ const MAX_SIZE = 2048;
 
 export const usage = (suites: readonly string[]): string => `usage: npm run bench -- [SUITE…] [options]
 
-Suites: ${suites.join(', ')}. Default: all that this machine can run.
+Suites: ${suites.join(', ')}. Default: all that this machine can run, without v86.
 
   --rounds N     rounds in which the contenders take turns (default ${NORMAL.rounds})
   --time MS      time for each contender in a round (default ${NORMAL.seconds * 1000}; iperf3: 2000, and whole seconds)
@@ -44,8 +44,12 @@ function numberOption(name: string, text: string | undefined, min: number, max: 
   throw new UsageError(`--${name} wants whole numbers within ${min}..${max}, not '${text}'`);
 }
 
-/** @throws UsageError, or what parseArgs throws */
-export function parseOptions(args: string[], suites: readonly string[]): Options {
+/**
+ * @param suites what may be asked for
+ * @param usual what is run when nothing is
+ * @throws UsageError, or what parseArgs throws
+ */
+export function parseOptions(args: string[], suites: readonly string[], usual: readonly string[]): Options {
   const options = {
     rounds: { type: 'string' },
     time: { type: 'string' },
@@ -63,7 +67,7 @@ export function parseOptions(args: string[], suites: readonly string[]): Options
   const base = values.quick ? QUICK : NORMAL;
   const ms = numberOption('time', values.time, 1, 60_000);
   return {
-    names: positionals.length > 0 ? positionals : suites,
+    names: positionals.length > 0 ? positionals : usual,
     sizes: (values.sizes ?? '60,1500').split(',').map((size) => numberOption('sizes', size, MIN_SIZE, MAX_SIZE) ?? 0),
     timing: {
       ...base,

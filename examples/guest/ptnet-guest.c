@@ -6,6 +6,7 @@
 //   ptnet-guest tx|rx|ping|pong|flood|sink device packets [length [id]]
 //   ptnet-guest msix device vector
 //   ptnet-guest hostile device writes [seed]
+//   ptnet-guest raw interface packets [length]      (by the kernel, through a packet socket: for comparison)
 //
 // `device` is the number of the ptnet device on the bus, from 0. `flood` and `sink` are tx and rx that leave the frames'
 // bytes alone, and count.
@@ -41,6 +42,8 @@ enum {
   SYS_WRITE = 4,
   SYS_OPEN = 5,
   SYS_CLOSE = 6,
+  SYS_IOCTL = 54,
+  SYS_SOCKETCALL = 102,
   SYS_IOPL = 110,
   SYS_NANOSLEEP = 162,
   SYS_PREAD64 = 180,
@@ -693,6 +696,39 @@ static void run_hostile(u32 writes, u32 seed) {
   print("\n");
 }
 
+/** Sends frames through a network interface of the kernel. */
+static void run_raw(const char *interface, u32 packets, u32 len) {
+  enum { SOCKET = 1, SENDTO = 11, AF_PACKET = 17, SOCK_RAW = 3, SIOCGIFINDEX = 0x8933, ENOBUFS = 105 };
+  static u8 frame[2048];
+  long create[3] = {AF_PACKET, SOCK_RAW, 0};
+  long fd = syscall3(SYS_SOCKETCALL, SOCKET, (long)create, 0);
+  if (fd < 0) fail("socket", -fd);
+  struct {
+    char name[16];
+    int index;
+    u32 rest[3];
+  } request = {{0}, 0, {0}};
+  for (u32 i = 0; i < 15 && interface[i]; i++) request.name[i] = interface[i];
+  long result = syscall3(SYS_IOCTL, fd, SIOCGIFINDEX, (long)&request);
+  if (result < 0) fail(interface, -result);
+  struct {
+    u16 family, protocol;
+    int index;
+    u8 rest[12];
+  } to = {AF_PACKET, 0, request.index, {0}};
+  if (len < 22 || len > sizeof frame) fail("length", len);
+  write_frame(frame, len, 1, 0);
+  u32 start = milliseconds();
+  for (u32 sent = 0; sent < packets;) {
+    long call[6] = {fd, (long)frame, (long)len, 0, (long)&to, sizeof to};
+    result = syscall3(SYS_SOCKETCALL, SENDTO, (long)call, 0);
+    if (result == -ENOBUFS) rest();
+    else if (result < 0) fail("send", -result);
+    else sent++;
+  }
+  summary("raw", packets, 0, 0, milliseconds() - start);
+}
+
 static int is(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
@@ -707,6 +743,10 @@ static void run(int argc, char **argv) {
   if (is(mode, "info")) {
     probe(number);
     run_info();
+    return;
+  }
+  if (is(mode, "raw")) {
+    run_raw(argc > 2 ? argv[2] : "", packets, len);
     return;
   }
   attach(number);

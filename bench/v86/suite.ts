@@ -1,0 +1,184 @@
+// A Linux guest in v86 that sends and receives: through ptnet, by the program in the guest (examples/guest), beside v86's
+// own cards, whose frames go over v86's bus and no further. One guest a card, one after the other.
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { attachPtnet, Netmap } from 'ptnet';
+import { median, type Result } from '../results.js';
+
+export interface V86BenchOptions {
+  readonly rounds: number;
+  /** Seconds that a receiving run lasts; frame sizes in bytes. */
+  readonly seconds: number;
+  readonly sizes: readonly number[];
+}
+
+interface Emulator {
+  readonly bus: { send(event: string, data: Uint8Array): void };
+  add_listener(event: string, listener: (value: never) => void): void;
+  remove_listener(event: string, listener: (value: never) => void): void;
+}
+
+interface Linux {
+  readonly emulator: Emulator;
+  boot(): Promise<void>;
+  run(command: string, limit?: number): Promise<string>;
+  close(): Promise<void>;
+}
+
+interface LinuxModule {
+  Linux: { prepare(V86: unknown, options: object): Promise<Linux> };
+  linuxOptions(image: Record<string, ArrayBuffer>, wasm: string, options?: object): object;
+}
+
+/** Packets a second. */
+interface Contender {
+  readonly name: string;
+  transmit(size: number): Promise<number>;
+  receive(size: number, seconds: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+const FILES = ['bios.bin', 'vgabios.bin', 'vmlinuz', 'initrd.gz'];
+const folder = process.env['PTNET_GUEST_IMAGE'] ?? 'build/guest';
+const LIMIT = 300_000;
+const PTNET_PACKETS = 4_000_000;
+const CARD_PACKETS = 50_000;
+/** Frames that a card is given at a time: fewer than it has buffers. */
+const CARD_BATCH = 64;
+const CARDS = ['virtio', 'ne2k'] as const;
+
+/** Why there is no guest to boot; undefined if there is one. */
+export function whyNoV86(): string | undefined {
+  const missing = FILES.filter((name) => !existsSync(join(folder, name)));
+  return missing.length === 0 ? undefined : `no ${folder}/${missing[0]}: run node examples/guest/image.mjs`;
+}
+
+async function prepare(type: string): Promise<Linux> {
+  const { Linux, linuxOptions } = (await import(pathToFileURL('examples/guest/linux.mjs').href)) as LinuxModule;
+  const { V86 } = (await import('v86')) as { V86: unknown };
+  const image = Object.fromEntries(
+    FILES.map((name) => {
+      const { buffer, byteOffset, length } = readFileSync(join(folder, name));
+      return [name, buffer.slice(byteOffset, byteOffset + length) as ArrayBuffer];
+    }),
+  );
+  const wasm = join(dirname(createRequire(import.meta.url).resolve('v86')), 'v86.wasm');
+  const cmdline = 'console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off acpiphp.disable=1';
+  return Linux.prepare(V86, linuxOptions(image, wasm, { net_device: { type }, cmdline }));
+}
+
+/** Packets a second of a line `RESULT …`, by the guest's clock. */
+function rate(text: string): number {
+  const [, packets, ms] = / packets=(\d+) .* ms=(\d+)/.exec(text) ?? [];
+  return (1000 * Number(packets)) / Number(ms);
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function ptnetContender(): Promise<Contender> {
+  const netmap = await Netmap.create({ memorySize: 256 << 20 });
+  const linux = await prepare('none');
+  const device = await attachPtnet(linux.emulator, { netmap, name: 'vale0:guest' });
+  const host = await netmap.open('vale0:host');
+  await linux.boot();
+  return {
+    name: 'ptnet, MMIO',
+    transmit: async (size) => rate(await linux.run(`ptnet-guest flood 0 ${PTNET_PACKETS} ${size}`, LIMIT)),
+    receive: async (size, seconds) => {
+      const packets = Math.round(1_000_000 * seconds);
+      let done = false;
+      const result = linux.run(`ptnet-guest sink 0 ${packets} ${size}`, LIMIT).finally(() => {
+        done = true;
+      });
+      const frame = new Uint8Array(size).fill(0xff, 0, 6);
+      const [ring] = host.txRings;
+      for (let i = 0; i < ring.numSlots; i++) ring.buf(i, size).set(frame);
+      while (!done) {
+        const { space } = ring;
+        for (let k = 0, i = ring.head; k < space; k++, i = ring.next(i)) ring.setSlot(i, size);
+        ring.advance(space);
+        host.txsync();
+        await turn();
+      }
+      return rate(await result);
+    },
+    close: async () => {
+      await device.close();
+      await linux.close();
+      await netmap.close();
+    },
+  };
+}
+
+async function cardContender(type: string): Promise<Contender> {
+  const linux = await prepare(type);
+  await linux.boot();
+  await linux.run('ip link set eth0 up');
+  const received = async (): Promise<number> =>
+    Number(await linux.run('cat /sys/class/net/eth0/statistics/rx_packets'));
+  return {
+    name: type === 'virtio' ? 'virtio-net' : type,
+    transmit: async (size) => {
+      let frames = 0;
+      const count = (): void => {
+        frames++;
+      };
+      linux.emulator.add_listener('net0-send', count);
+      const result = rate(await linux.run(`ptnet-guest raw eth0 ${CARD_PACKETS} ${size}`, LIMIT));
+      linux.emulator.remove_listener('net0-send', count);
+      return result * Math.min(1, frames / CARD_PACKETS);
+    },
+    receive: async (size, seconds) => {
+      const frame = new Uint8Array(size).fill(0xff, 0, 6);
+      const before = await received();
+      const start = performance.now();
+      while (performance.now() - start < seconds * 1000) {
+        for (let i = 0; i < CARD_BATCH; i++) linux.emulator.bus.send('net0-receive', frame);
+        await turn();
+      }
+      const elapsed = performance.now() - start;
+      return (1000 * ((await received()) - before)) / elapsed;
+    },
+    close: () => linux.close(),
+  };
+}
+
+/** Rates of a guest, in thousand packets a second. The ratios are of medians. */
+export async function v86Results({ rounds, seconds, sizes }: V86BenchOptions): Promise<Result[][]> {
+  const measured = new Map<string, Map<string, number[]>>();
+  const names: string[] = [];
+  for (const make of [ptnetContender, ...CARDS.map((type) => () => cardContender(type))]) {
+    const contender = await make();
+    names.push(contender.name);
+    for (const size of sizes) {
+      for (const [what, run] of [
+        ['transmit', () => contender.transmit(size)],
+        ['receive', () => contender.receive(size, seconds)],
+      ] as const) {
+        const values: number[] = [];
+        for (let i = 0; i < rounds; i++) values.push((await run()) / 1000);
+        const key = `${what} ${size}`;
+        measured.set(key, (measured.get(key) ?? new Map<string, number[]>()).set(contender.name, values));
+      }
+    }
+    await contender.close();
+  }
+  const [ours, ...cards] = names;
+  return [...measured].map(([key, rows]) =>
+    [...rows].map(([contender, values]) => {
+      const to = (card: string): number => median(values) / median(rows.get(card) ?? []);
+      return {
+        suite: 'v86',
+        case: key,
+        contender,
+        unit: 'kpps',
+        median: median(values),
+        min: Math.min(...values),
+        max: Math.max(...values),
+        ...(contender === ours && { ratio: Object.fromEntries(cards.map((card) => [card, to(card)])) }),
+      };
+    }),
+  );
+}
