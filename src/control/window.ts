@@ -124,6 +124,7 @@ export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): Gues
     wasm: thread.arena.wasm,
     waiting: thread,
     tunables: info.tunables,
+    serve: (signal) => void thread.serve(signal),
     mirror: (copies) => {
       const end = thread.addCopies(copies);
       mirrors.add(end);

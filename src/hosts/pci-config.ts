@@ -25,8 +25,10 @@ export interface PciConfig {
 const MSIX_CAPABILITY = 0x40;
 export const MSIX_CONTROL = MSIX_CAPABILITY + 2;
 const CAP_ID_MSIX = 0x11;
-const COMMAND = 4;
+export const COMMAND = 4;
 const COMMAND_IO_AND_MEMORY = 3;
+/** In the command register: the function does not assert its pin. */
+export const COMMAND_INTX_DISABLE = 0x400;
 const STATUS_CAPABILITIES = 0x10;
 const INTERRUPT_PIN_A = 1;
 

@@ -8,7 +8,7 @@ import { netmapError } from '../errors.js';
 import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
 import { deliverMsi } from './msi.js';
 import { MSIX_BAR_SIZE } from './msix.js';
-import { type Bar, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
+import { type Bar, COMMAND, COMMAND_INTX_DISABLE, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
 import { PtnetFunction } from './ptnet-function.js';
 import { regionWindow } from './region-window.js';
 import { answerHotplug, type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
@@ -97,6 +97,7 @@ class Attachment {
   readonly #v86: V86Machine;
   readonly #bus: Bus;
   readonly #devices: PtnetFunction[] = [];
+  readonly #stop = new AbortController();
 
   constructor(v86: V86Machine, bus: Bus, machine: HostedMachine, ports: readonly V86Port[]) {
     this.#v86 = v86;
@@ -108,12 +109,14 @@ class Attachment {
       const { loop } = ports[page];
       this.#addDevice(machine, device, page, loop !== undefined && loop !== 'direct');
     }
+    machine.serve(this.#stop.signal);
     v86.onReset(() => {
       for (const device of this.#devices) device.reset();
     });
   }
 
   close(): void {
+    this.#stop.abort();
     for (const device of this.#devices) device.close();
   }
 
@@ -147,7 +150,9 @@ class Attachment {
         sendMessage: (address, data) => {
           if (!deliverMsi(address, data, (vector) => v86.deliver(vector))) this.lostMessages++;
         },
-        pulseIntx: () => v86.pulseIntx(pciId),
+        pulseIntx: () => {
+          if (space && (space[COMMAND >>> 2] & COMMAND_INTX_DISABLE) === 0) v86.pulseIntx(pciId);
+        },
       },
       page,
       concurrent,

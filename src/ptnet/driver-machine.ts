@@ -49,4 +49,6 @@ export interface PtnetMachine {
 export interface HostedMachine extends PtnetMachine {
   /** Has words copied around each pass of this thread over its kernel loops, until the machine is gone. Returns what ends it. */
   mirror(copies: PassCopies): () => void;
+  /** Does what others leave to this thread, from its event loop, until the signal aborts: for who neither polls nor syncs. */
+  serve(signal: AbortSignal): void;
 }

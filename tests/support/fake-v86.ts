@@ -81,8 +81,17 @@ export class FakeV86 {
     this.v86 = { cpu };
   }
 
-  add_listener(): void {}
-  remove_listener(): void {}
+  readonly listeners = new Map<string, (frame: Uint8Array) => void>();
+  /** What was sent over the bus. */
+  readonly sent: [string, Uint8Array][] = [];
+  readonly bus = { send: (event: string, data: Uint8Array): void => void this.sent.push([event, data]) };
+
+  add_listener(event: string, listener: (frame: Uint8Array) => void): void {
+    this.listeners.set(event, listener);
+  }
+  remove_listener(event: string): void {
+    this.listeners.delete(event);
+  }
 
   /** The function of this name, by number. */
   device(name: string, n = 0): Device & { space: Int32Array } {
