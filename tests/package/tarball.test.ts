@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { root } from './root.js';
 
 /** The tarball's size, compressed. Raise it knowingly. */
-const BUDGET = 1024 * 1024;
+const BUDGET = 1152 * 1024;
 
 interface Pack {
   filename: string;
