@@ -8,6 +8,7 @@ import { NetmapError } from '../errors.js';
 import { type GlobalPoolParams, globalRegionPools, regionLayout } from '../memory/pools.js';
 import { endWorker, parentPoster, receiveWorkerData, spawnWorker, type WorkerHandle } from '../threads/platform.js';
 import { Alarm } from './alarm.js';
+import { Attempt } from './attempt.js';
 import type { ProgramData, ProgramHost, ProgramMessage } from './exec-program.js';
 import { guestUpstream } from './guest-upstream.js';
 import type { Ending } from './process.js';
@@ -44,7 +45,8 @@ const { netmap: handle, data } = await receiveWorkerData<{ netmap: NetmapHandle;
 const post = (await parentPoster()) as (message: KernelMessage) => void;
 const { memory } = data.program;
 const control = new ProcessControl(memory, data.program.control);
-let inner: Promise<Netmap> | undefined;
+/** The host over its memory, once a thread has wanted it. */
+const inner = new Attempt(makeHost);
 const alarm = new Alarm(control);
 /** What its threads have joined that host with, by line. */
 const handles = new Map<number, NetmapHandle>();
@@ -78,14 +80,11 @@ async function makeHost(): Promise<Netmap> {
 
 /** Lets a thread of the program join that host. */
 async function giveHost(line: number): Promise<void> {
-  inner ??= makeHost();
-  const made = inner;
   try {
-    const given = (await made).handle();
+    const given = (await inner.result()).handle();
     handles.set(line, given);
     control.forLine(line).giveHost(given.arena, given.token);
   } catch (error) {
-    if (inner === made) inner = undefined; // the next one may have more luck
     control.forLine(line).refuseHost(error instanceof NetmapError ? error.errno : ENOMEM);
   }
 }
@@ -94,12 +93,12 @@ async function giveHost(line: number): Promise<void> {
 async function threadEnded(line: number): Promise<void> {
   const joined = handles.get(line);
   handles.delete(line);
-  if (joined) (await inner)?.release(joined);
+  if (joined) (await inner.last)?.release(joined);
 }
 
 /** The real host is gone, or the memory of the program destroyed: it could wait for ever. */
 function stop(error: NetmapError): void {
-  void end({ code: 1, reason: error.message });
+  void end({ code: 1, reason: error.message }, false);
 }
 
 function on(message: ProgramMessage): void {
@@ -112,28 +111,40 @@ function on(message: ProgramMessage): void {
   } else if (message.type === 'end-threads') {
     void threads.end();
   } else if (message.type === 'exit') {
-    void end(message.ending);
+    void end(message.ending, true);
   } else {
     post(message);
   }
 }
 
 let ending = false;
-async function end(result: Ending): Promise<void> {
+/** @param drains whether what it has sent by ports that are still open may be waited for */
+async function end(result: Ending, drains: boolean): Promise<void> {
   if (ending) return;
   ending = true;
   post({ type: 'exit', ending: result, line: 0 }); // first: what follows touches memory that the program may have destroyed
   alarm.clear();
   child.terminate();
   await Promise.all([child.ended, threads.end()]);
+  if (drains) await drain();
   await requests?.close();
-  await (await inner)?.close();
+  await (await inner.last)?.close();
   await upstream.close();
   endWorker();
 }
 
+/** What threads held when they were ended is released first, as the syncs need it. */
+async function drain(): Promise<void> {
+  try {
+    for (const line of [...handles.keys()]) await threadEnded(line);
+    await requests?.drain();
+  } catch {
+    // The program has destroyed its memory.
+  }
+}
+
 function onError(error: unknown): void {
-  void end({ code: 134, reason: error instanceof Error ? error.message : String(error) });
+  void end({ code: 134, reason: error instanceof Error ? error.message : String(error) }, false);
 }
 
 const host: ProgramHost = { wasm: handle.module };

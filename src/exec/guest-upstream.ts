@@ -81,7 +81,15 @@ class GuestPorts {
       this.#openings.delete(opening);
       await port.close();
     };
-    return { port, counts: counts(driver), isMonitor: false, hasOffsets: false, hasIndirect: false, close };
+    return {
+      port,
+      part: (places) => port.part(places),
+      counts: counts(driver),
+      isMonitor: false,
+      hasOffsets: false,
+      hasIndirect: false,
+      close,
+    };
   }
 
   ask({ type, name }: ProgramRequest): DeviceAnswer {

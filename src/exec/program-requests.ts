@@ -1,5 +1,5 @@
 // The requests of a program with a memory of its own. The host over that memory holds its region; a port that it registers
-// stands there for the real one, and a cable joins the two. What asks for anything else goes to the real host.
+// stands there for the real one, and cables join the two. What asks for anything else goes to the real host.
 
 import {
   NETMAP_REQ_CSB_ENABLE,
@@ -10,11 +10,9 @@ import {
   NETMAP_REQ_REGISTER,
   NETMAP_REQ_SYNC_KLOOP_START,
   NETMAP_REQ_SYNC_KLOOP_STOP,
-  NIOCTXSYNC,
   NR_REG_NULL,
   PORT_KIND_MONITOR,
 } from '../abi.js';
-import { type Cable, joinPorts } from '../cable/cable.js';
 import { checkPorts } from '../cable/pump.js';
 import type { Intercept } from '../control/control.js';
 import type { Netmap } from '../control/netmap.js';
@@ -22,26 +20,17 @@ import { NetmapError, netmapError } from '../errors.js';
 import { BODIES } from '../ioctl/codec.js';
 import type { DeviceAnswer, DeviceRequest } from '../ioctl/messages.js';
 import { GLOBAL_MEM_ID } from '../memory/region.js';
+import type { HostPort } from '../netmap/host-port.js';
 import { OFFSETS_OP } from '../netmap/offsets.js';
 import type { PortInfo } from '../netmap/register.js';
-import { makeStandIn, type StandIn } from './stand-in.js';
-import { flagsBack, isDown, type Upstream, type UpstreamPort } from './upstream.js';
+import { JoinedPort } from './joined-port.js';
+import { bindsHostRings, bindsNicRings, makeStandIn, type StandInRequest } from './stand-in.js';
+import { flagsBack, type Upstream, type UpstreamPort } from './upstream.js';
 
 type Next = (request: DeviceRequest) => Promise<DeviceAnswer>;
 
-/** A port of the program. */
-interface Joined {
-  readonly upstream: UpstreamPort;
-  readonly standIn: StandIn;
-  /** Absent when no ring is bound. */
-  readonly cable: Cable | undefined;
-}
-
 /** What concerns only the program's own memory. */
 const LOCAL = [NETMAP_REQ_CSB_ENABLE, NETMAP_REQ_SYNC_KLOOP_START, NETMAP_REQ_SYNC_KLOOP_STOP];
-/** How long the close of a port waits for what was sent (ms), and how often it looks. */
-const LINGER = 2000;
-const LINGER_LOOK = 2;
 /** A name of no port: the region is the same for all. */
 const ANY_PORT = 'vale:region';
 
@@ -55,9 +44,8 @@ export class ProgramRequests {
   readonly #upstream: Upstream;
   readonly #onFailure: (error: NetmapError) => void;
   /** Bound descriptors of the program's host; those of null ports are joined with nothing. */
-  readonly #bound = new Map<number, Joined | undefined>();
-  /** REGISTERs that are under way, the last one of each descriptor: they come one after the other, and a close after them. */
-  readonly #registering = new Map<number, Promise<unknown>>();
+  readonly #bound = new Map<number, JoinedPort | undefined>();
+  #turn: Promise<unknown> = Promise.resolve();
   #host: Netmap | undefined;
   #made = 0;
 
@@ -72,16 +60,24 @@ export class ProgramRequests {
     this.#host = host;
   }
 
+  /** Waits for what the program has sent by its ports and nobody has taken yet, up to two seconds. */
+  async drain(): Promise<void> {
+    const host = this.#host;
+    await Promise.all([...this.#bound].map(([fd, port]) => host && port?.drain(fd, host)));
+  }
+
   /** Closes all ports of the program. */
   async close(): Promise<void> {
-    for (const fd of [...this.#bound.keys()]) await this.#separate(fd);
+    await this.#inTurn(async () => {
+      for (const fd of [...this.#bound.keys()]) await this.#separate(fd);
+    });
   }
 
   async #device(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
     const { type, body, name, options } = request;
     try {
       if (LOCAL.includes(type)) return await next(request);
-      if (type === NETMAP_REQ_REGISTER) return await this.#registerInTurn(request, next);
+      if (type === NETMAP_REQ_REGISTER) return await this.#inTurn(() => this.#register(request, next));
       if (type === NETMAP_REQ_PORT_INFO_GET && name === '') return await next(request);
       const answer = await this.#upstream.ask({ type, name, options, body: realMemory(body) });
       if (answer.errno !== 0) return answer;
@@ -105,19 +101,6 @@ export class ProgramRequests {
     return { ...answer, body: { ...answer.body, memsize, memId } };
   }
 
-  async #registerInTurn(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
-    const { fd } = request;
-    const before = this.#registering.get(fd);
-    const answer = Promise.resolve(before).then(() => this.#register(request, next));
-    const settled = answer.catch(() => {});
-    this.#registering.set(fd, settled);
-    try {
-      return await answer;
-    } finally {
-      if (this.#registering.get(fd) === settled) this.#registering.delete(fd);
-    }
-  }
-
   /** REGISTER. The real host gets no options: those are about the program's rings, and its memory. */
   async #register(request: DeviceRequest, next: Next): Promise<DeviceAnswer> {
     const { type, body, name, fd, options } = request;
@@ -132,98 +115,113 @@ export class ProgramRequests {
     }
     const asked = { ...realMemory(body), extraBufs: 0 };
     const upstream = await this.#upstream.open({ type, name, options: [], body: asked });
-    let standIn: StandIn | undefined;
+    let port: JoinedPort | undefined;
+    let end: HostPort | undefined;
     try {
       if (request.offsets && !upstream.hasOffsets) {
         throw netmapError('EOPNOTSUPP', 'the port has no packet offsets', { op: OFFSETS_OP });
       }
-      standIn = await this.#standIn(request, upstream);
-      checkPorts(standIn.end, upstream.port, 'register', true); // before the program's descriptor is bound
-      const answer = await next(this.#standInRequest(request, upstream, standIn));
+      const { mode, ringId, flags } = body;
+      const wanted = { mode, ringId, flags, offsets: request.offsets };
+      port = await this.#portFor(wanted, upstream);
+      end = await port.standIn.openEnd(wanted);
+      checkPorts(end, upstream.port, 'register', true); // before the program's descriptor is bound
+      const places = port.unjoined(upstream);
+      const isNew = places.tx.length + places.rx.length !== 0;
+      if (port.isUsed && isNew) await port.standIn.clear(wanted, end, places);
+      const answer = await next(standInRequest(request, upstream, port.standIn.name, port.standIn.own(wanted)));
       if (answer.errno !== 0 || !answer.port) return answer;
-      this.#join(fd, answer.port.fd, upstream, standIn);
-      const port = upstream.isMonitor ? { ...answer.port, kind: PORT_KIND_MONITOR } : answer.port;
-      return { ...answer, port, body: { ...answer.body, ...countsOf(upstream), flags: flagsBack(body['flags']) } };
+      port.add(fd, answer.port.fd, { upstream, end });
+      this.#bound.set(fd, port);
+      const shown = upstream.isMonitor ? { ...answer.port, kind: PORT_KIND_MONITOR } : answer.port;
+      return { ...answer, port: shown, body: { ...answer.body, ...countsOf(upstream), flags: flagsBack(flags) } };
     } finally {
-      if (this.#bound.get(fd)?.upstream !== upstream) {
-        await standIn?.close();
+      if (!this.#bound.has(fd)) {
+        await end?.close();
+        if (port?.isUsed === false) await port.standIn.close();
         await upstream.close();
       }
     }
   }
 
+  /**
+   * The port as descriptors of the program have it: rings that two of them have bound are the same rings.
+   * @throws NetmapError as REGISTER; EBUSY for NIC and host rings together where NIC rings are bound without
+   */
+  async #portFor(request: StandInRequest, upstream: UpstreamPort): Promise<JoinedPort> {
+    const hostRings = bindsHostRings(request);
+    if (!upstream.isMonitor) {
+      const { name } = upstream.port;
+      const known = [...this.#ports()].filter(
+        (port) => port.name === name && !port.isMonitor && port.gone.length === 0,
+      );
+      const [pipe, nic] = [false, true].map((hasWire) => known.find((port) => port.standIn.hasWire === hasWire));
+      if (hostRings && pipe && bindsNicRings(request)) {
+        throw netmapError('EBUSY', 'its NIC rings are bound without host rings', { op: 'register', port: name });
+      }
+      const found = hostRings ? nic : (pipe ?? nic);
+      if (found) return found;
+    }
+    const standIn = await makeStandIn(this.#host as Netmap, this.#made++, upstream.counts, hostRings);
+    const port = new JoinedPort(standIn, upstream, (error) => void this.#cableEnded(port, error));
+    return port;
+  }
+
+  #ports(): Set<JoinedPort> {
+    return new Set([...this.#bound.values()].filter((port) => port !== undefined));
+  }
+
+  /** The port has gone, or one of the two hosts is beyond help. */
+  async #cableEnded(port: JoinedPort, error: NetmapError): Promise<void> {
+    const isGone = port.gone.length !== 0 && (await this.#upstream.isAlive());
+    if (!isGone) this.#onFailure(error);
+    else for (const fd of port.gone) this.#host?.stopPort(fd);
+  }
+
   /** A port for another thread of the program: monitors are such for all of them. */
   async #devicePort(args: { fd: number }, next: (args: unknown) => Promise<PortInfo | null>): Promise<PortInfo | null> {
     const port = await next(args);
-    return port && this.#bound.get(args.fd)?.upstream.isMonitor ? { ...port, kind: PORT_KIND_MONITOR } : port;
-  }
-
-  #standIn({ body, offsets }: DeviceRequest, upstream: UpstreamPort): Promise<StandIn> {
-    const { mode, ringId, flags } = body;
-    return makeStandIn(this.#host as Netmap, this.#made++, { mode, ringId, flags, offsets }, upstream);
-  }
-
-  /** The program's request, of its stand-in. */
-  #standInRequest(request: DeviceRequest, upstream: UpstreamPort, { name, mode, flags }: StandIn): DeviceRequest {
-    const { hostTxRings, hostRxRings } = upstream.counts;
-    return {
-      ...request,
-      name,
-      body: { ...request.body, ...countsOf(upstream), mode, flags, memId: GLOBAL_MEM_ID },
-      shownAs: { name: upstream.port.name, hostTxRings, hostRxRings },
-    };
-  }
-
-  /** @param port `fd` of the program's port in its host */
-  #join(fd: number, port: number, upstream: UpstreamPort, standIn: StandIn): void {
-    const { txRings, rxRings } = upstream.port;
-    const isBound = txRings.length + rxRings.length !== 0;
-    const options = { keepAlive: true, standIn: true, indirect: upstream.hasIndirect };
-    const cable = isBound ? joinPorts(standIn.end, upstream.port, options) : undefined;
-    this.#bound.set(fd, { upstream, standIn, cable });
-    void cable?.ended.then(async (error) => {
-      if (!error || !this.#bound.has(fd)) return;
-      const isGone = isDown(upstream.port) && (await this.#upstream.isAlive());
-      if (!isGone) this.#onFailure(error);
-      else if (this.#bound.has(fd)) this.#host?.stopPort(port);
-    });
+    return port && this.#bound.get(args.fd)?.isMonitor ? { ...port, kind: PORT_KIND_MONITOR } : port;
   }
 
   async #closeFile(args: { fd: number }, next: (args: unknown) => Promise<unknown>): Promise<unknown> {
-    await this.#registering.get(args.fd);
-    await this.#drain(args.fd);
-    const result = await next(args);
-    await this.#separate(args.fd);
-    return result;
-  }
-
-  /** What the program has sent is not lost with its rings, unless nobody takes it for a while. */
-  async #drain(fd: number): Promise<void> {
-    const joined = this.#bound.get(fd);
-    if (!joined?.cable || joined.upstream.port.txRings.length === 0) return;
-    const { cable, standIn, upstream } = joined;
-    const until = performance.now() + LINGER;
-    const file = this.#host?.openDevice({ fd });
-    while (performance.now() < until && !isDown(upstream.port)) {
-      // What the wire had no room for is in the program's own rings still.
-      if (standIn.hasWire) await file?.ioctlAsync(NIOCTXSYNC);
-      standIn.end.rxsync();
-      if (standIn.end.rxRings.every((ring) => ring.head === ring.tail)) break;
-      if (!cable.pump()) await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
-    }
-    await file?.close();
+    const { fd } = args;
+    if (this.#host) await this.#bound.get(fd)?.drain(fd, this.#host);
+    return this.#inTurn(async () => {
+      const result = await next(args);
+      await this.#separate(fd);
+      return result;
+    });
   }
 
   async #separate(fd: number): Promise<void> {
-    const joined = this.#bound.get(fd);
+    const port = this.#bound.get(fd);
     this.#bound.delete(fd);
-    try {
-      await joined?.cable?.close();
-      await joined?.standIn.close(); // may fail where the program has destroyed its memory
-    } finally {
-      await joined?.upstream.close();
-    }
+    await port?.remove(fd);
   }
+
+  /** REGISTER and close of several threads: one after the other, as they share rings. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+}
+
+/** The program's request, of its stand-in. */
+function standInRequest(
+  request: DeviceRequest,
+  upstream: UpstreamPort,
+  name: string,
+  own: { readonly mode: number; readonly flags: number },
+): DeviceRequest {
+  const { hostTxRings, hostRxRings } = upstream.counts;
+  return {
+    ...request,
+    name,
+    body: { ...request.body, ...countsOf(upstream), ...own, memId: GLOBAL_MEM_ID },
+    shownAs: { name: upstream.port.name, hostTxRings, hostRxRings },
+  };
 }
 
 function countsOf({ counts }: UpstreamPort): Record<string, number> {

@@ -13,13 +13,27 @@ import {
 import type { Netmap } from '../control/netmap.js';
 import { check, netmapError } from '../errors.js';
 import type { DeviceAnswer, ProgramRequest } from '../ioctl/messages.js';
+import { HostPort } from '../netmap/host-port.js';
 import { MONITOR_FLAGS } from '../netmap/monitor.js';
 import type { PortCounts } from '../netmap/port-requests.js';
 import type { NetmapPort } from '../ring/port.js';
 
+/** Some rings of a port, as places among those that it has bound. */
+export interface Places {
+  readonly tx: readonly number[];
+  readonly rx: readonly number[];
+}
+
+/** The rings of the other side that meet these. */
+export function crossed({ tx, rx }: Places): Places {
+  return { tx: rx, rx: tx };
+}
+
 /** A port that a program has bound, as it really is. */
 export interface UpstreamPort {
   readonly port: NetmapPort;
+  /** The same port with only some of its rings, as long as it is open. */
+  part(places: Places): NetmapPort;
   /** Of the port, whatever was bound of it. */
   readonly counts: PortCounts;
   readonly isMonitor: boolean;
@@ -45,6 +59,14 @@ export function isDown(port: NetmapPort): boolean {
   return (port.pollOnce(0) & POLLERR) !== 0;
 }
 
+/** A port of the host with only some of its rings, as long as it is open. */
+export function hostView(port: HostPort, { tx, rx }: Places): HostPort {
+  const { info } = port;
+  if (tx.length === info.tx.length && rx.length === info.rx.length) return port;
+  const some = { tx: tx.map((place) => info.tx[place]), rx: rx.map((place) => info.rx[place]), forwardsDown: 0 };
+  return new HostPort(port.waiting, { ...info, ...some }, { close: async () => {}, call: async () => {} });
+}
+
 export function hostUpstream(netmap: Netmap): Upstream {
   const ask = async (request: ProgramRequest): Promise<DeviceAnswer> => {
     const file = netmap.openDevice();
@@ -66,6 +88,7 @@ export function hostUpstream(netmap: Netmap): Upstream {
       if (port) {
         return {
           port,
+          part: (places) => hostView(port, places),
           counts: body as unknown as PortCounts,
           isMonitor,
           hasOffsets: (request.body['flags'] & NR_ZCOPY_MON) === 0,

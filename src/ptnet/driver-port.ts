@@ -52,6 +52,12 @@ export class GuestPort extends NetmapPort {
     this.#release = release;
   }
 
+  /** The same port with only some of its rings, by their places, as long as it is open. */
+  part({ tx, rx }: { readonly tx: readonly number[]; readonly rx: readonly number[] }): GuestPort {
+    const some = { tx: tx.map((place) => this.#tx[place]), rx: rx.map((place) => this.#rx[place]) };
+    return new GuestPort(this.#driver, some, this.#flags, () => {});
+  }
+
   override txsync(): number {
     return this.#txsync(NAF_FORCE_RECLAIM);
   }

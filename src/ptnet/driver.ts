@@ -46,7 +46,6 @@ import {
 } from '../../assembly/abi/ptnet.js';
 import { VIRTIO_NET_HDR_MRG_LEN } from '../../assembly/abi/virtio-net.js';
 import { errnoName, netmapError } from '../errors.js';
-import type { NetmapPort } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { PciFunction, PtnetMachine } from './driver-machine.js';
 import { type GuestKring, GuestPort } from './driver-port.js';
@@ -166,7 +165,7 @@ export class PtnetDriver {
    *   NR_RX_RINGS_ONLY, NR_TX_RINGS_ONLY; ring: only this one of each direction, or the first where that has fewer
    * @throws NetmapError EINVAL (no such ring); EIO when packets have a header that is not accepted; else the errno that PTCTL returned
    */
-  open(options: { readonly flags?: number; readonly ring?: number } = {}): NetmapPort {
+  open(options: { readonly flags?: number; readonly ring?: number } = {}): GuestPort {
     const { flags = 0, ring } = options;
     const most = Math.max(this.txRings, this.rxRings);
     if (ring !== undefined && !(Number.isInteger(ring) && ring >= 0 && ring < most)) {
