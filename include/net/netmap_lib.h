@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-// Flags of nm_open() beside netmap's: nothing is mapped; pieces of `arg` that are taken over.
+// Flags of nm_open() beside netmap's: nothing is mapped, unless there is `arg`; pieces of `arg` that are taken over.
 #define NM_OPEN_NO_MMAP 0x040000
 #define NM_OPEN_IFNAME 0x080000
 #define NM_OPEN_ARG1 0x100000
@@ -242,7 +242,7 @@ static inline struct nm_desc *nm_open(const char *name, const struct nmreq *req,
   d->fd = open("/dev/netmap", O_RDWR);
   if (d->fd < 0 || ioctl(d->fd, NIOCREGIF, &d->req) < 0) goto failed;
   nm_first_and_last(d);
-  if (!(flags & NM_OPEN_NO_MMAP) && nm_mmap(d, parent) < 0) goto failed;
+  if ((!(flags & NM_OPEN_NO_MMAP) || parent) && nm_mmap(d, parent) < 0) goto failed;
   return d;
 
 failed: {

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SIGINT, SIGKILL } from '../../src/exec/exec.js';
-import { abi, type Netmap, type NetmapPort } from '../../src/index.js';
-import { assertClean, FIXTURE, onHost, program, Running, skip, THREADED } from './exec-support.js';
+import { abi, moveSlots, type Netmap, type NetmapPort } from '../../src/index.js';
+import { assertClean, FIXTURE, FRAMES, onHost, program, Running, receive, skip, THREADED } from './exec-support.js';
+import { sleep } from './support.js';
+
+const RING_FRAMES = Math.ceil(FRAMES / 4);
 
 const start = (netmap: Netmap, name: string, ...args: string[]): Promise<Running> =>
   Running.start(netmap, program(FIXTURE(name), ...THREADED), args);
@@ -71,6 +74,46 @@ describe('C programs with threads', { skip }, () => {
         await port.close();
       }));
   }
+
+  test('each opens a ring, while the first one has them all open: every frame of every ring arrives', () =>
+    onHost(async (netmap) => {
+      const rings = 4;
+      const counts = { txRings: rings, rxRings: rings, ends: { waits: true } }; // the wire drops nothing
+      const [left, right] = [await netmap.addInterface('eth0', counts), await netmap.addInterface('eth1', counts)];
+      const receiver = await start(netmap, 'perring', 'netmap:eth1', 'rx', `${RING_FRAMES}`);
+      await receiver.saying('rings\n');
+      const sender = await start(netmap, 'perring', 'netmap:eth0', 'tx', `${RING_FRAMES}`);
+      const programs = Promise.all([sender.ended(), receiver.ended()]);
+      let passed = 0;
+      while (passed < rings * RING_FRAMES) {
+        const ready = await left.wire.poll(abi.POLLIN, { timeout: 20_000 });
+        assert.ok(ready & abi.POLLIN, `${passed} frames have come: ${sender.out} ${receiver.out}`);
+        for (const [i, ring] of left.wire.rxRings.entries()) passed += moveSlots(ring, right.wire.txRings[i], 512);
+        right.wire.txsync();
+      }
+      for (let isOver = false; !isOver; ) {
+        right.wire.txsync();
+        isOver = await Promise.race([programs.then(() => true), sleep(5).then(() => false)]);
+      }
+      assert.deepEqual(await programs, [{ code: 0 }, { code: 0 }]);
+      const lines = Array.from({ length: rings }, (_, ring) => `ring ${ring}: ${RING_FRAMES} frames, 0 wrong`);
+      const expected = [`${rings} rings`, ...lines, ''];
+      assert.deepEqual([sender.out.split('\n'), receiver.out.split('\n')], [expected, expected]);
+      for (const nic of [left, right]) await nic.close();
+    }));
+
+  test('what one has sent before it calls exit arrives', () =>
+    onHost(async (netmap) => {
+      const frames = 700;
+      const port = await netmap.open('netmap:p}1', { rxSlots: 128, txSlots: 1024 });
+      const running = await start(netmap, 'quits', 'netmap:p{1', `${frames}`);
+      await running.ready();
+      await sleep(300); // the ring is full, and the program wants to end
+      const numbers = (await receive(port, frames)).map((frame) => new DataView(frame.buffer).getUint32(14, true));
+      assert.deepEqual(numbers, [...numbers.keys()]);
+      assert.deepEqual(await running.ended(), { code: 5 });
+      await port.close();
+    }));
 
   const endings: [how: string, code: number, reason?: RegExp][] = [
     ['return', 7],

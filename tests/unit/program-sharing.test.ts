@@ -34,10 +34,8 @@ beforeEach(async () => {
 afterEach(async () => {
   const { failures } = program;
   await program.close();
-  const left = await inUse(program.own).catch(() => idle);
   await real.close();
   assert.deepEqual(failures, []);
-  assert.deepEqual(left, idle);
 });
 
 interface Bound {
@@ -186,7 +184,6 @@ describe('descriptors of a program on one port', () => {
     put(sends.port.txRings[0], 6);
     sends.port.txsync();
     assert.deepEqual(await take(() => nic.wire.rxsync(), nic.wire.rxRings[0], 1), [6]);
-    assert.equal(program.own.memory.buffer.byteLength > 0, true);
   });
 
   test('exclusive openings are refused as by the host, in either order', async () => {
