@@ -11,15 +11,16 @@ static uint32_t frames;
 static void *quits(void *argument) {
   (void)argument;
   struct netmap_ring *ring = NETMAP_TXRING(port->nifp, port->first_tx_ring);
-  uint32_t i = ring->head;
-  for (uint32_t n = 0; n < frames; n++, i = nm_ring_next(ring, i)) {
-    uint8_t *frame = (uint8_t *)NETMAP_BUF(ring, ring->slot[i].buf_idx);
-    memset(frame, 0xff, 14);
-    memcpy(frame + 14, &n, 4);
-    ring->slot[i].len = 60;
+  for (uint32_t n = 0; n < frames; ioctl(port->fd, NIOCTXSYNC, NULL)) {
+    uint32_t i = ring->head;
+    for (uint32_t left = nm_ring_space(ring); left > 0 && n < frames; left--, n++, i = nm_ring_next(ring, i)) {
+      uint8_t *frame = (uint8_t *)NETMAP_BUF(ring, ring->slot[i].buf_idx);
+      memset(frame, 0xff, 14);
+      memcpy(frame + 14, &n, 4);
+      ring->slot[i].len = 60;
+    }
+    ring->head = ring->cur = i;
   }
-  ring->head = ring->cur = i;
-  ioctl(port->fd, NIOCTXSYNC, NULL);
   exit(5);
 }
 
