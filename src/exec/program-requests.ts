@@ -146,7 +146,8 @@ export class ProgramRequests {
 
   /**
    * The port as descriptors of the program have it: rings that two of them have bound are the same rings.
-   * @throws NetmapError as REGISTER; EBUSY for NIC and host rings together where NIC rings are bound without
+   * DIFF: NIC rings that are bound without host rings stand in as a pipe, and cannot be bound together with those.
+   * @throws NetmapError as REGISTER; EBUSY for the latter
    */
   async #portFor(request: StandInRequest, upstream: UpstreamPort): Promise<JoinedPort> {
     const hostRings = bindsHostRings(request);

@@ -7,12 +7,15 @@ import { BODIES } from '../../src/ioctl/codec.js';
 import type { DeviceAnswer, ProgramRequest } from '../../src/ioctl/messages.js';
 import type { NetmapFile } from '../../src/ioctl/netmap-file.js';
 import { HostPort } from '../../src/netmap/host-port.js';
+import type { PortInfo } from '../../src/netmap/register.js';
 
 /** A descriptor that requests can be made of, and the port that one has bound. */
 export interface Descriptor {
   request(request: Partial<ProgramRequest>): Promise<DeviceAnswer>;
   readonly port: HostPort | undefined;
   readonly file: NetmapFile;
+  /** What another thread of the program learns of the port. */
+  shared?(): Promise<PortInfo | null>;
   close(): Promise<void>;
 }
 
@@ -73,6 +76,10 @@ export class ProgramHarness {
         return port;
       },
       file,
+      shared: async () => {
+        const info = async (): Promise<PortInfo | null> => file.port?.info ?? null;
+        return (await this.#requests.intercept['devicePort']({ fd: file.fd }, info)) as PortInfo | null;
+      },
       close: async () => {
         await this.#requests.intercept['deviceClose']({ fd: file.fd }, () => file.close());
       },

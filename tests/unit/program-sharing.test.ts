@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { guestUpstream } from '../../src/exec/guest-upstream.js';
 import { abi, Netmap, type NetmapInterface, type NetmapRing } from '../../src/index.js';
-import type { HostPort } from '../../src/netmap/host-port.js';
+import { HostPort } from '../../src/netmap/host-port.js';
+import type { PortInfo } from '../../src/netmap/register.js';
 import { nextTurn } from '../../src/threads/turn.js';
 import { type Descriptor, directDescriptor, ProgramHarness } from '../support/program-harness.js';
 
@@ -260,12 +261,19 @@ describe('descriptors of a program on one port', () => {
   test('monitors of one port are each one of their own', async () => {
     const peer = await real.open('vale0:peer');
     const first = await bind(ALL, 0, 0, 'vale0:a');
-    const monitors = [abi.NR_MONITOR_RX, abi.NR_MONITOR_RX].map((flags) => bind(ALL, 0, flags, 'vale0:a'));
-    const [one, two] = await Promise.all(monitors);
+    const [one, two] = await Promise.all([0, 1].map(() => bind(ALL, 0, abi.NR_MONITOR_RX, 'vale0:a')));
     assert.notEqual(one.port.rxRings[0].ptr, two.port.rxRings[0].ptr);
     await peer.send(numbered(3));
     assert.deepEqual(await take(() => first.port.rxsync(), first.port.rxRings[0], 1), [3]);
     for (const { port } of [one, two]) assert.deepEqual(await take(() => port.rxsync(), port.rxRings[0], 1), [3]);
+    // A monitor is one for every thread: who waits until it sends learns that it does not.
+    for (const { descriptor, port } of [one, two, first]) {
+      const info = await descriptor.shared?.();
+      assert.equal(info?.kind === abi.PORT_KIND_MONITOR, port !== first.port);
+      const other = new HostPort(port.waiting, info as PortInfo, { close: async () => {}, call: async () => {} });
+      assert.equal(other.pollOnce(abi.POLLOUT), port.pollOnce(abi.POLLOUT));
+      assert.equal(other.pollOnce(abi.POLLOUT) & abi.POLLERR, port === first.port ? 0 : abi.POLLERR);
+    }
     await peer.close();
   });
 

@@ -1,3 +1,0 @@
-#define _GNU_SOURCE
-#include <ucontext.h>
-int main(void){return 0;}
