@@ -33,7 +33,7 @@ describe('C programs like tools', { skip }, () => {
         const running = await Running.start(netmap, program(FIXTURE('headers'), ...flags), ['x'], { name: 'dir/name' });
         const ended = await running.ended();
         assert.deepEqual([running.out, ended], ['0 failures\n', { code: 9 }]);
-        assert.equal(running.err, 'name 2\nwarning: No such file or directory\nend: I/O error\n');
+        assert.equal(running.err, 'logged 1\nname 2\nwarning: No such file or directory\nend: I/O error\n');
       }
     }));
 

@@ -30,6 +30,10 @@
 #include <net/if_arp.h>
 #include <sys/sysctl.h>
 #include <sys/wait.h>
+#include <netdb.h>
+#include <sys/queue.h>
+#include <syslog.h>
+#include <termios.h>
 
 static int failures;
 #define CHECK(what) ((what) ? (void)0 : (failures++, (void)printf("line %d: %s (errno %d)\n", __LINE__, #what, errno)))
@@ -38,6 +42,45 @@ static int failures;
 static volatile int rings;
 static void ring(int number) {
   rings += number == SIGALRM;
+}
+
+struct item {
+  int number;
+  SLIST_ENTRY(item) in_slist;
+  LIST_ENTRY(item) in_list;
+  STAILQ_ENTRY(item) in_stailq;
+  TAILQ_ENTRY(item) in_tailq;
+};
+
+// Digits of the numbers of lists, one list behind the other.
+static int queues(void) {
+  SLIST_HEAD(, item) slist = SLIST_HEAD_INITIALIZER(slist);
+  LIST_HEAD(, item) list = LIST_HEAD_INITIALIZER(list);
+  STAILQ_HEAD(, item) stailq = STAILQ_HEAD_INITIALIZER(stailq);
+  TAILQ_HEAD(, item) tailq = TAILQ_HEAD_INITIALIZER(tailq);
+  struct item items[3] = {{.number = 1}, {.number = 2}, {.number = 3}}, *at, *after;
+  for (int i = 0; i < 3; i++) {
+    SLIST_INSERT_HEAD(&slist, &items[i], in_slist);
+    LIST_INSERT_HEAD(&list, &items[i], in_list);
+    STAILQ_INSERT_TAIL(&stailq, &items[i], in_stailq);
+    TAILQ_INSERT_TAIL(&tailq, &items[i], in_tailq);
+  }
+  SLIST_REMOVE_HEAD(&slist, in_slist);
+  LIST_FOREACH_SAFE(at, &list, in_list, after) if (at->number == 2) LIST_REMOVE(at, in_list);
+  STAILQ_REMOVE_HEAD(&stailq, in_stailq);
+  STAILQ_INSERT_HEAD(&stailq, &items[0], in_stailq);
+  TAILQ_FOREACH_SAFE(at, &tailq, in_tailq, after) if (at->number != 2) TAILQ_REMOVE(&tailq, at, in_tailq);
+  TAILQ_INSERT_HEAD(&tailq, &items[2], in_tailq);
+  TAILQ_INSERT_TAIL(&tailq, &items[0], in_tailq);
+  int digits = 0;
+  SLIST_FOREACH(at, &slist, in_slist) digits = 10 * digits + at->number;
+  LIST_FOREACH(at, &list, in_list) digits = 10 * digits + at->number;
+  STAILQ_FOREACH(at, &stailq, in_stailq) digits = 10 * digits + at->number;
+  while (!TAILQ_EMPTY(&tailq)) {
+    digits = 10 * digits + TAILQ_FIRST(&tailq)->number;
+    TAILQ_REMOVE(&tailq, TAILQ_FIRST(&tailq), in_tailq);
+  }
+  return digits;
 }
 
 int main(int argc, char **argv) {
@@ -58,6 +101,14 @@ int main(int argc, char **argv) {
   struct ether_addr *mac = ether_aton("1:02:a:fF:0:6");
   CHECK(mac && strcmp(ether_ntoa(mac), "1:2:a:ff:0:6") == 0 && !ether_aton("1:2:3") && !ether_aton("1:2:3:4:5:6x"));
 
+  CHECK(queues() == 2131123321); // 21, 31, 123 and 321
+  struct addrinfo *found;
+  CHECK(getaddrinfo("localhost", "http", NULL, &found) == EAI_FAIL && found == NULL && *gai_strerror(EAI_FAIL));
+  CHECK(gethostbyname("localhost") == NULL);
+  struct termios terminal;
+  FAILS(tcgetattr(0, &terminal), ENOTTY);
+  openlog("name", LOG_PID, LOG_USER);
+  syslog(LOG_WARNING, "logged %d", 1);
   struct ifaddrs *list = (struct ifaddrs *)argv;
   CHECK(getifaddrs(&list) == 0 && list == NULL);
   freeifaddrs(list);
