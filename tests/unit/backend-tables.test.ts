@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { COUNTERS_SIZE, CounterWriter, sumCounters } from '../../src/io/backends/counters.js';
+import { COUNTERS_SIZE, CounterWriter, type DropReason, sumCounters } from '../../src/io/backends/counters.js';
 import { FrameReader, MAX_FRAME } from '../../src/io/backends/frame-stream.js';
 import { MacTable } from '../../src/io/backends/mac-table.js';
 import type { Injector } from '../../src/io/backends/packets.js';
@@ -42,12 +42,12 @@ class Sink implements Pick<Injector, 'packets' | 'bytes' | 'pushFrom' | 'flush'>
   packets = 0;
   bytes = 0;
 
-  pushFrom(source: Uint8Array, start: number, length: number): boolean {
-    if (length < 14) return false;
+  pushFrom(source: Uint8Array, start: number, length: number): DropReason | undefined {
+    if (length < 14) return 'runt';
     this.frames.push(Uint8Array.from(source.subarray(start, start + length)));
     this.packets++;
     this.bytes += length;
-    return true;
+    return undefined;
   }
 
   flush(): boolean {

@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { CounterWriter } from './counters.js';
-import { copyPacket, type Drainer, type Injector, oversizedOrRunt } from './packets.js';
+import { copyPacket, type Drainer, type Injector } from './packets.js';
 
 /** Bytes of the longest frame: what QEMU takes (NET_BUFSIZE). */
 export const MAX_FRAME = 4096 + 65536;
@@ -83,7 +83,8 @@ export class FrameReader {
   }
 
   #take(source: Uint8Array, start: number, length: number): void {
-    if (!this.#injector.pushFrom(source, start, length)) this.#counters.rxDrop(oversizedOrRunt(length));
+    const refused = this.#injector.pushFrom(source, start, length);
+    if (refused) this.#counters.rxDrop(refused);
   }
 }
 

@@ -66,9 +66,10 @@ export class Hub {
       return;
     }
     if (to === undefined || to === WIRE) {
-      this.#injector.push(frame);
+      const refused = this.#injector.push(frame);
+      if (refused) counters.rxDrop(refused);
+      else counters.received(1, length);
       this.#injector.flushSoon();
-      counters.received(1, length);
     }
     if (to === WIRE) return;
     for (const other of to === undefined ? this.#clients : [to]) {

@@ -4,11 +4,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NS_MOREFRAG, POLLERR, POLLIN } from '../../abi.js';
 import type { NetmapPort } from '../../ring/port.js';
 import type { NetmapRing } from '../../ring/ring.js';
+import type { DropReason } from './counters.js';
 
 /** Bytes of an Ethernet header: no packet is shorter. */
 export const MIN_PACKET = 14;
 
-/** Why a packet of this length was not taken by {@link Injector.push}. */
+/** Why a packet of this length is refused. */
 export function oversizedOrRunt(length: number): 'oversized' | 'runt' {
   return length < MIN_PACKET ? 'runt' : 'oversized';
 }
@@ -55,19 +56,19 @@ export class Injector {
     this.#space = this.#ring.space;
   }
 
-  /** Copies a packet. False: it is shorter than an Ethernet header, or too long, and was not taken. */
-  push(packet: Uint8Array): boolean {
+  /** Copies a packet. @returns why it was not taken: its length, or a wire that takes nothing at the moment, or is gone */
+  push(packet: Uint8Array): DropReason | undefined {
     return this.pushFrom(packet, 0, packet.length);
   }
 
   /** The same for `length` bytes of `source` from `start` on. */
-  pushFrom(source: Uint8Array, start: number, length: number): boolean {
+  pushFrom(source: Uint8Array, start: number, length: number): DropReason | undefined {
     const ring = this.#ring;
     const { bufSize } = ring;
-    if (length < MIN_PACKET || length > this.maxPacket) return false;
+    if (length < MIN_PACKET || length > this.maxPacket) return oversizedOrRunt(length);
     const slots = length <= bufSize ? 1 : Math.ceil(length / bufSize);
     if (this.#space < slots) this.flush();
-    if (this.#space < slots) return true; // the interface is gone
+    if (this.#space < slots) return 'noRoom';
     let i = this.#next;
     for (let at = 0; at < length; at += bufSize) {
       const size = Math.min(bufSize, length - at);
@@ -79,7 +80,7 @@ export class Injector {
     this.#space -= slots;
     this.packets++;
     this.bytes += length;
-    return true;
+    return undefined;
   }
 
   /** Sends what was put in, and what else the thread finds to be received, when it has looked at all of that. */

@@ -154,8 +154,9 @@ async function receive(context: BackendContext, { path, rate }: ReadConfig): Pro
       if (room < slots) waiter.sleep(FULL_WAIT);
     }
     if (context.stopped) break;
-    if (injector.push(data)) counters.received(1, data.length);
-    else counters.rxDrop(data.length < injector.maxPacket ? 'runt' : 'oversized');
+    const refused = injector.push(data);
+    if (refused) counters.rxDrop(refused);
+    else counters.received(1, data.length);
     room -= slots;
     if (++queued === BURST && !flush()) return;
   }

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext } from './kind.js';
-import { Drainer, Injector, oversizedOrRunt, transmitUntil } from './packets.js';
+import { Drainer, Injector, transmitUntil } from './packets.js';
 import { isLoopback, listenHost, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys } from './spec.js';
 
@@ -45,8 +45,9 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
   const injector = new Injector(wire);
   let failure: Error | undefined;
   socket.on('message', (frame) => {
-    if (injector.push(frame)) counters.received(1, frame.length);
-    else counters.rxDrop(oversizedOrRunt(frame.length));
+    const refused = injector.push(frame);
+    if (refused) counters.rxDrop(refused);
+    else counters.received(1, frame.length);
     injector.flushSoon();
   });
   try {

@@ -125,13 +125,20 @@ class Tunnel {
     else if (length < 0 || (datagram[0] & FLAG_I) === 0) counters.rxDrop('framing');
     else if (((datagram[4] << 16) | (datagram[5] << 8) | datagram[6]) !== vni) counters.rxDrop('vni');
     else if (length > this.#maxFrame) counters.rxDrop('oversized');
-    else if (!this.#injector.pushFrom(datagram, HEADER_SIZE, length)) counters.rxDrop(oversizedOrRunt(length));
-    else {
-      counters.received(1, length);
-      this.#injector.flushSoon();
-      this.#now = performance.now();
-      this.#stations.learn(datagram, HEADER_SIZE, from, this.#now);
+    else this.#take(datagram, length, from);
+  }
+
+  #take(datagram: Uint8Array, length: number, from: string): void {
+    const { counters } = this.#context;
+    const refused = this.#injector.pushFrom(datagram, HEADER_SIZE, length);
+    if (refused) {
+      counters.rxDrop(refused);
+      return;
     }
+    counters.received(1, length);
+    this.#injector.flushSoon();
+    this.#now = performance.now();
+    this.#stations.learn(datagram, HEADER_SIZE, from, this.#now);
   }
 
   transmit(): void {
