@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { Netmap } from '../../src/index.js';
+import { openBackend } from '../../src/io/backends/backend.js';
 import { frame, inWorld, receive, until } from './backend-support.js';
 
 const TIMEOUT = { timeout: 30_000 };
@@ -21,6 +23,30 @@ async function freePort(): Promise<number> {
   socket.close();
   return port;
 }
+
+test('what strangers sent before the socket was connected is refused', TIMEOUT, async () => {
+  const [local, remote] = [await freePort(), await freePort()];
+  const stranger = await bound();
+  const flood = setInterval(() => {
+    for (let i = 0; i < 50; i++) stranger.send(frame(1), local, '127.0.0.1', () => {});
+  });
+  const netmap = await Netmap.create();
+  try {
+    let refused = 0;
+    await until('some have come so early', async () => {
+      const backend = await openBackend(netmap, `qemu:dgram:${local}:${remote}`);
+      await backend.close();
+      const { rxPackets, rxDrops } = await backend.counters();
+      assert.equal(rxPackets, 0);
+      refused += rxDrops.source ?? 0;
+      return refused > 0;
+    });
+  } finally {
+    clearInterval(flood);
+    stranger.close();
+    await netmap.close();
+  }
+});
 
 test('a peer that is not there costs drops, and gets what is sent when it is', TIMEOUT, async () => {
   const [local, remote] = [await freePort(), await freePort()];

@@ -46,6 +46,30 @@ test('many frames go through, as far as there is room', TIMEOUT, async () => {
   });
 });
 
+test('what was transmitted before the end goes out, and is counted', TIMEOUT, async () => {
+  for (let round = 0; round < 5; round++) {
+    await inWorld([`vxlan:1,local=127.0.0.1,remote=127.0.0.2,port=${PORT}`], async ([{ backend, port }]) => {
+      for (let i = 0; i < 200; i++) assert.ok(port.trySend(frame(i)));
+      port.txsync();
+      await backend.close();
+      const { txOffered, txPackets, txDrops } = await backend.counters();
+      assert.equal(txOffered, 200);
+      assert.equal(txPackets + (txDrops.noRoom ?? 0) + (txDrops.down ?? 0), 200);
+    });
+  }
+});
+
+test('an IPv6 address is the same however it is written', TIMEOUT, async () => {
+  await inWorld([`vxlan:1,local=::1,remote=0:0:0:0:0:0:0:1,port=${PORT}`], async ([{ port }]) => {
+    const peer = createSocket('udp6');
+    peer.bind(0, '::1');
+    await once(peer, 'listening');
+    peer.send(Buffer.concat([Uint8Array.of(8, 0, 0, 0, 0, 0, 1, 0), frame(1)]), PORT, '::1');
+    assert.deepEqual(await receive(port, 1), [frame(1)]);
+    peer.close();
+  });
+});
+
 test('what is not for us is counted by its reason', TIMEOUT, async () => {
   await inWorld([`vxlan:42,local=127.0.0.1,remote=127.0.0.2,port=${PORT}`], async ([a]) => {
     const peer = createSocket('udp4');

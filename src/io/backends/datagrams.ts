@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CounterWriter, DropReason } from './counters.js';
 import type { Drainer } from './packets.js';
 
@@ -10,6 +11,8 @@ const UNDER_WAY = 256;
 /** The longest UDP datagram's payload over IPv4. */
 export const MAX_DATAGRAM = 65507;
 const FIRST_SIZE = 2048;
+/** How long (ms) the system may take to answer to what was sent before the end. */
+const LEAVING = 500;
 
 /** What the system's answers to a datagram mean for it. */
 const REASONS: Readonly<Record<string, DropReason>> = {
@@ -82,6 +85,12 @@ export class DatagramSender {
     if (host === undefined) this.#socket.send(datagram, slot.done);
     else this.#socket.send(datagram, port, host, slot.done);
     return true;
+  }
+
+  /** Resolves when the system has answered to all that was sent: a socket that is closed before forgets some of it. */
+  async settle(): Promise<void> {
+    const until = performance.now() + LEAVING;
+    while (this.#free.length !== UNDER_WAY && performance.now() < until) await sleep(1);
   }
 
   #buffer(size: number): Uint8Array {

@@ -7,7 +7,7 @@ import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext } from './kind.js';
 import { Drainer, Injector, transmitUntil } from './packets.js';
-import { isLoopback, listenHost, portNumber } from './sockets.js';
+import { canonicalAddress, isLoopback, listenHost, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys } from './spec.js';
 
 /** An IP address and a port. */
@@ -34,7 +34,7 @@ export function planDgram(spec: BackendSpec): DgramConfig {
   if (listen === undefined && !isLoopback(host)) throw bad(text, `to reach ${host}, say listen=ADDRESS`);
   return {
     local: { host: listenHost(text, own, listen), port: portNumber(text, local) },
-    remote: { host, port: portNumber(text, port) },
+    remote: { host: canonicalAddress(host), port: portNumber(text, port) },
   };
 }
 
@@ -44,7 +44,11 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
   const over = new AbortController();
   const injector = new Injector(wire);
   let failure: Error | undefined;
-  socket.on('message', (frame) => {
+  socket.on('message', (frame, from) => {
+    if (from.port !== remote.port || from.address !== remote.host) {
+      counters.rxDrop('source'); // it came before the socket was connected
+      return;
+    }
     const refused = injector.push(frame);
     if (refused) counters.rxDrop(refused);
     else counters.received(1, frame.length);
@@ -52,7 +56,7 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
   });
   try {
     await bindTo(socket, local.host, local.port);
-    socket.connect(remote.port, remote.host); // and nobody else's datagrams come in
+    socket.connect(remote.port, remote.host); // nobody else's datagrams come in from here on
     await once(socket, 'connect');
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') return; // a datagram before has found nobody: that is counted when it is sent
@@ -65,6 +69,7 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
     await transmitUntil(wire, AbortSignal.any([signal, over.signal]), () => {
       sender.sendAll(drainer, (packet) => sender.send(packet));
     });
+    await sender.settle();
     if (failure) throw failure;
   } catch (error) {
     throw netmapError('EIO', String(error), { op: 'qemu', port: context.name });

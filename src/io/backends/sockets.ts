@@ -37,6 +37,14 @@ export function portNumber(spec: string, text: string): number {
   throw bad(spec, `'${text}' is no port`);
 }
 
+/** An IP address as the system writes those of packets that come in; another text as it is. */
+export function canonicalAddress(text: string): string {
+  if (isIP(text) !== 6) return text;
+  const [address, zone] = text.split('%');
+  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  return zone === undefined ? canonical : `${canonical}%${zone}`;
+}
+
 /** Whether an address is of this machine only. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));

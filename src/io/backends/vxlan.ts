@@ -8,7 +8,7 @@ import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
 import { MacTable } from './mac-table.js';
 import { Drainer, Injector, MIN_PACKET, oversizedOrRunt, transmitUntil } from './packets.js';
-import { isLoopback, portNumber } from './sockets.js';
+import { canonicalAddress, isLoopback, portNumber } from './sockets.js';
 import { type BackendSpec, bad, checkKeys, wholeNumber } from './spec.js';
 
 /** The port that IANA has assigned, RFC 7348 section 8. */
@@ -37,8 +37,8 @@ interface VxlanConfig {
 function planVxlan(spec: BackendSpec): VxlanConfig {
   const { text, target, options } = spec;
   checkKeys(spec, ['local', 'remote', 'port', 'mtu', 'peers']);
-  const remotes = options.get('remote')?.split('+') ?? [];
-  const local = options.get('local') ?? '';
+  const remotes = (options.get('remote')?.split('+') ?? []).map(canonicalAddress);
+  const local = canonicalAddress(options.get('local') ?? '');
   const peers = options.get('peers') ?? 'remote';
   if (isIP(local) === 0) throw bad(text, 'local=ADDRESS, the IP address of this machine, is missing');
   for (const remote of remotes) {
@@ -79,10 +79,12 @@ export const kind: BackendKind = {
         failure = error;
         over.abort();
       });
-      const tunnel = new Tunnel(context, config, new DatagramSender(socket, context.counters, header(config.vni)));
+      const sender = new DatagramSender(socket, context.counters, header(config.vni));
+      const tunnel = new Tunnel(context, config, sender);
       socket.on('message', (datagram, from) => tunnel.receive(datagram, from.address));
       context.state('up');
       await transmitUntil(context.wire, AbortSignal.any([signal, over.signal]), () => tunnel.transmit());
+      await sender.settle();
       if (failure) throw failure;
     } catch (error) {
       throw netmapError('EIO', String(error), { op: 'vxlan', port: context.name });
