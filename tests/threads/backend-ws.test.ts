@@ -66,6 +66,7 @@ test('each client is a machine: broadcasts reach all, unicasts one, on either si
     await port.send(frame(3, 60, 0xc));
     assert.deepEqual(await a.take(1), [frame(3, 60, 0xc)]);
     assert.deepEqual(await b.take(1), [frame(3, 60, 0xc)]);
+    assert.equal((await backend.counters()).txCopies, 1);
     await port.send(frame(4, 60, 0xc, 0xb));
     assert.deepEqual(await b.take(1), [frame(4, 60, 0xc, 0xb)]);
     b.send(frame(5, 60, 0xb, 0xc)); // behind the interface, and known

@@ -25,10 +25,12 @@ export interface SwitchPortSnapshot {
     readonly forwarded: number;
     readonly drops: Drops;
   };
-  /** What the switch gave to the port: packets = transmitted + drops + waiting. */
+  /** What the switch gave to the port: packets + copies = transmitted + drops + waiting. */
   readonly sent: {
     readonly packets: number;
     readonly bytes: number;
+    /** Further copies of them, where several at the outside get one. */
+    readonly copies: number;
     /** Packets that the outside has got. */
     readonly transmitted: number;
     /** In the port's rings at this moment; 0 at its end. */
@@ -72,7 +74,8 @@ export function directionsOf(
   backend: BackendCounters,
   forwarded: number,
 ): Pick<SwitchPortSnapshot, 'received' | 'sent' | 'restarts'> {
-  const { rxPackets, rxRefused, rxBytes, rxTaken, rxDrops, txOffered, txOfferedBytes, txPackets, restarts } = backend;
+  const { rxPackets, rxRefused, rxBytes, rxTaken, rxDrops, txOffered, txOfferedBytes, txPackets, txCopies, restarts } =
+    backend;
   const txDrops = nonZero(backend.txDrops);
   return {
     restarts,
@@ -86,8 +89,9 @@ export function directionsOf(
     sent: {
       packets: txOffered,
       bytes: txOfferedBytes,
+      copies: txCopies,
       transmitted: txPackets,
-      waiting: Math.max(0, txOffered - txPackets - sum(txDrops)),
+      waiting: Math.max(0, txOffered + txCopies - txPackets - sum(txDrops)),
       drops: txDrops,
     },
   };

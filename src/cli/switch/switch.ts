@@ -145,7 +145,8 @@ export class Switch {
     for (const until = performance.now() + DRAIN_LIMIT; performance.now() < until; ) {
       for (const [port, goal] of goals) {
         const now = await counters(port);
-        if (port.state !== 'up' || !now || now.txPackets + sum(now.txDrops as Drops) >= goal) goals.delete(port);
+        if (port.state !== 'up' || !now || now.txPackets + sum(now.txDrops as Drops) - now.txCopies >= goal)
+          goals.delete(port);
       }
       if (goals.size === 0) return;
       await sleep(DRAIN_LOOK);

@@ -27,6 +27,8 @@ export interface WorkerCounters {
   readonly rxDrops: Readonly<Partial<Record<DropReason, number>>>;
   /** Were transmitted, and not given to the outside. */
   readonly txDrops: Readonly<Partial<Record<DropReason, number>>>;
+  /** Further copies of transmitted packets, for several peers: each is among `txPackets` or `txDrops`. */
+  readonly txCopies: number;
   /** Passed on between several peers of the backend itself. */
   readonly relayed: number;
   /** Connections that were turned away. */
@@ -35,7 +37,7 @@ export interface WorkerCounters {
 
 /**
  * What has become of all packets: those that came from outside are `rxPackets` and `rxRefused`; those that the interface has
- * transmitted, `txOffered`, are `txPackets`, `txDrops`, and what waits at this moment.
+ * transmitted, `txOffered`, and their `txCopies` are `txPackets`, `txDrops`, and what waits at this moment.
  */
 export interface BackendCounters extends WorkerCounters {
   /** Those that came from outside and were not put into the interface. Among `rxDrops`, with what was dropped further on. */
@@ -55,7 +57,8 @@ const TX_PACKETS = 2;
 const TX_BYTES = 3;
 const RELAYED = 4;
 const REFUSED = 5;
-const RX_DROPS = 6;
+const TX_COPIES = 6;
+const RX_DROPS = 7;
 const TX_DROPS = RX_DROPS + DROP_REASONS.length;
 const WORDS = TX_DROPS + DROP_REASONS.length;
 
@@ -83,6 +86,11 @@ export class CounterWriter {
   /** A packet went from one peer of the backend to another one. */
   relay(): void {
     this.#words[RELAYED]++;
+  }
+
+  /** A packet goes to so many peers. */
+  flooded(peers: number): void {
+    if (peers > 1) this.#words[TX_COPIES] += peers - 1;
   }
 
   /** A connection was turned away. */
@@ -114,6 +122,7 @@ export function sumCounters(blocks: readonly SharedArrayBuffer[]): WorkerCounter
     txBytes: sums[TX_BYTES],
     rxDrops: drops(RX_DROPS),
     txDrops: drops(TX_DROPS),
+    txCopies: sums[TX_COPIES],
     relayed: sums[RELAYED],
     refused: sums[REFUSED],
   };

@@ -110,8 +110,13 @@ export class Hub {
     } else {
       const copy = Uint8Array.from(packet); // clients keep it until it has left
       if (to !== undefined) this.#sendTo(to, copy);
-      else for (const client of this.#clients) this.#sendTo(client, copy);
+      else this.#flood(copy);
     }
+  }
+
+  #flood(frame: Uint8Array): void {
+    this.#context.counters.flooded(this.#clients.size);
+    for (const client of this.#clients) this.#sendTo(client, frame);
   }
 
   #sendTo(client: Client, frame: Uint8Array): void {

@@ -160,6 +160,7 @@ class Tunnel {
     if (station !== undefined) return this.#sender.send(frame, port, station);
     if (remotes.length === 0) counters.txDrop('down');
     if (this.#sender.room < remotes.length) return false;
+    counters.flooded(remotes.length);
     for (const remote of remotes) this.#sender.send(frame, port, remote);
     return true;
   }
