@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Netmap } from '../../src/index.js';
@@ -82,6 +82,21 @@ test('each client is a machine: broadcasts reach all, unicasts one, on either si
     assert.deepEqual([relayed, rxPackets, rxDrops], [2, 2, {}]);
     a.socket.close();
     await until('down', () => backend.state === 'down');
+  });
+});
+
+test('connections that ask for nothing are limited, and end with the backend', TIMEOUT, async () => {
+  const number = await freePort();
+  await inWorld([`ws:listen:${number},clients=2`], async ([{ backend }]) => {
+    const ends = Array.from({ length: 100 }, () => {
+      const socket = connect(number, '127.0.0.1').on('error', () => {});
+      return new Promise((resolve) => socket.resume().once('close', resolve));
+    });
+    await until('refused', async () => (await backend.counters()).refused === 34);
+    const since = performance.now();
+    await backend.close();
+    await Promise.all(ends);
+    assert.ok(performance.now() - since < 1500, 'its worker ends by itself');
   });
 });
 

@@ -2,6 +2,7 @@
 // As a server, each client is a machine on a switch of its own in front of the interface; as a client, we are one of those.
 
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
@@ -30,6 +31,9 @@ const DEFAULT_CLIENTS = '64';
 const HANDSHAKE_MS = 10_000;
 /** How often a peer is asked whether it is still there; it has as long to answer. */
 const PING_MS = 20_000;
+/** Connections beyond the clients: those that are told that there is no room, or have not said what they want. */
+const SPARE = 64;
+const UPGRADE_REQUIRED = 426;
 /** Status 1001 of RFC 6455: the endpoint goes away. */
 const GOING_AWAY = 1001;
 /** How long (ms) a connection may take to end. */
@@ -84,7 +88,10 @@ async function runServer(context: BackendContext, config: Exclude<WsConfig, { ur
     return welcome;
   };
   const { host, port } = config;
-  const server = new WebSocketServer({ ...OPTIONS, host, port, verifyClient });
+  const http = createServer((_, response) => response.writeHead(UPGRADE_REQUIRED).end());
+  http.maxConnections = config.clients + SPARE;
+  http.on('drop', () => counters.refuse());
+  const server = new WebSocketServer({ ...OPTIONS, server: http, verifyClient });
   const where = `ws://${host}:${port}`;
   const over = new AbortController();
   let failure: unknown;
@@ -95,6 +102,7 @@ async function runServer(context: BackendContext, config: Exclude<WsConfig, { ur
     socket.once('close', () => hub.size === 0 && !signal.aborted && nobody());
   });
   try {
+    http.listen(port, host);
     await once(server, 'listening');
     server.on('error', (error) => {
       failure = error;
@@ -108,6 +116,8 @@ async function runServer(context: BackendContext, config: Exclude<WsConfig, { ur
   } finally {
     await Promise.all([...server.clients].map(leave));
     server.close();
+    http.close();
+    http.closeAllConnections(); // also those that have never asked for anything
   }
 }
 
