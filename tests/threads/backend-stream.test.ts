@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { Netmap } from '../../src/index.js';
 import { openBackend } from '../../src/io/backends/backend.js';
 import { frame, inWorld, receive, until } from './backend-support.js';
@@ -48,6 +49,30 @@ async function connected(path: string): Promise<Socket> {
 }
 
 const closed = (socket: Socket): Promise<unknown> => once(socket, 'close', { signal: AbortSignal.timeout(10_000) });
+
+test('who does not answer at all is given up after a while', TIMEOUT, async () => {
+  // A listener that accepts nobody, and whose queue is full: further connections are left without an answer.
+  const listener = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+    const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`,
+    { eval: true },
+  );
+  const [port] = (await once(listener, 'message')) as [number];
+  const queued = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  try {
+    await sleep(100);
+    await inWorld([`qemu:127.0.0.1:${port},mode=connect`], async ([{ backend }]) => {
+      assert.equal(backend.state, 'retrying');
+      assert.match(backend.reason, /nobody answers/);
+    });
+  } finally {
+    for (const socket of queued) socket.destroy();
+    await listener.terminate();
+  }
+});
 
 test('frames arrive however the stream is cut into pieces, and many leave in one write', TIMEOUT, async () => {
   const path = join(folder, 'pieces.sock');

@@ -14,6 +14,8 @@ export type Address = { readonly path: string } | { readonly host: string; reado
 const MAX_PATH = 98;
 /** How long (ms) nothing may come from a TCP peer before it is asked whether it is still there. */
 const KEEP_ALIVE = 10_000;
+/** How long (ms) the other end may take to answer at all. */
+const CONNECT_LIMIT = 5000;
 
 export const showAddress = (address: Address): string =>
   'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`;
@@ -67,6 +69,7 @@ export function listenHost(spec: string, host: string, listen: string | undefine
 export async function connectTo(address: Address, signal: AbortSignal): Promise<Socket> {
   const socket = connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE });
   const onAbort = (): void => void socket.destroy();
+  const late = setTimeout(() => socket.destroy(new Error('nobody answers')), CONNECT_LIMIT);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await once(socket, 'connect', { signal });
@@ -75,6 +78,7 @@ export async function connectTo(address: Address, signal: AbortSignal): Promise<
     socket.destroy();
     throw signal.aborted ? error : failure(address, error);
   } finally {
+    clearTimeout(late);
     signal.removeEventListener('abort', onAbort);
   }
 }
