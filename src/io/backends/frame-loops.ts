@@ -111,6 +111,7 @@ export function transmitFrames(context: BackendContext, queue: FrameQueue, heade
         if ((n !== -EAGAIN && n !== -EINTR) || context.stopped) break;
         queue.waitWritable();
       }
+      if (n === -EAGAIN || n === -EINTR) break; // told to end: what is left in the ring is dropped there, and counted
       if (n >= 0) {
         packets++;
         bytes += length - header;
@@ -137,6 +138,6 @@ export function transmitFrames(context: BackendContext, queue: FrameQueue, heade
 function drop(context: BackendContext, errno: number): boolean {
   const reason = dropReason(errno);
   if (reason === undefined) return false;
-  if (!context.stopped) context.counters.txDrop(reason);
+  context.counters.txDrop(reason);
   return true;
 }

@@ -67,20 +67,21 @@ export class PacketReceiver {
     }
   }
 
-  /** Takes a batch of at most `limit`. @returns how many messages there were, or -errno */
+  /** Takes a batch of at most `limit`. @returns how many messages there were, 0 when the ring has no room, or -errno */
   receive(limit = BATCH): number {
     const ring = this.#ring;
     const first = ring.head;
     const { space } = ring;
+    this.packets = 0;
+    this.bytes = 0;
+    this.slots = 0;
+    this.oversized = 0;
+    if (space === 0) return 0;
     // A batch ends with the ring, so that its messages lie one behind the other. All of it may be long packets.
     const count = Math.min(limit, ring.numSlots - first, Math.max(1, Math.floor(space / this.#most)));
     const messages = this.#messages;
     for (let k = 0; k < count; k++) messages.setControlLength(first + k, CONTROL_SIZE);
     const n = this.#libc.recvmmsg(this.#fd, messages.at(first), count, MSG_DONTWAIT);
-    this.packets = 0;
-    this.bytes = 0;
-    this.slots = 0;
-    this.oversized = 0;
     if (n <= 0) return n;
     let plain = true;
     for (let i = first; i < first + n; i++) {

@@ -99,7 +99,7 @@ function receiveAll(
       asked = now;
       counters.rxDrop('noRoom', packetDrops(libc, fd));
     }
-    if (n > 0 || n === -EINTR) continue;
+    if (n >= 0 || n === -EINTR) continue;
     if (n === -EINVAL) {
       counters.rxDrop('header'); // a kind of segments that no virtio-net header has a word for
       continue;
