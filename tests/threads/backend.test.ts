@@ -5,8 +5,11 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { abi, Netmap } from '../../src/index.js';
-import { type BackendState, openBackend } from '../../src/io/backends/backend.js';
+import { BackendPort, type BackendState, openBackend } from '../../src/io/backends/backend.js';
+import type { BackendKind, BackendPlan } from '../../src/io/backends/kind.js';
+import { parseBackendSpec } from '../../src/io/backends/spec.js';
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -104,6 +107,43 @@ test('a backend that fails is told, started again, and what it is given meanwhil
     await netmap.close();
     await backend.close();
   }
+});
+
+test('a backend whose interface goes while it waits to be tried again ends at once', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  let closed: (time: number) => void = () => {};
+  const isClosed = new Promise<number>((resolve) => {
+    closed = resolve;
+  });
+  const onState = (state: BackendState): void => {
+    if (state === 'closed') closed(performance.now());
+  };
+  const backend = await openBackend(netmap, `qemu:127.0.0.1:${await freePort()},mode=connect`, { onState });
+  while ((await backend.counters()).restarts < 5) await sleep(5);
+  const since = performance.now(); // the next try is 0.8 s away, or more
+  await netmap.removeInterface(backend.name);
+  assert.ok((await isClosed) - since < 500);
+  await netmap.close();
+});
+
+test('what was opened for an interface that is gone by then is closed', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  const netif = await netmap.addInterface('gone');
+  let closes = 0;
+  const plan: BackendPlan = { name: 'gone', interface: {}, workers: [] };
+  const kind: BackendKind = {
+    plan: () => plan,
+    open: async () => {
+      await netif.close();
+      return { data: null, close: () => void closes++ };
+    },
+    run: async () => {},
+  };
+  const backend = new BackendPort(netmap, parseBackendSpec('tap:gone'), kind, plan, netif);
+  await backend.start();
+  await backend.close();
+  assert.equal(closes, 1);
+  await netmap.close();
 });
 
 test('a backend ends with its interface, and with the host', TIMEOUT, async () => {

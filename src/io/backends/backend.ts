@@ -157,7 +157,9 @@ export class BackendPort {
       try {
         if (!isFirst) session = await this.#definition.open?.(this.#parsed);
         backoff.succeeded();
-        await this.#runSession(session, told);
+        const mine = session;
+        session = undefined;
+        await this.#runSession(mine, told);
       } catch (error) {
         if (signal.aborted || this.#isGone) break;
         this.#restarts++;
@@ -165,11 +167,15 @@ export class BackendPort {
       }
       told();
       const waiting = new AbortController();
-      const away = discard(this.#netif.wire, waiting.signal, (n) => this.#own.txDrop('down', n));
-      await backoff.wait(signal);
+      const gone = new AbortController();
+      const away = discard(this.#netif.wire, waiting.signal, (n) => this.#own.txDrop('down', n)).then(() =>
+        gone.abort(),
+      );
+      await backoff.wait(AbortSignal.any([signal, gone.signal]));
       waiting.abort();
       await away;
     }
+    await session?.close(); // opened for an interface that was gone by then
     told();
     if (!signal.aborted) void this.close(); // somebody has taken the interface, or closed the host
   }
