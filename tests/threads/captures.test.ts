@@ -114,18 +114,28 @@ test('specifications and files that cannot be used are refused', TIMEOUT, async 
   ] as const) {
     await assert.rejects(openBackend(netmap, spec), { code, message }, spec);
   }
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const spec of [`pcap:,read=${pipe}`, `pcapng:${pipe}`]) {
+    await assert.rejects(openBackend(netmap, spec), { code: 'EINVAL', message: /it is a pipe/ }, spec);
+  }
   const damaged = join(folder, 'damaged.pcap');
   writeFileSync(
     damaged,
     writePcap([{ data: frame(1), seconds: 0, nanoseconds: 0, originalLength: 60 }]).subarray(0, 50),
   );
   const reasons: string[] = [];
-  const backend = await openBackend(netmap, `pcap:,read=${damaged},name=d0`, {
+  const written = join(folder, 'beside.pcap');
+  const backend = await openBackend(netmap, `pcap:${written},read=${damaged},name=d0`, {
     onState: (_, reason) => reasons.push(reason),
   });
-  await netmap.open('netmap:d0');
+  const port = await netmap.open('netmap:d0');
+  await port.send(frame(2));
   await until('it is told', () => reasons.some((reason) => /truncated.*offset 40 has 10 of 60 bytes/.test(reason)));
+  await port.send(frame(3));
   await backend.close();
+  assert.equal((await backend.counters()).restarts, 0);
+  assert.equal(readPcap(readFileSync(written)).frames.length, 2, 'what is written does not suffer');
 });
 
 function whyNoSmallDisk(): string | false {

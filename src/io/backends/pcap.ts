@@ -1,11 +1,12 @@
 // Capture files as the outside of an interface: what it transmits is written to one, what it receives is read from
 // another.
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { POLLERR, POLLIN } from '../../abi.js';
+import { NetmapError, netmapError } from '../../errors.js';
 import { wireRoom } from '../../netmap/wire-room.js';
 import { fileError, readCaptureFile } from '../capture-file.js';
-import { CaptureTimes } from '../capture-times.js';
+import { CaptureTimes, type Waiter } from '../capture-times.js';
 import { type CaptureFormat, LINKTYPE_ETHERNET } from '../pcap-frame.js';
 import { SNAPLEN } from '../pcap-records.js';
 import { CaptureSink } from './capture-sink.js';
@@ -42,8 +43,14 @@ export function captureTarget(spec: BackendSpec): { path: string; format: Captur
   return { path: spec.target, format: spec.kind as CaptureFormat, snapLength };
 }
 
-/** The file can be made: found out before the workers run, and without touching what is in it. */
+/**
+ * The file can be made: found out before the workers run, and without touching what is in it. A pipe would block whoever
+ * opens it until there is another end, and nothing could end that.
+ */
 function checkFile(path: string, flags: 'r' | 'a'): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
+    throw netmapError('EINVAL', `${path}: it is a pipe, and no file`, { op: 'backend' });
+  }
   try {
     closeSync(openSync(path, flags));
   } catch (error) {
@@ -120,9 +127,12 @@ async function transmit(context: BackendContext, config: WriteConfig): Promise<v
   }
 }
 
-/** Blocks: it has no other events than time and room. */
-async function receive(context: BackendContext, { path, rate }: ReadConfig): Promise<void> {
-  const { wire, counters } = context;
+/**
+ * Blocks: it has no other events than time and room. A file that is damaged will be so again: that is told, and the rest of
+ * the backend, which may be writing another file, goes on.
+ */
+async function receive(context: BackendContext, config: ReadConfig): Promise<void> {
+  const { wire } = context;
   const word = new Int32Array(new SharedArrayBuffer(4));
   const waiter = {
     get stopped() {
@@ -130,9 +140,20 @@ async function receive(context: BackendContext, { path, rate }: ReadConfig): Pro
     },
     sleep: (ms: number) => void Atomics.wait(word, 0, 0, ms),
   };
+  context.state('up');
+  try {
+    play(context, config, waiter);
+  } catch (error) {
+    if (!(error instanceof NetmapError)) throw error;
+    context.state('down', error.message);
+  }
+  while (!context.stopped && (wire.pollOnce(0) & POLLERR) === 0) waiter.sleep(LOOK_EVERY / 4);
+}
+
+/** Until the file has been read, or the interface is gone. @throws NetmapError EINVAL (no capture, damaged), EIO */
+function play({ wire, counters }: BackendContext, { path, rate }: ReadConfig, waiter: Waiter): void {
   const injector = new Injector(wire);
   const times = rate === null ? undefined : new CaptureTimes(waiter, rate === 0 ? undefined : rate);
-  context.state('up');
   const { bufSize } = wire.txRings[0];
   /** Packets since the last sync, and slots that the interface has room for beyond theirs. */
   let queued = 0;
@@ -148,12 +169,12 @@ async function receive(context: BackendContext, { path, rate }: ReadConfig): Pro
     if (queued !== 0 && performance.now() < due && !flush()) return;
     times?.wait(due);
     const slots = data.length > injector.maxPacket ? 0 : Math.ceil(data.length / bufSize);
-    while (room < slots && !context.stopped) {
+    while (room < slots && !waiter.stopped) {
       if (!flush()) return;
       room = wireRoom(wire);
       if (room < slots) waiter.sleep(FULL_WAIT);
     }
-    if (context.stopped) break;
+    if (waiter.stopped) break;
     const refused = injector.push(data);
     if (refused) counters.rxDrop(refused);
     else counters.received(1, data.length);
@@ -161,5 +182,4 @@ async function receive(context: BackendContext, { path, rate }: ReadConfig): Pro
     if (++queued === BURST && !flush()) return;
   }
   injector.flush();
-  while (!context.stopped && (wire.pollOnce(0) & POLLERR) === 0) waiter.sleep(LOOK_EVERY / 4);
 }
