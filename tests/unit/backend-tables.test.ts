@@ -96,6 +96,14 @@ test('frames come out of a stream as they went in, wherever it is cut', () => {
   );
 });
 
+test('a wrong length is one error, wherever it was cut', () => {
+  const { frames: stream, drops } = reader();
+  assert.equal(stream.push(Uint8Array.of(0, 0)), true);
+  assert.equal(stream.push(Uint8Array.of(0, 0)), false);
+  stream.end();
+  assert.deepEqual(drops(), { framing: 1 });
+});
+
 test('bytes of any kind end in frames, or in an error that is counted', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), fc.boolean(), cuts, (bytes, small, at) => {

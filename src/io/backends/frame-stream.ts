@@ -29,7 +29,10 @@ export class FrameReader {
     const sound = this.#parse(chunk);
     injector.flush();
     this.#counters.received(injector.packets - packets, injector.bytes - bytes);
-    if (!sound) this.#counters.rxDrop('framing');
+    if (!sound) {
+      this.#counters.rxDrop('framing');
+      this.#held = 0;
+    }
     return sound;
   }
 
