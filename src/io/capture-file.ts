@@ -1,7 +1,7 @@
 // A capture as a file that is written while it grows, in batches. What cannot be written is lost as a batch, and the file
 // ends with the last one that was: it can be read at any time.
 
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { type ErrnoCode, NetmapError, netmapError } from '../errors.js';
 import type { CapturedFrame, CaptureFormat } from './pcap-frame.js';
 import { CaptureReader } from './pcap-reader.js';
@@ -11,6 +11,10 @@ import { CaptureWriter } from './pcap-writer.js';
 const CODES: readonly string[] = ['ENOENT', 'EACCES', 'EPERM', 'ENOSPC', 'EPIPE', 'EINVAL', 'EEXIST', 'EBADF'];
 /** Milliseconds between two tries at a pipe that is full at the moment. */
 const FULL_PIPE_WAIT = 1;
+/** How long (ms) a pipe may be full before what waits is lost. */
+const FULL_PIPE_LIMIT = 1000;
+/** Nobody can end a call that waits for the reader of a pipe, so none does. */
+const { O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK = 0 } = constants;
 
 /** The format that a file name asks for: pcapng by its extension, otherwise pcap. */
 export function captureFormatOf(path: string): CaptureFormat {
@@ -29,36 +33,43 @@ export class CaptureFile {
   readonly path: string;
   readonly writer: CaptureWriter;
   readonly #fd: number;
-  /** Only these can be cut to where they were. */
-  readonly #isRegular: boolean;
+  /** Only these can be cut to where they were: what else has failed is of no use any more. */
+  readonly isRegular: boolean;
   #written = 0;
 
-  /** Makes or empties the file. @throws NetmapError, as the file system says: ENOENT, EACCES, ENOSPC, … */
+  /** Makes or empties the file. @throws NetmapError, as the file system says: ENOENT, EACCES, ENOSPC, …; ENXIO: nobody reads from the pipe */
   constructor(path: string, format = captureFormatOf(path)) {
     this.path = path;
     try {
-      this.#fd = openSync(path, 'w', 0o644);
-      this.#isRegular = fstatSync(this.#fd).isFile();
+      this.#fd = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0o644);
+      this.isRegular = fstatSync(this.#fd).isFile();
     } catch (error) {
-      throw fileError(error, path, 'capture');
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw fileError(error, path, 'capture');
+      throw netmapError('ENXIO', `${path}: nobody reads from the pipe`, { op: 'capture' });
     }
     this.writer = new CaptureWriter({ format });
   }
 
   /**
-   * Writes what waits. Blocks while a pipe is full.
+   * Writes what waits. Blocks while a pipe is full, for a second at most.
    * @throws NetmapError ENOSPC, EPIPE, … The frames that waited are then lost, and the file is as it was before
    */
   flush(): void {
     const { writer } = this;
     const bytes = writer.peek();
     try {
-      for (let at = 0; at < bytes.length; ) at += this.#write(bytes, at);
+      for (let at = 0, since = performance.now(); at < bytes.length; ) {
+        const n = this.#write(bytes, at);
+        at += n;
+        const now = performance.now();
+        if (n !== 0) since = now;
+        else if (now - since > FULL_PIPE_LIMIT) throw new Error('nobody has read from the pipe for a while');
+      }
       this.#written += bytes.length;
       writer.taken();
     } catch (error) {
       writer.lost();
-      if (this.#isRegular) ftruncateSync(this.#fd, this.#written);
+      if (this.isRegular) ftruncateSync(this.#fd, this.#written);
       throw fileError(error, this.path, 'capture');
     }
   }
@@ -70,7 +81,7 @@ export class CaptureFile {
 
   #write(bytes: Uint8Array, at: number): number {
     try {
-      const where = this.#isRegular ? this.#written + at : null;
+      const where = this.isRegular ? this.#written + at : null;
       return writeSync(this.#fd, bytes, at, bytes.length - at, where);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;

@@ -95,6 +95,10 @@ export class CaptureSink {
       if (isSomething) this.#tell('');
     } catch (error) {
       this.#settle(false);
+      if (this.#file?.isRegular === false) {
+        this.#file.close(); // a pipe: the next reader gets a capture from its start on
+        this.#file = undefined;
+      }
       this.#retryAt = performance.now() + this.#backoff.failed();
       this.#backoff.succeeded();
       this.#tell((error as Error).message);
