@@ -44,11 +44,12 @@ export function captureTarget(spec: BackendSpec): { path: string; format: Captur
 }
 
 /**
- * The file can be made: found out before the workers run, and without touching what is in it. A pipe would block whoever
- * opens it until there is another end, and nothing could end that.
+ * The file can be made: found out before the workers run, and without touching what is in it. To read a pipe would block
+ * until there is a writer, and nothing could end that; one that is written may get its reader later.
  */
 function checkFile(path: string, flags: 'r' | 'a'): void {
   if (statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
+    if (flags === 'a') return;
     throw netmapError('EINVAL', `${path}: it is a pipe, and no file`, { op: 'backend' });
   }
   try {
