@@ -226,7 +226,10 @@ test('a full disk under a capture of a switch: counted, told, tried again; the s
   await sleep(500); // the capture is a little behind, as is a port's first moment
   const full = await capture();
   assert.ok((full?.drops.error ?? 0) > 0 && (full?.packets ?? 0) > 0, JSON.stringify(full));
-  assert.ok(events.some((event) => /^down ENOSPC: .*full\.pcapng: no space left/.test(event)));
+  assert.ok(
+    events.some((event) => /^down ENOSPC: .*full\.pcapng: no space left/i.test(event)),
+    events.join('; '),
+  );
   assert.equal(framesOf(path).length, full?.packets);
   rmSync(filler);
   await network.remove('one');
