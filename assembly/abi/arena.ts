@@ -124,7 +124,10 @@ export const STAT_DELIVERED_BYTES = 19;
 // and two more drops, on the tx kring of the source
 export const STAT_DROP_FILTERED = 20; // a lookup of the user's has decided so
 export const STAT_DROP_LOOKUP = 21; // a lookup of the user's has failed
-export const STAT_COUNT = 22;
+// VALE tx: packets for everybody, and how many copies of them were due: packets - flooded + flood copies = forwarded + drops
+export const STAT_FLOODED = 22;
+export const STAT_FLOOD_COPIES = 23;
+export const STAT_COUNT = 24;
 
 // entry of the lease array of a VALE rx ring
 export const LEASE_STATE = 0; // LEASE_FREE, LEASE_OPEN, LEASE_DONE

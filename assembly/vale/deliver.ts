@@ -25,6 +25,8 @@ import {
   STAT_DROP_HEADER,
   STAT_DROP_NO_PORT,
   STAT_DROP_NO_SPACE,
+  STAT_FLOOD_COPIES,
+  STAT_FLOODED,
 } from '../abi/arena';
 import { NM_BDG_MAXRINGS } from '../abi/netmap';
 import { statAdd } from '../stats/counters';
@@ -41,17 +43,23 @@ export function valeDeliver(kr: usize, port: usize, scratch: usize, count: u32, 
   const broadcast = scratch + SCRATCH_QUEUES + SCRATCH_BROADCAST * SCRATCH_QUEUE_SIZE;
   const anyBroadcast = load<u32>(broadcast, QUEUE_PACKETS) != 0;
   if (anyBroadcast) nDests = valeAddBroadcast(atomic.load<u32>(bridge, BRIDGE_ACTIVE), index, scratch, nDests);
+  let floods: u64 = 0;
   for (let i: u32 = 0; i < nDests; i++) {
     const q = load<u32>(scratch + SCRATCH_DESTS + ((<usize>i) << 2));
     const queue = scratch + SCRATCH_QUEUES + <usize>q * SCRATCH_QUEUE_SIZE;
     const dest: usize = atomic.load<u32>(bridge + ((<usize>(q / NM_BDG_MAXRINGS)) << 2), BRIDGE_PORTS);
     const ring = q & (NM_BDG_MAXRINGS - 1);
     // DIFF: netmap merges broadcast frames into the queues of all rings of a port; they belong to ring 0 alone.
-    deliverQueue(kr, scratch, queue, ring == 0 && anyBroadcast ? broadcast : 0, dest, ring, self);
+    const both = ring == 0 && anyBroadcast;
+    if (both) floods++;
+    deliverQueue(kr, scratch, queue, both ? broadcast : 0, dest, ring, self);
     store<u32>(queue, 0, QUEUE_PACKETS);
     store<u32>(queue, 0, QUEUE_SLOTS);
   }
   if (anyBroadcast) {
+    const packets: u64 = load<u32>(broadcast, QUEUE_PACKETS);
+    statAdd(kr, STAT_FLOODED, packets);
+    statAdd(kr, STAT_FLOOD_COPIES, packets * floods);
     store<u32>(broadcast, 0, QUEUE_PACKETS);
     store<u32>(broadcast, 0, QUEUE_SLOTS);
   }

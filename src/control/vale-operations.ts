@@ -1,6 +1,15 @@
 // What the control thread does with a bridge that is there: shows it, clears its table, says which lookup decides.
 
-import { KRING_KIND, KRING_MONITORED, KRING_STATS, PORT_KIND_POLLED, PORT_KIND_VALE, STAT_FORWARDED } from '../abi.js';
+import {
+  KRING_KIND,
+  KRING_MONITORED,
+  KRING_STATS,
+  PORT_KIND_POLLED,
+  PORT_KIND_VALE,
+  STAT_FLOOD_COPIES,
+  STAT_FLOODED,
+  STAT_FORWARDED,
+} from '../abi.js';
 import { netmapError } from '../errors.js';
 import { readCounters } from '../netmap/host-port.js';
 import { parseKernelName } from '../netmap/port-name.js';
@@ -21,6 +30,9 @@ export interface BridgePortInspection {
   readonly counters: PortCounters;
   /** Copies of its packets that others have got: a broadcast counts once a destination, as it does among the drops. */
   readonly forwarded: number;
+  /** Packets of its for everybody, and how many copies of them were due, forwarded or dropped. */
+  readonly flooded: number;
+  readonly floodCopies: number;
 }
 
 /** A bridge, as `Netmap.valeInspect` shows it. */
@@ -55,9 +67,14 @@ export function valeInspect(control: Control, name: string): BridgeInspection {
     const kindOf = (ptr: number): number => arena.load(ptr + KRING_KIND) & ~KRING_MONITORED;
     const polledRings = adapter.tx.filter((ring) => kindOf(ring.ptr) === PORT_KIND_POLLED).length;
     const counters = readCounters(arena, info);
-    const copies = KRING_STATS + 8 * STAT_FORWARDED;
-    const forwarded = adapter.tx.reduce((sum, kring) => sum + arena.counter(kring.ptr + copies), 0);
-    return [{ index, name: port, txRings, rxRings, txSlots, rxSlots, polledRings, counters, forwarded }];
+    const total = (stat: number): number =>
+      adapter.tx.reduce((sum, kring) => sum + arena.counter(kring.ptr + KRING_STATS + 8 * stat), 0);
+    const copies = {
+      forwarded: total(STAT_FORWARDED),
+      flooded: total(STAT_FLOODED),
+      floodCopies: total(STAT_FLOOD_COPIES),
+    };
+    return [{ index, name: port, txRings, rxRings, txSlots, rxSlots, polledRings, counters, ...copies }];
   });
   const lookup = control.lookups[registry.lookupOf(name) - 1]?.name ?? null;
   return { name, ports, fdb: bridge.fdb(), fdbFull: bridge.fdbFull, lookup };

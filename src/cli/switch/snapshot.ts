@@ -21,8 +21,14 @@ export interface SwitchPortSnapshot {
     readonly bytes: number;
     /** Packets that the switch has taken. */
     readonly accepted: number;
-    /** Copies of them that other ports have got: accepted = forwarded + drops, where a flood counts once a destination. */
+    /** Copies of them that other ports have got. */
     readonly forwarded: number;
+    /**
+     * Packets for everybody, and the copies of them that were due: accepted - flooded + floodCopies are the forwarded, and
+     * the drops but those that came before.
+     */
+    readonly flooded: number;
+    readonly floodCopies: number;
     readonly drops: Drops;
   };
   /** What the switch gave to the port: packets + copies = transmitted + drops + waiting. */
@@ -69,10 +75,13 @@ export function sum(drops: Drops): number {
   return Object.values(drops).reduce((total, n) => total + n, 0);
 }
 
-/** The two directions of a port. @param forwarded copies that others have got of what it received */
+/** What a switch has done with what it has taken from a port. */
+export type Copies = Pick<SwitchPortSnapshot['received'], 'forwarded' | 'flooded' | 'floodCopies'>;
+
+/** The two directions of a port. */
 export function directionsOf(
   backend: BackendCounters,
-  forwarded: number,
+  copies: Copies,
 ): Pick<SwitchPortSnapshot, 'received' | 'sent' | 'restarts'> {
   const { rxPackets, rxRefused, rxBytes, rxTaken, rxDrops, txOffered, txOfferedBytes, txPackets, txCopies, restarts } =
     backend;
@@ -83,7 +92,7 @@ export function directionsOf(
       packets: rxPackets + rxRefused,
       bytes: rxBytes,
       accepted: rxTaken,
-      forwarded,
+      ...copies,
       drops: nonZero(rxDrops),
     },
     sent: {

@@ -6,7 +6,15 @@ import type { Netmap } from '../../index.js';
 import { type BackendPort, type BackendState, openBackend } from '../../io/backends/backend.js';
 import { failure } from '../errors.js';
 import { Captures, isCapture } from './captures.js';
-import { addEnded, type Drops, directionsOf, type SwitchPortSnapshot, type SwitchSnapshot, sum } from './snapshot.js';
+import {
+  addEnded,
+  type Copies,
+  type Drops,
+  directionsOf,
+  type SwitchPortSnapshot,
+  type SwitchSnapshot,
+  sum,
+} from './snapshot.js';
 
 /** What has happened to a port, or to a capture. */
 export interface SwitchEvent {
@@ -127,13 +135,13 @@ export class Switch {
   async #finish(port: BackendPort): Promise<void> {
     const { name } = port;
     await this.#captures.remove(name);
-    const forwarded = await this.#forwarded(name);
+    const copies = await this.#copies(name);
     await this.#netmap.valeDetach(`${this.bridge}:${name}`).catch(() => {}); // it may be gone with its interface
     await port.close();
     const { spec, state, reason } = port;
     const counters = await port.counters().catch(() => undefined); // the interface was taken by somebody else
     this.#ports.delete(name);
-    if (counters) addEnded(this.#removed, { name, spec, state, reason, ...directionsOf(counters, forwarded) });
+    if (counters) addEnded(this.#removed, { name, spec, state, reason, ...directionsOf(counters, copies) });
     this.#listener({ event: 'removed', name, spec, state, reason });
   }
 
@@ -156,12 +164,14 @@ export class Switch {
   async #snapshotOf(port: BackendPort): Promise<SwitchPortSnapshot> {
     const { name, spec, state, reason } = port;
     const backend = await port.counters();
-    return { name, spec, state, reason, ...directionsOf(backend, await this.#forwarded(name)) };
+    return { name, spec, state, reason, ...directionsOf(backend, await this.#copies(name)) };
   }
 
-  async #forwarded(name: string): Promise<number> {
+  async #copies(name: string): Promise<Copies> {
     const { ports } = await this.#inspect();
-    return ports.find((port) => port.name === `${this.bridge}:${name}`)?.forwarded ?? 0;
+    const found = ports.find((port) => port.name === `${this.bridge}:${name}`);
+    const { forwarded = 0, flooded = 0, floodCopies = 0 } = found ?? {};
+    return { forwarded, flooded, floodCopies };
   }
 
   async #inspect(): ReturnType<Netmap['valeInspect']> {
