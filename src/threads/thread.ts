@@ -137,9 +137,14 @@ export class Thread {
 
   /** A thread that was taken for dead while it slept has lost its ports, and its record may be another's by now. */
   #checkAlive(): void {
-    const { arena, ptr } = this;
-    if (arena.load(ptr + THREAD_TOKEN) === this.#token && arena.load(ptr + THREAD_STATE) === THREAD_LIVE) return;
+    if (this.#isAlive()) return;
     throw netmapError('ESRCH', 'the host has taken this thread for dead', { op: 'sleep' });
+  }
+
+  /** Whether the record is this thread's: it has not left, and was not taken for dead. */
+  #isAlive(): boolean {
+    const { arena, ptr } = this;
+    return arena.load(ptr + THREAD_TOKEN) === this.#token && arena.load(ptr + THREAD_STATE) === THREAD_LIVE;
   }
 
   /**
@@ -202,7 +207,8 @@ export class Thread {
       return Promise.resolve(true);
     }
     const promise = wait.value.then(() => {
-      Atomics.sub(i32, sleepers, 1);
+      // A wait that the thread's end has woken comes late: the count is nobody's then, or already that of another thread.
+      if (this.#isAlive()) Atomics.sub(i32, sleepers, 1);
       if (this.#pending?.promise === promise) this.#pending = undefined;
       return true;
     });

@@ -10,8 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
-import { Netmap } from '../../src/index.js';
+import { Netmap, type NetmapPort } from '../../src/index.js';
 import { openBackend } from '../../src/io/backends/backend.js';
 import { frame, inWorld, receive, until } from './backend-support.js';
 
@@ -256,4 +255,28 @@ test('what was sent before the end leaves first', TIMEOUT, async () => {
     port.txsync();
   });
   assert.equal((await bytes)?.length, sent * 64);
+});
+
+test('backends that were opened and closed again and again are woken as the first ones', TIMEOUT, async () => {
+  const netmap = await Netmap.create();
+  try {
+    for (let round = 0; round < 12; round++) {
+      const path = join(folder, `again${round}.sock`);
+      const backends = [await openBackend(netmap, `qemu:unix:${path}`)];
+      backends.push(await openBackend(netmap, `qemu:unix:${path},mode=connect`));
+      const ports: NetmapPort[] = [];
+      for (const { name } of backends) ports.push(await netmap.open(`netmap:${name}`));
+      await until('up', () => backends.every(({ state }) => state === 'up'));
+      for (const [from, to] of [ports, [...ports].reverse()]) {
+        for (let k = 0; k < 3; k++) {
+          await from.send(frame(k));
+          assert.deepEqual(await receive(to, 1), [frame(k)], `round ${round}`);
+        }
+      }
+      for (const port of ports) await port.close();
+      for (const backend of backends) await backend.close();
+    }
+  } finally {
+    await netmap.close();
+  }
 });
