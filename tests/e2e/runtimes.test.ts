@@ -1,8 +1,10 @@
 // The packed tarball in each runtime, and the compiled unit, property and thread tests in Deno.
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, describe, test } from 'node:test';
+import { before, describe, type TestContext, test } from 'node:test';
+import { ipProgram, whyNoNamespaces } from './netns.js';
 import { bun, deno, type Found, findProgram, fixtures, project, root, run } from './support.js';
 
 /** Seconds that a smoke test may take. */
@@ -44,6 +46,40 @@ describe('the tarball works in an empty project', () => {
       assert.equal(shared.workers.packets, 100_000);
       assert.ok(unshared.closes);
       t.diagnostic(found[1]);
+    });
+  }
+});
+
+describe('each kind of backend moves a frame both ways', () => {
+  let folder = '';
+  before(() => {
+    folder = project();
+    cpSync(fixtures, folder, { recursive: true });
+    const koffi = join(folder, 'node_modules/koffi'); // what Node needs for devices; the others have an FFI of their own
+    if (!existsSync(koffi)) symlinkSync(join(root, 'node_modules/koffi'), koffi, 'junction');
+  });
+
+  for (const [name, { path, skip }, args] of runtimes) {
+    const check = async (t: TestContext, group: string, command: readonly string[]): Promise<void> => {
+      const [program, ...before] = [...command, path, ...args];
+      const { code, stdout, report } = await run(program, [...before, 'kinds.mjs', group], {
+        cwd: folder,
+        limit: LIMIT,
+      });
+      assert.equal(code, 0, report);
+      const found = /^kinds ok (.*)$/m.exec(stdout);
+      assert.ok(found, report);
+      t.diagnostic(found[1]);
+    };
+    test(`sockets, captures and streams in ${name}`, { skip }, (t) => check(t, 'sockets', []));
+    test(`devices in ${name}`, { skip: skip || whyNoNamespaces() }, async (t) => {
+      const space = `ptnet-${process.pid}-kinds`;
+      execFileSync(ipProgram.path, ['netns', 'add', space]);
+      try {
+        await check(t, 'devices', [ipProgram.path, 'netns', 'exec', space]);
+      } finally {
+        execFileSync(ipProgram.path, ['netns', 'del', space]);
+      }
     });
   }
 });
