@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
 import { abi, Netmap, type NetmapHandle, type NetmapPort, PtnetDriver, receiveWorkerData } from '../index.js';
+import { CaptureFile } from '../io/capture-file.js';
 import { ProgramControl } from './control.js';
 import { type ErrorJSON, failure, toPlain } from './errors.js';
 import { bridge } from './programs/bridge.js';
@@ -54,10 +55,15 @@ async function openInGuest(handle: NetmapHandle, { spec, guest }: ProgramData): 
   return { netmap, ports: used.map((driver) => driver.open()), mac: [...used[0].mac] };
 }
 
-function run({ options, ports: names }: ProgramSpec, { ports, mac }: Opened, control: ProgramControl): ProgramResult {
+function run(
+  { options, ports: names }: ProgramSpec,
+  { ports, mac }: Opened,
+  file: CaptureFile | undefined,
+  control: ProgramControl,
+): ProgramResult {
   if (options.program === 'bridge') return bridge(options, ports, names, control);
   if (options.program === 'replay') return replay(options, ports[0], control);
-  if (options.program === 'capture') return capture(options, ports[0], control);
+  if (options.program === 'capture' && file) return capture(options, file, ports[0], control);
   if (options.program !== 'pkt-gen') throw failure('EINVAL', `${options.program} needs no worker`);
   return pktGen(options, ports[0], mac, control);
 }
@@ -70,8 +76,11 @@ const { netmap: handle, data } = await receiveWorkerData<{ netmap: NetmapHandle;
 let opened: Opened | undefined;
 try {
   opened = await (data.guest === 0 ? openOnHost(handle, data) : openInGuest(handle, data));
+  const { options } = data.spec;
+  // Before the next program starts: it does not when this one has failed.
+  const file = options.program === 'capture' ? new CaptureFile(options.file) : undefined;
   tell({ type: 'ready', ports: opened.ports.map(({ name }) => name) });
-  tell({ type: 'done', result: run(data.spec, opened, new ProgramControl(data.control)) });
+  tell({ type: 'done', result: run(data.spec, opened, file, new ProgramControl(data.control)) });
 } catch (error) {
   tell({ type: 'failed', error: toPlain(error) });
 }

@@ -98,6 +98,17 @@ describe('replay and capture', () => {
     assert.deepEqual([sent.packets, sent.errors], [1173, []]);
   });
 
+  test('a capture whose file cannot be made fails before the next program starts', async () => {
+    const [captured, sent] = await reports(
+      1,
+      'capture -i netmap:p}1 -w missing/x.pcap',
+      `replay -i netmap:p{1 -r ${WIRE}`,
+    );
+    assert.match(captured.errors[0], /^ENOENT: missing\/x\.pcap/);
+    assert.deepEqual([sent.packets, sent.errors.length], [0, 1]);
+    assert.match(sent.errors[0], /program 1 failed/);
+  });
+
   test('files that are none, and bad letters', async () => {
     writeFileSync(join(folder, 'none.pcap'), 'no capture at all');
     for (const [args, code, message] of [

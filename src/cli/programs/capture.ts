@@ -3,7 +3,7 @@
 
 import { abi, type NetmapPort } from '../../index.js';
 import { Drainer } from '../../io/backends/packets.js';
-import { CaptureClock, CaptureFile } from '../../io/capture-file.js';
+import { CaptureClock, type CaptureFile } from '../../io/capture-file.js';
 import type { ProgramControl } from '../control.js';
 import { failure, toPlain } from '../errors.js';
 import type { CaptureOptions, ProgramResult } from './options.js';
@@ -16,14 +16,14 @@ const BATCH = 1 << 18;
 /** Packets between two looks at the commands. */
 const TURN = 1024;
 
-/** @throws NetmapError when the file cannot be made, or a sync failed */
+/** @param file of its own, made before; closed at the end @throws NetmapError when a sync failed */
 export function capture(
-  { file: path, count, snapLength }: CaptureOptions,
+  { count, snapLength }: CaptureOptions,
+  file: CaptureFile,
   port: NetmapPort,
   control: ProgramControl,
 ): ProgramResult {
   if (port.rxRings.length === 0) throw failure('EINVAL', `port '${port.name}' was opened without rx rings`);
-  const file = new CaptureFile(path);
   const { writer } = file;
   const id = writer.addInterface(port.name);
   const clock = new CaptureClock();
