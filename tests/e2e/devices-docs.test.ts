@@ -61,3 +61,25 @@ test('the commands about tc keep the kernel from answering', { skip: skip || tc.
     assert.match(await answers(), / 0 received/);
   }),
 );
+
+for (const [line, expected] of [
+  ["npx ptnet run 'guest tap:t0 pkt-gen -f rx'", /received \d*[1-9]\d* packets/],
+  ['npx ptnet bridge -i tap:t0 -i packet:eth1', / 3 received[\s\S]*forwarded \d*[1-9]\d* packets/],
+] as const) {
+  test(`the README's ${line}`, { skip }, () =>
+    inLab(async (lab) => {
+      assert.ok(readFileSync(join(root, 'README.md'), 'utf8').split('\n').includes(line), 'the README has the command');
+      prepare(lab);
+      const command = line.replace('npx ptnet', `'${process.execPath}' '${join(root, 'dist/cli.js')}'`);
+      const code = `(exec ${command}) &
+        until ip link show t0 > /dev/null 2>&1; do sleep 0.1; done
+        ip addr add 10.0.0.1/24 dev t0
+        ip link set t0 up
+        ping -c 3 -i 0.3 -W 1 10.0.0.2 || true # a guest that counts answers nothing
+        kill -INT $!
+        wait || true`;
+      const { stdout, report } = await shell(lab, code);
+      assert.match(stdout, expected, report);
+    }),
+  );
+}
