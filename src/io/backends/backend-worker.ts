@@ -42,6 +42,8 @@ try {
     await kind.run(context);
     if (!context.stopped) throw netmapError('EIO', 'the backend has ended', { op: 'backend', port: data.name });
   } finally {
+    // What was put into the wire and counted, and is not sent yet, leaves: flushes that are due come before this.
+    await new Promise((resolve) => setImmediate(resolve));
     await netmap.close();
   }
 } catch (error) {
