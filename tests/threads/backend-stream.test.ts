@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { Netmap, type NetmapPort } from '../../src/index.js';
 import { openBackend } from '../../src/io/backends/backend.js';
 import { frame, inWorld, receive, until } from './backend-support.js';
