@@ -17,6 +17,7 @@ const SIZES = {
   PTNET_SEED: '1',
   PTNET_FUZZ_RUNS: '60',
   PTNET_FUZZ_SEED: '1',
+  PTNET_SOAK: '5',
 };
 
 const here: Found = { path: process.execPath, skip: false };
@@ -93,9 +94,9 @@ const NOT_IN_DENO: Readonly<Record<string, string>> = {
 
 describe('the compiled tests pass in Deno', () => {
   for (const [suite, limit] of [
-    ['unit', 60],
-    ['property', 120],
-    ['threads', 240],
+    ['unit', 180],
+    ['property', 180],
+    ['threads', 480],
   ] as const) {
     test(suite, { skip: deno.skip }, async (t) => {
       const without = Object.keys(NOT_IN_DENO).map((file) => `--ignore=${join('build/ts/tests', file)}`);

@@ -39,7 +39,7 @@ function checkPort(port: SwitchPortSnapshot, refused: readonly string[]): void {
   const before = refused.reduce((sum, reason) => sum + (received.drops[reason] ?? 0), 0);
   assert.equal(received.packets, received.accepted + before, text);
   assert.equal(sent.waiting, 0, text);
-  assert.equal(sent.packets, sent.transmitted + total(sent.drops), text);
+  assert.equal(sent.packets + sent.copies, sent.transmitted + total(sent.drops), text);
   const { accepted, flooded, floodCopies, forwarded, drops } = received;
   assert.equal(accepted - flooded + floodCopies, forwarded + total(drops) - before, text);
 }
