@@ -365,13 +365,12 @@ export const rows: readonly Row[] = [
   },
   {
     situation: GONE,
-    what: 'a guest is not told',
+    what: 'during the wait of a guest',
     kinds: ['guest'],
     make: ADDED,
     specs: ['netmap:eth0'],
-    timeout: 500,
     meanwhile: closeMade,
-    answer: [0],
+    answer: [POLLERR],
   },
   {
     situation: MONITOR,
