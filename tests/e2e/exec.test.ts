@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { wasmCompiler } from '../support/wasm-compiler.js';
+import { compilerEnv, wasmCompiler } from '../support/wasm-compiler.js';
 import { project, type RunResult, run } from './support.js';
 
 const LIMIT = 60;
@@ -63,7 +63,7 @@ describe('C programs', { skip }, () => {
     const flags = /^clang … (.*) prog\.c -o prog\.wasm$/m.exec(docs)?.[1];
     assert.ok(flags);
     const line = compileLines().split('\n')[0].replaceAll('sender', 'generator').replace('clang', `clang ${flags}`);
-    const { code, report } = await run('sh', ['-c', line], { cwd: folder, limit: LIMIT });
+    const { code, report } = await run('sh', ['-c', line], { cwd: folder, limit: LIMIT, env: compilerEnv });
     assert.equal(code, 0, report);
     const ran = await ptnet(
       'run',

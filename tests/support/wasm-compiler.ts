@@ -15,7 +15,9 @@ const FLAGS = ['--target=wasm32-wasi', '-O2', `-I${join(root, 'include')}`, `-I$
 
 /** clang runs a wasm-opt that it finds, and npm puts one on the path (binaryen's, of asc), which takes the names away. */
 const PATH = (process.env['PATH'] ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
-const env = { ...process.env, PATH: PATH.join(':') };
+/** The environment without it. */
+export const compilerEnv = { PATH: PATH.join(':') };
+const env = { ...process.env, ...compilerEnv };
 
 function run(source: string, output: string, flags: readonly string[]): { ok: boolean; said: string } {
   const args = [...FLAGS, ...flags, source, '-o', output];
