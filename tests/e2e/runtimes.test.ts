@@ -90,6 +90,9 @@ const NEVER_STOPS = 'Deno does not stop a terminated worker that never comes bac
 const NOT_IN_DENO: Readonly<Record<string, string>> = {
   'threads/kill.test.js': NEVER_STOPS,
   'threads/ioctl-kill.test.js': NEVER_STOPS,
+  'threads/exec-threads.test.js': NEVER_STOPS,
+  'threads/exec-tools.test.js': NEVER_STOPS,
+  'threads/polling.test.js': NEVER_STOPS,
 };
 
 describe('the compiled tests pass in Deno', () => {

@@ -38,8 +38,9 @@ test('its source maps name files and no folder of the machine that built it', ()
   const maps = readdirSync(dist).filter((name) => name.endsWith('.js.map'));
   assert.ok(maps.length > 0);
   for (const name of maps) {
-    const { sources } = JSON.parse(readFileSync(join(dist, name), 'utf8')) as { sources: string[] };
-    assert.ok(sources.length > 0, name);
+    const text = readFileSync(join(dist, name), 'utf8');
+    const { sources, mappings } = JSON.parse(text) as { sources: string[]; mappings: string };
+    assert.ok(sources.length > 0 || /^;*$/.test(mappings), name); // a chunk may have the bundler's own code only
     for (const source of sources) assert.match(source, /^\.\.\/(?!.*\/tmp\/)/, `${name}: ${source}`);
   }
 });
