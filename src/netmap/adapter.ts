@@ -3,48 +3,23 @@
 import {
   KLOOP_GUEST,
   KLOOP_PORT_GONE,
-  KRING_BUFBASE,
-  KRING_BUFSIZE,
-  KRING_DIR,
-  KRING_HWCUR,
-  KRING_HWLEASE,
-  KRING_HWTAIL,
-  KRING_INDEX,
   KRING_KIND,
   KRING_LEASES,
   KRING_LOOP,
-  KRING_MAILTAIL,
   KRING_MODE,
-  KRING_MONITORS,
-  KRING_NBUFS,
-  KRING_NSLOTS,
   KRING_OFS_MASK,
   KRING_OFS_MAX,
   KRING_PEER,
   KRING_PORT,
-  KRING_RCUR,
-  KRING_RHEAD,
   KRING_RING,
-  KRING_RTAIL,
   KRING_RUN,
   KRING_SIZE,
   KRING_STOP,
   KRING_STOPPED,
   KRING_WAITERS,
   LEASE_SIZE,
-  MONITOR_NEXT,
-  MONITOR_TAIL,
-  NETMAP_RING_BUF_OFS,
-  NETMAP_RING_CUR,
-  NETMAP_RING_DIR,
-  NETMAP_RING_HEAD,
-  NETMAP_RING_NR_BUF_SIZE,
-  NETMAP_RING_NUM_SLOTS,
-  NETMAP_RING_RINGID,
   NETMAP_RING_SIZE,
   NETMAP_RING_SLOT,
-  NETMAP_RING_TAIL,
-  NETMAP_SLOT_LEN,
   NETMAP_SLOT_PTR,
   NETMAP_SLOT_SIZE,
   NR_RX,
@@ -67,6 +42,7 @@ import {
 import type { ArenaOwner } from '../memory/arena.js';
 import { DATA_MODELS } from '../memory/data-model.js';
 import type { Region } from '../memory/region.js';
+import { describeBuffers, type Kring, pairBufs, resetIndices, slotBufs, writeRing } from './kring.js';
 
 /** Ring and slot counts of an adapter. */
 export interface Geometry {
@@ -84,24 +60,6 @@ export const DEFAULT_MFS = 1514;
 const MAX_SLOT_LEN = 65535;
 /** How long (ms) a sender may take for the packets that it copies. */
 const SENDER_LIMIT = 1000;
-
-/** A kring as the control thread knows it; its state is in the arena at `ptr`. */
-export interface Kring {
-  readonly ptr: number;
-  readonly dir: number;
-  /** Among the NIC rings, or among the host rings, of its direction. */
-  readonly index: number;
-  /** ringid: host rings continue after the NIC rings. */
-  readonly ringId: number;
-  readonly nslots: number;
-  /** Address of the netmap_ring, 0 while no port has it open. */
-  ring: number;
-  /** Open ports that have it bound. */
-  users: number;
-  exclusive: boolean;
-  /** Pipes: the kring at the other end. */
-  peer?: Kring;
-}
 
 let nextId = 1;
 
@@ -257,32 +215,21 @@ export class Adapter {
     const ring = region.allocRing(bytes);
     let bufs: number[];
     try {
-      bufs = shareWith ? this.#slotBufs(shareWith) : region.allocBufs(kring.nslots);
+      bufs = shareWith ? slotBufs(this.#arena, shareWith) : region.allocBufs(kring.nslots);
     } catch (error) {
       region.freeRing(ring);
       throw error;
     }
-    const bufSize = region.pools.bufPool.objsize;
-    const { i32, u32 } = this.#arena;
-    const w = ring >>> 2;
-    i32[w + (NETMAP_RING_BUF_OFS >> 2)] = region.bufBase - ring;
-    i32[w + (NETMAP_RING_NUM_SLOTS >> 2)] = kring.nslots;
-    i32[w + (NETMAP_RING_NR_BUF_SIZE >> 2)] = bufSize;
-    i32[w + (NETMAP_RING_RINGID >> 2)] = kring.ringId | (kring.dir << (8 * (NETMAP_RING_DIR - NETMAP_RING_RINGID)));
-    const slots = (ring + NETMAP_RING_SLOT) >>> 2;
-    for (let i = 0; i < bufs.length; i++) {
-      u32[slots + 4 * i] = bufs[i];
-      u32[slots + 4 * i + (NETMAP_SLOT_LEN >> 2)] = bufSize & 0xffff;
-    }
+    writeRing(this.#arena, region, kring, ring, bufs);
     kring.ring = ring;
-    this.#resetIndices(kring);
+    resetIndices(this.#arena, kring);
     this.#arena.store(kring.ptr + KRING_RING, ring);
   }
 
   /** Frees a ring and its buffers (`bufs`: which; the caller knows for pipes). */
   freeRing(kring: Kring, bufs?: readonly number[]): void {
     if (kring.ring === 0) return;
-    for (const index of bufs ?? this.#slotBufs(kring)) this.region.freeBuf(index);
+    for (const index of bufs ?? slotBufs(this.#arena, kring)) this.region.freeBuf(index);
     this.region.freeRing(kring.ring);
     kring.ring = 0;
     this.#arena.store(kring.ptr + KRING_OFS_MAX, 0);
@@ -290,16 +237,9 @@ export class Adapter {
     this.#arena.store(kring.ptr + KRING_RING, 0);
   }
 
-  /** The buffers that a pipe's pair of rings holds: each slot's owner is the side that the indices say. */
+  /** The buffers of a pipe's pair of rings, by its tx ring at this end. */
   pairBufs(tx: Kring): number[] {
-    const rx = tx.peer;
-    if (!rx || rx.ring === 0 || tx.ring === 0) return [];
-    const n = tx.nslots;
-    const from = this.#arena.load(rx.ptr + KRING_HWCUR);
-    const pending = (this.#arena.load(rx.ptr + KRING_MAILTAIL) - from + n) % n;
-    const txBufs = this.#slotBufs(tx);
-    const rxBufs = this.#slotBufs(rx);
-    return txBufs.map((index, i) => ((i - from + n) % n < pending ? rxBufs[i] : index));
+    return pairBufs(this.#arena, tx);
   }
 
   /** Mask and maximum of a ring's packet offsets; mask 0 = none. */
@@ -383,34 +323,12 @@ export class Adapter {
       const ptr = base + ringId * KRING_SIZE;
       const kring: Kring = { ptr, dir, index, ringId, nslots, ring: 0, users: 0, exclusive: false };
       const set = (field: number, value: number): void => this.#arena.store(kring.ptr + field, value);
-      set(KRING_NSLOTS, nslots);
-      set(KRING_NBUFS, this.region.bufs.objtotal);
-      set(KRING_BUFBASE, this.region.bufBase);
-      set(KRING_BUFSIZE, this.region.pools.bufPool.objsize);
+      describeBuffers(this.#arena, this.region, kring);
       set(KRING_KIND, isHost && this.kind === PORT_KIND_NIC ? PORT_KIND_LINK : this.kind);
-      set(KRING_DIR, dir);
-      set(KRING_INDEX, index);
       set(KRING_PORT, isHost ? this.hostPtr : this.ptr);
       set(KRING_STOP, KRING_STOPPED);
       if (copiedInto) set(KRING_LEASES, this.#alloc(nslots * LEASE_SIZE));
       return kring;
     });
-  }
-
-  #resetIndices(kring: Kring): void {
-    const tail = kring.dir === NR_TX ? kring.nslots - 1 : 0;
-    for (const field of [KRING_RHEAD, KRING_RCUR, KRING_HWCUR, KRING_HWLEASE]) this.#arena.store(kring.ptr + field, 0);
-    for (const field of [KRING_RTAIL, KRING_HWTAIL, KRING_MAILTAIL]) this.#arena.store(kring.ptr + field, tail);
-    for (let m = this.#arena.load(kring.ptr + KRING_MONITORS); m !== 0; m = this.#arena.load(m + MONITOR_NEXT)) {
-      this.#arena.store(m + MONITOR_TAIL, tail);
-    }
-    this.#arena.store(kring.ring + NETMAP_RING_HEAD, 0);
-    this.#arena.store(kring.ring + NETMAP_RING_CUR, 0);
-    this.#arena.store(kring.ring + NETMAP_RING_TAIL, tail);
-  }
-
-  #slotBufs(kring: Kring): number[] {
-    const slots = (kring.ring + NETMAP_RING_SLOT) >>> 2;
-    return Array.from({ length: kring.nslots }, (_, i) => this.#arena.u32[slots + 4 * i]);
   }
 }

@@ -15,7 +15,8 @@ import {
 import { netmapError } from '../errors.js';
 import type { Bridge, BridgePort } from '../vale/bridge.js';
 import { type ValeEntry, valeFind, valeList } from '../vale/list.js';
-import type { Adapter, Kring } from './adapter.js';
+import type { Adapter } from './adapter.js';
+import type { Kring } from './kring.js';
 import { type InterfaceOptions, Nic } from './nic.js';
 import { parseKernelName, parsePortSpec } from './port-name.js';
 import { freeRings, type PortInfo, type PortTable } from './register.js';

@@ -21,7 +21,8 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
-import { Adapter, DEFAULT_MFS, type Geometry, type Kring } from './adapter.js';
+import { Adapter, DEFAULT_MFS, type Geometry } from './adapter.js';
+import type { Kring } from './kring.js';
 import { type PortSpec, parseKernelName } from './port-name.js';
 import { freeRings, type OpenOptions, type OpenPort, type PortTable } from './register.js';
 import { checkCounts, clamp } from './registry.js';

@@ -15,7 +15,8 @@ import {
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import { DATA_MODELS, type DataModel } from '../memory/data-model.js';
-import type { Adapter, Kring } from './adapter.js';
+import type { Adapter } from './adapter.js';
+import type { Kring } from './kring.js';
 
 /** What a netmap_if says of the port elsewhere that its own one stands for. */
 export interface ShownAs {

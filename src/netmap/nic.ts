@@ -19,7 +19,8 @@ import {
   PORT_KIND_VALE,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
-import { Adapter, type Geometry, type Kring } from './adapter.js';
+import { Adapter, type Geometry } from './adapter.js';
+import type { Kring } from './kring.js';
 import { checkHeaderLength } from './port-header.js';
 import { checkCounts, clamp, type PortConfig, type Registry } from './registry.js';
 

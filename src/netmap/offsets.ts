@@ -2,7 +2,8 @@
 
 import { NR_ZCOPY_MON } from '../abi.js';
 import { netmapError } from '../errors.js';
-import type { Adapter, Kring } from './adapter.js';
+import type { Adapter } from './adapter.js';
+import type { Kring } from './kring.js';
 
 /** Room before the packets in their buffers; bytes. */
 export interface OffsetOptions {

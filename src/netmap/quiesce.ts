@@ -14,7 +14,7 @@ import {
 } from '../abi.js';
 import { netmapError } from '../errors.js';
 import type { ArenaOwner } from '../memory/arena.js';
-import type { Kring } from './adapter.js';
+import type { Kring } from './kring.js';
 
 /** Polls of the busy words before the control thread lets its events be served. */
 const QUIESCE_SPINS = 10_000;

@@ -14,8 +14,9 @@ import {
 import { netmapError } from '../errors.js';
 import { type DataModel, sameRings } from '../memory/data-model.js';
 import type { ExtmemOptions } from '../memory/extmem.js';
-import type { Adapter, Kring } from './adapter.js';
+import type { Adapter } from './adapter.js';
 import { IndirectRanges } from './indirect.js';
+import type { Kring } from './kring.js';
 import { MONITOR_FLAGS, Monitors } from './monitor.js';
 import { allocExtraBufs, freeExtraBufs, makeIf, type ShownAs } from './netmap-if.js';
 import { type OffsetOptions, setOffsets } from './offsets.js';

@@ -2,7 +2,8 @@
 
 import { NR_REG_ALL_NIC, NR_REG_NIC_SW, NR_REG_NULL, NR_REG_ONE_NIC, NR_REG_ONE_SW, NR_REG_SW } from '../abi.js';
 import { netmapError } from '../errors.js';
-import type { Adapter, Kring } from './adapter.js';
+import type { Adapter } from './adapter.js';
+import type { Kring } from './kring.js';
 
 /** The rings of a direction that a request binds (netmap_interp_ringid). */
 export function selectRings(adapter: Adapter, dir: 'tx' | 'rx', mode: number, ringId: number, port: string): Kring[] {

@@ -3,7 +3,7 @@
 
 import { NETMAP_POLLING_MODE_MULTI_CPU, NETMAP_POLLING_MODE_SINGLE_CPU } from '../abi.js';
 import { netmapError } from '../errors.js';
-import type { Kring } from './adapter.js';
+import type { Kring } from './kring.js';
 import type { Nic } from './nic.js';
 
 /** Who polls what (nmreq_vale_polling). */
