@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { initramfs } from './initramfs.mjs';
 
 const folder = resolve(process.argv[2] ?? 'build/guest');
 const LIMIT = 300_000;
@@ -25,24 +25,6 @@ const MODULES = [
   'tun',
 ];
 
-/** What the guest does: reads commands from the serial line, one a line, and answers each with its exit status. */
-const INIT = `#!/bin/busybox sh
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
-/bin/busybox --install -s /bin
-export PATH=/bin
-stty -F /dev/ttyS0 -echo
-exec </dev/ttyS0 >/dev/ttyS0 2>&1
-for module in ${MODULES.join(' ')}; do insmod /modules/$module.ko; done
-ip link set lo up
-echo "@@ ready"
-while read -r line; do
-  eval "$line"
-  echo "@@ $?"
-done
-`;
-
 function run(command, args, options = {}) {
   try {
     return execFileSync(command, args, {
@@ -54,19 +36,6 @@ function run(command, args, options = {}) {
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')}: ${(error.stderr || error.message).trim().split('\n').at(-1)}`);
   }
-}
-
-/** An archive of cpio's "newc" format. Files are [name, mode, bytes]. */
-function cpio(files) {
-  const pad = (n) => Buffer.alloc((4 - (n % 4)) % 4);
-  const parts = [...files, ['TRAILER!!!', 0]].flatMap(([name, mode, bytes = Buffer.alloc(0)], i) => {
-    const path = Buffer.from(`${name}\0`);
-    const fields = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, 0, 0, path.length, 0];
-    const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`;
-    const head = Buffer.concat([Buffer.from(header), path]);
-    return [head, pad(head.length), bytes, pad(bytes.length)];
-  });
-  return Buffer.concat(parts);
 }
 
 /** Downloads the packages of i386 with lists of their own, and unpacks them; nothing of the system's apt is touched. */
@@ -116,29 +85,10 @@ function compileProgram() {
   return readFileSync(program);
 }
 
-function modules(tree) {
-  const base = join(tree, 'lib/modules');
-  const found = readdirSync(base, { recursive: true, encoding: 'utf8' });
-  return MODULES.map((name) => {
-    const path = found.find((at) => at.endsWith(`/${name}.ko`));
-    if (!path) throw new Error(`the kernel package has no ${name}.ko`);
-    return [`modules/${name}.ko`, 0o100644, readFileSync(join(base, path))];
-  });
-}
-
 try {
   mkdirSync(folder, { recursive: true });
   const tree = unpackPackages();
-  const directories = ['bin', 'dev', 'modules', 'proc', 'sys', 'www'].map((name) => [name, 0o40755]);
-  const executables = [
-    ['bin/busybox', readFileSync(join(tree, 'bin/busybox'))],
-    ['bin/ptnet-guest', compileProgram()],
-    ['init', Buffer.from(INIT)],
-  ].map(([name, bytes]) => [name, 0o100755, bytes]);
-  writeFileSync(
-    join(folder, 'initrd.gz'),
-    gzipSync(cpio([...directories, ...executables, ...modules(tree)]), { level: 1 }),
-  );
+  writeFileSync(join(folder, 'initrd.gz'), initramfs(tree, MODULES, [['bin/ptnet-guest', compileProgram()]]));
   const kernel = readdirSync(join(tree, 'boot')).find((name) => name.startsWith('vmlinuz'));
   copyFileSync(join(tree, 'boot', kernel), join(folder, 'vmlinuz'));
   copyFileSync(join(tree, 'usr/share/seabios/bios.bin'), join(folder, 'bios.bin'));

@@ -1,15 +1,23 @@
 // Debian guests under QEMU: an image of the distribution's kernel and busybox, made once and kept in build/guest-amd64, and
 // a machine whose shell is on its serial line.
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
+import { pathToFileURL } from 'node:url';
 import { findProgram, root } from './support.js';
 
 export const qemu = findProgram('PTNET_QEMU', 'qemu-system-x86_64');
 const aptGet = findProgram('PTNET_APT_GET', 'apt-get');
 const dpkgDeb = findProgram('PTNET_DPKG_DEB', 'dpkg-deb');
+
+const { initramfs } = (await import(pathToFileURL(join(root, 'examples/guest/initramfs.mjs')).href)) as {
+  initramfs(
+    tree: string,
+    modules: readonly string[],
+    programs: readonly (readonly [name: string, bytes: Buffer])[],
+  ): Buffer;
+};
 
 const FOLDER = join(root, 'build/guest-amd64');
 const DOWNLOAD_LIMIT = 200_000;
@@ -25,24 +33,6 @@ const MODULES = [
   'virtio_net',
 ];
 
-/** Reads commands from the serial line, one a line, and answers each with its exit status. */
-const INIT = `#!/bin/busybox sh
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
-/bin/busybox --install -s /bin
-export PATH=/bin
-stty -F /dev/ttyS0 -echo
-exec </dev/ttyS0 >/dev/ttyS0 2>&1
-for module in ${MODULES.join(' ')}; do insmod /modules/$module.ko; done
-ip link set lo up
-echo "@@ ready"
-while read -r line; do
-  eval "$line"
-  echo "@@ $?"
-done
-`;
-
 /** What busybox's DHCP client does with its lease. */
 const LEASE = `#!/bin/sh
 [ "$1" = bound ] || exit 0
@@ -51,23 +41,6 @@ for gateway in $router; do ip route add default via $gateway; done
 : >/etc/resolv.conf
 for server in $dns; do echo nameserver $server >>/etc/resolv.conf; done
 `;
-
-type File = readonly [name: string, mode: number, bytes?: Buffer];
-
-/** An archive of cpio's "newc" format. */
-function cpio(files: readonly File[]): Buffer {
-  const pad = (n: number): Buffer => Buffer.alloc((4 - (n % 4)) % 4);
-  const parts = [...files, ['TRAILER!!!', 0] as File].flatMap(([name, mode, bytes = Buffer.alloc(0)], i) => {
-    const path = Buffer.from(`${name}\0`);
-    const fields = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, 0, 0, path.length, 0];
-    const head = Buffer.concat([
-      Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`),
-      path,
-    ]);
-    return [head, pad(head.length), bytes, pad(bytes.length)];
-  });
-  return Buffer.concat(parts);
-}
 
 function command(path: string, args: readonly string[], cwd = FOLDER): string {
   return execFileSync(path, args, {
@@ -103,23 +76,8 @@ export interface Image {
 function makeImage(): Image {
   mkdirSync(FOLDER, { recursive: true });
   const tree = unpack();
-  const base = join(tree, 'lib/modules');
-  const found = readdirSync(base, { recursive: true, encoding: 'utf8' });
-  const modules = MODULES.map((name): File => {
-    const path = found.find((at) => at.endsWith(`/${name}.ko`));
-    if (path === undefined) throw new Error(`the kernel's package has no ${name}.ko`);
-    return [`modules/${name}.ko`, 0o100644, readFileSync(join(base, path))];
-  });
-  const folders = ['bin', 'dev', 'etc', 'modules', 'proc', 'sys', 'tmp', 'www'].map((name): File => [name, 0o40755]);
   const initrd = join(FOLDER, 'initrd.gz');
-  const files: File[] = [
-    ...folders,
-    ['bin/busybox', 0o100755, readFileSync(join(tree, 'bin/busybox'))],
-    ['init', 0o100755, Buffer.from(INIT)],
-    ['etc/lease', 0o100755, Buffer.from(LEASE)],
-    ...modules,
-  ];
-  writeFileSync(initrd, gzipSync(cpio(files), { level: 1 }));
+  writeFileSync(initrd, initramfs(tree, MODULES, [['etc/lease', Buffer.from(LEASE)]]));
   const kernel = readdirSync(join(tree, 'boot')).find((name) => name.startsWith('vmlinuz'));
   if (kernel === undefined) throw new Error("the kernel's package has no kernel");
   return { kernel: join(tree, 'boot', kernel), initrd };
