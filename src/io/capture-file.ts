@@ -17,7 +17,7 @@ const FULL_PIPE_LIMIT = 1000;
 const { O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK = 0 } = constants;
 
 /** The format that a file name asks for: pcapng by its extension, otherwise pcap. */
-export function captureFormatOf(path: string): CaptureFormat {
+function captureFormatOf(path: string): CaptureFormat {
   return /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap';
 }
 

@@ -12,7 +12,7 @@ export const BLOCK_STATISTICS = 5;
 export const BLOCK_PACKET = 6;
 export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
-export const OPT_END = 0;
+const OPT_END = 0;
 export const IF_NAME = 2;
 export const IF_TSRESOL = 9;
 const IF_TSOFFSET = 14;

@@ -62,7 +62,7 @@ export function openTun(libc: Libc, name: string, options: TunOptions): { readon
 }
 
 /** How many bytes of header each packet of a TAP or macvtap device has. @throws NetmapError */
-export function setHeaderSize(libc: Libc, fd: number, name: string, headerLength: number): void {
+function setHeaderSize(libc: Libc, fd: number, name: string, headerLength: number): void {
   const length = new Uint8Array(Int32Array.of(headerLength).buffer);
   check(libc.ioctl(fd, TUNSETVNETHDRSZ, length), 'TUNSETVNETHDRSZ', name);
 }

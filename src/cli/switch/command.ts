@@ -73,7 +73,7 @@ function checkPorts(ports: readonly string[]): void {
 }
 
 /** Runs it to its end. @throws UsageError; NetmapError when the host or a port cannot be made */
-export async function runSwitch(options: SwitchOptions, out: Output, err: Output): Promise<void> {
+async function runSwitch(options: SwitchOptions, out: Output, err: Output): Promise<void> {
   const { bridge, port: specs = [], interval, memory, duration, json = false, quiet = false } = options;
   checkPorts(specs);
   if (!/^vale\w*$/.test(bridge)) throw usage(`--bridge ${bridge}: names of switches start with 'vale'`);

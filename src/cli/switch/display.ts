@@ -76,7 +76,7 @@ export function eventLine({ name, spec, state, reason }: SwitchEvent): string {
 }
 
 /** The lines of the table: rates since `before`, without it the totals. */
-export function tableOf(now: SwitchSnapshot, before?: SwitchSnapshot): string[] {
+function tableOf(now: SwitchSnapshot, before?: SwitchSnapshot): string[] {
   const { bridge, seconds, fdb, fdbFull } = now;
   const head = ['port', 'state', 'received', 'pps', 'bps', 'sent', 'pps', 'bps', 'drops'];
   const rows = [...now.ports, ...now.removed].map((port) => {

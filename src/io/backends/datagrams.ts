@@ -9,7 +9,7 @@ import type { Drainer } from './packets.js';
 /** Datagrams that may be under way in the event loop. */
 const UNDER_WAY = 256;
 /** The longest UDP datagram's payload over IPv4. */
-export const MAX_DATAGRAM = 65507;
+const MAX_DATAGRAM = 65507;
 const FIRST_SIZE = 2048;
 /** How long (ms) the system may take to answer to what was sent before the end. */
 const LEAVING = 500;

@@ -162,7 +162,7 @@ type Turn = () => Promise<void> | undefined | void;
  * Has a turn whenever an interface has transmitted something; the thread's other events have theirs in between.
  * Resolves when the signal aborts, or the interface is gone.
  */
-export async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: Turn): Promise<void> {
+async function whileUp(wire: NetmapPort, signal: AbortSignal, turn: Turn): Promise<void> {
   while (!signal.aborted) {
     const ready = await wire.poll(POLLIN, { signal }).catch(() => POLLERR);
     if (ready & POLLERR) return;
