@@ -1,4 +1,4 @@
-// Opening Linux TAP devices (/dev/net/tun), and the calls that macvtap devices have in common with them.
+// Opening Linux TAP devices (/dev/net/tun), and what the kernel leaves undone in their packets.
 
 import { check, netmapError } from '../errors.js';
 import { type Libc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from './ffi.js';
@@ -61,7 +61,7 @@ export function openTun(libc: Libc, name: string, options: TunOptions): { readon
   }
 }
 
-/** How many bytes of header each packet of a TAP or macvtap device has. @throws NetmapError */
+/** How many bytes of header each packet has. @throws NetmapError with the errno of TUNSETVNETHDRSZ */
 function setHeaderSize(libc: Libc, fd: number, name: string, headerLength: number): void {
   const length = new Uint8Array(Int32Array.of(headerLength).buffer);
   check(libc.ioctl(fd, TUNSETVNETHDRSZ, length), 'TUNSETVNETHDRSZ', name);

@@ -14,7 +14,7 @@ export interface SwitchDisplay {
   end(totals: SwitchSnapshot): void;
 }
 
-/** One object a line, with `event`: `port`, `removed`, `stats`, `end`. */
+/** One object a line, with `event`: `port`, `removed`, `capture`, `stats`, `end`. */
 export class JsonDisplay implements SwitchDisplay {
   readonly #out: Output;
 

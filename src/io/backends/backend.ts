@@ -88,6 +88,7 @@ export class BackendPort {
   /**
    * Packets, bytes and drops of all workers. What the wire has dropped is among `rxDrops`, by netmap's reasons. Once it is
    * closed, what they were at the end.
+   * @throws NetmapError ENXIO when the interface, or the host, was closed before the backend
    */
   async counters(): Promise<BackendCounters> {
     if (this.#final) return this.#final;

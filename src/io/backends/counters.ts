@@ -23,7 +23,7 @@ export interface WorkerCounters {
   /** Given to the outside. */
   readonly txPackets: number;
   readonly txBytes: number;
-  /** Came from outside and were not put into the interface. `noRoom`: they were, and nobody took them. */
+  /** Came from outside and were not put into the interface; with `ws` also copies for a client that does not keep up (`noRoom`). */
   readonly rxDrops: Readonly<Partial<Record<DropReason, number>>>;
   /** Were transmitted, and not given to the outside. */
   readonly txDrops: Readonly<Partial<Record<DropReason, number>>>;

@@ -11,6 +11,7 @@ import type { BackendContext } from './kind.js';
 /** Packets between two syncs. */
 const BATCH = 64;
 const MIN_FRAME = 14;
+
 /**
  * Reads until the worker is to end.
  * @param isThere asked when a wait has ended without a packet, for devices that do not say that they are gone

@@ -89,7 +89,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** @throws NetmapError EADDRINUSE when somebody listens there, EIO */
+/** @throws NetmapError EIO, with the system's reason: EADDRINUSE when somebody listens there */
 export async function listenAt(address: Address): Promise<Listener> {
   const server = createServer({
     pauseOnConnect: true,
