@@ -3,11 +3,10 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
-import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext } from './kind.js';
 import { Drainer, Injector, transmitUntil } from './packets.js';
-import { canonicalAddress, isLoopback, listenHost, portNumber } from './sockets.js';
+import { canonicalAddress, isLoopback, listenHost, portNumber, socketError } from './sockets.js';
 import { type BackendSpec, bad, checkKeys } from './spec.js';
 
 /** An IP address and a port. */
@@ -72,7 +71,7 @@ export async function runDgram(context: BackendContext, { local, remote }: Dgram
     await sender.settle();
     if (failure) throw failure;
   } catch (error) {
-    throw netmapError('EIO', String(error), { op: 'qemu', port: context.name });
+    throw socketError(error, 'qemu', context.name);
   } finally {
     socket.close();
   }

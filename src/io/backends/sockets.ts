@@ -76,7 +76,7 @@ export async function connectTo(address: Address, signal: AbortSignal): Promise<
     return socket;
   } catch (error) {
     socket.destroy();
-    throw signal.aborted ? error : failure(address, error);
+    throw signal.aborted ? error : socketError(error, 'socket', showAddress(address));
   } finally {
     clearTimeout(late);
     signal.removeEventListener('abort', onAbort);
@@ -108,7 +108,7 @@ export async function listenAt(address: Address): Promise<Listener> {
     };
   } catch (error) {
     server.close();
-    throw failure(address, error);
+    throw socketError(error, 'socket', showAddress(address));
   }
 }
 
@@ -161,9 +161,7 @@ async function removeStale(path: string): Promise<void> {
   throw new Error('EADDRINUSE: somebody listens there');
 }
 
-function failure(address: Address, error: unknown): Error {
-  return netmapError('EIO', error instanceof Error ? error.message : String(error), {
-    op: 'socket',
-    port: showAddress(address),
-  });
+/** EIO, with what the system says. */
+export function socketError(error: unknown, op: string, port: string): Error {
+  return netmapError('EIO', error instanceof Error ? error.message : String(error), { op, port });
 }

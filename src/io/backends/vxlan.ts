@@ -3,12 +3,11 @@
 
 import { createSocket } from 'node:dgram';
 import { isIP } from 'node:net';
-import { netmapError } from '../../errors.js';
 import { bindTo, DatagramSender } from './datagrams.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
 import { MacTable } from './mac-table.js';
 import { Drainer, Injector, MIN_PACKET, oversizedOrRunt, transmitUntil } from './packets.js';
-import { canonicalAddress, isLoopback, portNumber } from './sockets.js';
+import { canonicalAddress, isLoopback, portNumber, socketError } from './sockets.js';
 import { type BackendSpec, bad, checkKeys, wholeNumber } from './spec.js';
 
 /** The port that IANA has assigned, RFC 7348 section 8. */
@@ -87,7 +86,7 @@ export const kind: BackendKind = {
       await sender.settle();
       if (failure) throw failure;
     } catch (error) {
-      throw netmapError('EIO', String(error), { op: 'vxlan', port: context.name });
+      throw socketError(error, 'vxlan', context.name);
     } finally {
       socket.close();
     }

@@ -10,7 +10,7 @@ import { netmapError } from '../../errors.js';
 import { type Client, Hub } from './hub.js';
 import type { BackendContext, BackendKind, BackendPlan } from './kind.js';
 import { transmitUntil } from './packets.js';
-import { isLoopback, listenHost, portNumber } from './sockets.js';
+import { isLoopback, listenHost, portNumber, socketError } from './sockets.js';
 import { type BackendSpec, bad, checkKeys, wholeNumber } from './spec.js';
 
 type WsConfig =
@@ -112,7 +112,7 @@ async function runServer(context: BackendContext, config: Exclude<WsConfig, { ur
     await transmitUntil(context.wire, AbortSignal.any([signal, over.signal]), () => hub.transmit());
     if (failure) throw failure;
   } catch (error) {
-    throw netmapError('EIO', error instanceof Error ? error.message : String(error), { op: 'listen', port: where });
+    throw socketError(error, 'listen', where);
   } finally {
     await Promise.all([...server.clients].map(leave));
     server.close();
