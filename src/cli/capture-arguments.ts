@@ -1,12 +1,10 @@
 // The letters of replay and capture: those of tcpreplay(1) and tcpdump(1), as far as they have them.
 
 import { Command, Option } from 'commander';
+import { SNAPLEN } from '../io/pcap-records.js';
 import { usage } from './errors.js';
 import type { CaptureOptions, ReplayOptions } from './programs/options.js';
 import { integer, parseMac, portOption } from './values.js';
-
-/** What a capture may have of one frame, bytes. */
-const MAX_SNAPLEN = 262144;
 
 export function replayCommand(): Command {
   return new Command('replay')
@@ -35,7 +33,7 @@ export function captureCommand(): Command {
     )
     .option('-w <file>', 'the capture; pcapng if its name ends so, otherwise pcap')
     .option('-n <count>', 'packets to capture; 0 = no limit', integer(0, 2 ** 53 - 1), 0)
-    .option('-s <bytes>', 'bytes that are kept of a packet', integer(1, MAX_SNAPLEN), MAX_SNAPLEN);
+    .option('-s <bytes>', 'bytes that are kept of a packet', integer(1, SNAPLEN), SNAPLEN);
 }
 
 export function captureOptions(command: Command): CaptureOptions {
