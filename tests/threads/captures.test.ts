@@ -248,6 +248,33 @@ test('a full disk under a capture of a switch: counted, told, tried again; the s
   assert.equal(totals.removed.find((port) => port.name === 'one')?.received.accepted, 3000);
 });
 
+test('a capture whose worker ends by itself is down, and its switch goes on', TIMEOUT, async (t) => {
+  const netmap = await Netmap.create();
+  t.after(() => netmap.close());
+  const spawn = netmap.spawn.bind(netmap);
+  let kill: (() => void) | undefined;
+  netmap.spawn = async (...args) => {
+    const worker = await spawn(...args);
+    kill ??= () => worker.terminate(); // the first one is the capture's
+    return worker;
+  };
+  const events: string[] = [];
+  const network = new Switch(netmap, 'vale0', ({ event, state }) => events.push(`${event} ${state}`));
+  await network.add(`pcapng:${join(folder, 'killed.pcapng')},name=killed`);
+  const capture = async () => (await network.snapshot()).captures[0];
+  await until('it is written', async () => (await capture()).state === 'up');
+  kill?.();
+  await until('it is down', async () => (await capture()).state === 'down');
+  assert.match((await capture()).reason, /the capture has ended/);
+  assert.equal(await network.add(`qemu:unix:${join(folder, 'q.sock')},name=q`), 'q');
+  await network.remove('killed');
+  assert.deepEqual((await network.close()).captures[0].state, 'closed');
+  assert.deepEqual(
+    events.filter((event) => event.startsWith('capture')),
+    ['capture up', 'capture down', 'capture down', 'capture closed'],
+  );
+});
+
 test('interfaces on a switch have monitors, which go with them', TIMEOUT, async (t) => {
   const netmap = await Netmap.create();
   t.after(() => netmap.close());

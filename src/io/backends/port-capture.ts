@@ -25,7 +25,10 @@ export interface PortCaptureOptions {
   /** Bytes that are kept of a packet. */
   readonly snapLength: number;
   readonly direction: PortDirection;
-  /** Told when the file is written, and why not: then it is tried again, after longer and longer times. */
+  /**
+   * Told when the file is written, and why not: then it is tried again, after longer and longer times. Also told (`down`) when
+   * the worker has ended by itself: then nothing is tried again.
+   */
   readonly onState?: (state: 'up' | 'down', reason: string) => void;
 }
 
@@ -118,7 +121,10 @@ export class PortCapture {
   }
 
   #end(error: unknown): void {
-    this.#ended ??= { error };
+    if (this.#ended === undefined) {
+      this.#ended = { error };
+      if (!this.#closed) this.#onState?.('down', error instanceof Error ? error.message : String(error));
+    }
     for (const answer of this.#waiting.values()) answer(error);
     this.#waiting.clear();
   }
