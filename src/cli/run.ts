@@ -6,7 +6,8 @@
 //   bridge  ends one second after traffic has stopped
 //   exec    ends by itself
 //   vale-ctl acts when its turn to start comes, and has ended then
-// ping is as tx, and pong as rx. For rx and bridge, traffic has also stopped when all senders of the run have ended.
+// ping and replay are as tx, pong and capture as rx. For rx and bridge, traffic has also stopped when all senders of the
+// run have ended.
 
 import { crossWire, loopback, Netmap, type NetmapPort, type Tunables } from '../index.js';
 import { type BackendPort, openBackend } from '../io/backends/backend.js';
