@@ -71,7 +71,7 @@ export class CaptureWriter {
   /**
    * Adds a frame.
    * @param id of its interface
-   * @param data captured bytes, in one or several pieces; at most 262144
+   * @param data captured bytes, at most 262144
    * @param originalLength bytes on the wire, default those of `data`
    * @param direction a pcap file does not keep it
    * @throws NetmapError EINVAL for an interface that was not added, EMSGSIZE
