@@ -5,20 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Result } from '../../bench/results.js';
 import { iperf3, ipProgram, whyNoNamespaces } from './netns.js';
 import { findProgram, root, run } from './support.js';
-
-interface Line {
-  readonly suite: string;
-  readonly case: string;
-  readonly contender: string;
-  readonly unit: string;
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  readonly gbits?: number;
-  readonly ratio?: Readonly<Record<string, number>>;
-}
 
 /** Suites whose cases have twins. */
 const SUITES = ['ring', 'pipe', 'vale', 'checksum', 'segment', 'coalesce', 'path', 'interface', 'cable'];
@@ -30,21 +19,21 @@ const main = join(root, 'build/ts/bench/main.js');
 const compiler = findProgram('PTNET_CC', 'gcc');
 
 /** Runs the benches and returns their lines, by suite and case. */
-async function bench(...args: string[]): Promise<Map<string, Line[]>> {
+async function bench(...args: string[]): Promise<Map<string, Result[]>> {
   const { code, stdout, report } = await run(process.execPath, [main, '--quick', '--json', ...args], { limit: 240 });
   assert.equal(code, 0, report);
-  const cases = new Map<string, Line[]>();
+  const cases = new Map<string, Result[]>();
   for (const text of stdout.trim().split('\n')) {
-    const line = JSON.parse(text) as Line;
+    const line = JSON.parse(text) as Result;
     const key = `${line.suite} ${line.case}`;
     cases.set(key, [...(cases.get(key) ?? []), line]);
   }
   return cases;
 }
 
-let once: Promise<Map<string, Line[]>> | undefined;
+let once: Promise<Map<string, Result[]>> | undefined;
 /** All suites, run once. */
-const allSuites = (): Promise<Map<string, Line[]>> => (once ??= bench(...SUITES));
+const allSuites = (): Promise<Map<string, Result[]>> => (once ??= bench(...SUITES));
 
 test('every suite runs, beside a plain JavaScript twin, and the answers agree', async () => {
   const cases = await allSuites();

@@ -81,7 +81,7 @@ const layers: Record<string, string[]> = {
   examples: [SELF, PLATFORM],
   bench: [SELF, PLATFORM],
   'tests/support': [...library, PLATFORM],
-  'tests/e2e': [SELF, PLATFORM, 'tests/support'],
+  'tests/e2e': [SELF, PLATFORM, 'tests/support', 'bench'],
 };
 
 /** Layers that are files of one folder: the two sides of the ptnet device never meet. */
