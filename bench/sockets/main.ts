@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { abi, Netmap, type NetmapPort } from 'ptnet';
 import { type BackendPort, openBackend } from 'ptnet/backends';
+import { median } from '../results.js';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 const BINARY = join(ROOT, 'build/bench/socket');
@@ -149,7 +150,6 @@ async function vde(size: number): Promise<number> {
 }
 
 const hasVde = spawnSync('vde_switch', ['--version']).error === undefined;
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 type Contender = readonly [name: string, measure: () => Promise<number>];
 
 /** Contenders take turns; prints medians, and what ours are of the last one. */
