@@ -1,37 +1,20 @@
 // Debian guests under QEMU (TCG) with virtio-net, on a VALE switch over every protocol of the kind `qemu:`.
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abi, Netmap } from 'ptnet';
 import { openBackend } from 'ptnet/backends';
+import { freePort, freeUdpPort } from '../support/free-port.js';
 import { Guest, guestImage, type Image } from './qemu-guest.js';
 
 const image = guestImage();
 const skip = typeof image === 'string' ? image : false;
 const FILE_MIB = 4;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
 
 /** A host with the backends on one switch; removed after the test. */
 async function switched(t: TestContext, specs: readonly string[]): Promise<Netmap> {

@@ -1,14 +1,13 @@
 // v86's own relay client, unmodified: emulated machines of two emulators and a port of the switch are one network.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abi, Netmap } from 'ptnet';
 import { openBackend } from 'ptnet/backends';
 import { WebSocket } from 'ws';
+import { freePort } from '../support/free-port.js';
 
 /** What the test uses of v86: the bus between the network card and the relay client, from the card's side. */
 interface Emulator {
@@ -23,14 +22,6 @@ interface Emulator {
 }
 
 const LIMIT = 20_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 /** A frame from station `from` to station `to`, 0 = all. */
 function frame(from: number, to: number): Uint8Array {

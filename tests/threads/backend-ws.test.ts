@@ -3,23 +3,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Netmap } from '../../src/index.js';
 import { openBackend } from '../../src/io/backends/backend.js';
+import { freePort } from '../support/free-port.js';
 import { frame, inWorld, receive, until } from './backend-support.js';
 
 const TIMEOUT = { timeout: 30_000 };
-const NODE_LIKE = { ...TIMEOUT, skip: 'Deno' in globalThis && "Deno's HTTP server does not limit connections" };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
+const COUNTS_REFUSED = {
+  ...TIMEOUT,
+  skip:
+    'Deno' in globalThis && "Deno 2.9.6 closes connections beyond the limit and emits no 'drop': nobody counts them",
+};
 
 /** A client that keeps what it gets. */
 class Machine {
@@ -86,7 +83,7 @@ test('each client is a machine: broadcasts reach all, unicasts one, on either si
   });
 });
 
-test('connections that ask for nothing are limited, and end with the backend', NODE_LIKE, async () => {
+test('connections that ask for nothing are limited, and end with the backend', COUNTS_REFUSED, async () => {
   const number = await freePort();
   await inWorld([`ws:listen:${number},clients=2`], async ([{ backend }]) => {
     const ends = Array.from({ length: 100 }, () => {

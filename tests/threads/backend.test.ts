@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abi, Netmap } from '../../src/index.js';
 import { BackendPort, type BackendState, openBackend } from '../../src/io/backends/backend.js';
 import type { BackendKind, BackendPlan } from '../../src/io/backends/kind.js';
 import { parseBackendSpec } from '../../src/io/backends/spec.js';
+import { freePort, freeUdpPort } from '../support/free-port.js';
+import { frame } from './backend-support.js';
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -20,23 +21,11 @@ async function bound(): Promise<Socket> {
   return socket;
 }
 
-function frame(byte: number): Uint8Array {
-  return new Uint8Array(60).fill(byte).fill(0xff, 0, 6);
-}
-
-/** A port that nobody has, at this moment. */
-async function freePort(): Promise<number> {
-  const socket = await bound();
-  const { port } = socket.address() as AddressInfo;
-  socket.close();
-  return port;
-}
-
 test('frames go out of a backend and come in, and are counted', TIMEOUT, async () => {
   const netmap = await Netmap.create();
   const peer = await bound();
   const { port: remote } = peer.address();
-  const local = await freePort();
+  const local = await freeUdpPort();
   const backend = await openBackend(netmap, `qemu:dgram:${local}:${remote},name=q0,slots=64`);
   try {
     assert.equal(backend.state, 'up');
@@ -156,7 +145,7 @@ test('a backend ends with its interface, and with the host', TIMEOUT, async () =
     const onState = (state: BackendState): void => {
       if (state === 'closed') closed();
     };
-    const backend = await openBackend(netmap, `qemu:dgram:${await freePort()}:9`, { onState });
+    const backend = await openBackend(netmap, `qemu:dgram:${await freeUdpPort()}:9`, { onState });
     if (end === 'interface') await netmap.removeInterface(backend.name);
     else await netmap.close();
     await isClosed;
