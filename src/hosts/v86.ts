@@ -53,11 +53,12 @@ const buses = new WeakMap<object, Bus>();
  *
  * Rings and buffers are reached by MMIO: the guest sees its region, and no other part of the memory. Ports are opened
  * with the layout for i386 and, unless `loop` says otherwise, served by the emulator's own thread.
- * @throws NetmapError EINVAL (not ready, no ACPI, ports of different hosts), EOPNOTSUPP (another version of v86), ENOSPC
+ * @throws NetmapError EINVAL (not ready, no ACPI, no ports, ports of different hosts), EOPNOTSUPP (another version of v86), ENOSPC
  *   (no place on the bus), and what `Netmap.open` throws
  */
 export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readonly V86Port[]): Promise<V86Ptnet> {
   const all = [ports].flat() as V86Port[];
+  if (all.length === 0) throw netmapError('EINVAL', 'no ports', { op: 'attachPtnet' });
   const v86 = new V86Machine(emulator);
   answerHotplug(emulator);
   const [{ netmap }] = all;

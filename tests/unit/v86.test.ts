@@ -105,6 +105,7 @@ describe('the bus', () => {
     for (const [i, [start]] of taken.slice(1).entries()) assert.ok(start >= taken[i][1], 'BARs do not overlap');
     const before = await netmap.inspect();
     const many = Array.from({ length: 9 }, (_, i) => ({ netmap, name: `vale2:${i}`, txSlots: 8, rxSlots: 8 }));
+    await assert.rejects(attachPtnet(v86, []), { code: 'EINVAL' });
     await assert.rejects(attachPtnet(v86, many), { code: 'ENOSPC' });
     assert.deepEqual((await netmap.inspect()).ports, before.ports);
   });
