@@ -34,7 +34,7 @@ interface Joint {
 }
 
 /** How long the close of a port waits for what was sent (ms), and how often it looks. */
-export const LINGER = 2000;
+const LINGER = 2000;
 const LINGER_LOOK = 2;
 
 export class JoinedPort {

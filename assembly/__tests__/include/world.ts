@@ -116,7 +116,7 @@ export function seq(t: usize): u32 {
 }
 
 /** A netmap_ring with `n` buffers of the region, all slots as long as a buffer. */
-export function newRing(region: Region, dir: u32, index: u32, n: u32): usize {
+function newRing(region: Region, dir: u32, index: u32, n: u32): usize {
   const ring = guarded(<usize>n * NETMAP_SLOT_SIZE + NETMAP_RING_SLOT);
   store<u64>(ring, <u64>(<i64>region.base - <i64>ring), NETMAP_RING_BUF_OFS);
   store<u32>(ring, n, NETMAP_RING_NUM_SLOTS);
