@@ -56,7 +56,6 @@ function portSync(kr: usize, kind: u32, self: usize): void {
     else if (kind == PORT_KIND_VALE) valeTxsync(kr, self);
     else if (kind == PORT_KIND_NIC) nicTxsync(kr, self);
     else if (kind == PORT_KIND_LINK) linkTxsync(kr, self);
-    else if (kind == PORT_KIND_POLLED) polledTxsync(kr, self);
     else if ((kind & PORT_KIND_MASK) == PORT_KIND_POLLED) polledTxsync(kr, self);
     else if (kind & KRING_MONITORED) watchedTxsync(kr, kind, self);
   } else {
