@@ -14,7 +14,7 @@ struct itimerval {
   struct timeval it_interval, it_value;
 };
 
-// SIGALRM to the first thread. What was left of the last one is not told: `before` gets zeros.
+// SIGALRM to the first thread. DIFF: what was left of the last one is not told, `before` gets zeros.
 static inline int setitimer(int which, const struct itimerval *timer, struct itimerval *before) {
   if (which != ITIMER_REAL) return ptnet_fail(ENOSYS);
   if (timer) {
