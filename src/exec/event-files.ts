@@ -30,6 +30,11 @@ export function takeEventfd(buffer: SharedArrayBuffer, initial: number): number 
   return undefined;
 }
 
+/** Nobody uses it any more. */
+export function freeEventfd(buffer: SharedArrayBuffer, index: number): void {
+  Atomics.store(new Int32Array(buffer), index * WORDS + STATE, 0);
+}
+
 export interface EventfdModes {
   /** A read takes 1. */
   readonly isSemaphore: boolean;

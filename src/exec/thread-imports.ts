@@ -2,8 +2,8 @@
 // are made of.
 
 import type { AlarmTimes } from './alarm.js';
-import { SystemError, WASI } from './errno.js';
-import { takeEventfd } from './event-files.js';
+import { WASI } from './errno.js';
+import { freeEventfd, takeEventfd } from './event-files.js';
 import { FILE } from './file-table.js';
 import { type Process, ThreadExit } from './process.js';
 
@@ -89,7 +89,10 @@ export function threadImports(
     if (index === undefined) return WASI.MFILE;
     const semaphore = flags & EFD_SEMAPHORE ? SEMAPHORE_FLAG : 0;
     const fd = files.add(FILE.EVENTFD, index, (flags & NONBLOCK) | semaphore);
-    if (fd === undefined) throw new SystemError(WASI.MFILE);
+    if (fd === undefined) {
+      freeEventfd(eventfds, index);
+      return WASI.MFILE;
+    }
     bytes.setU32(result, fd);
     return WASI.SUCCESS;
   };
