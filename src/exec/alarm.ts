@@ -3,6 +3,8 @@
 import type { ProcessControl } from './process-control.js';
 
 const SIGALRM = 14;
+/** The longest time of a timer (ms); it takes a longer one for none. */
+const LONGEST = 2 ** 31 - 1;
 
 /** Milliseconds; 0: never. */
 export interface AlarmTimes {
@@ -23,10 +25,14 @@ export class Alarm {
   set({ first, every }: AlarmTimes): void {
     this.clear();
     if (!(first > 0)) return;
-    this.#timer = setTimeout(() => {
-      this.#control.raise(SIGALRM);
-      this.set({ first: every, every });
-    }, first);
+    this.#timer = setTimeout(
+      () => {
+        if (first > LONGEST) return this.set({ first: first - LONGEST, every });
+        this.#control.raise(SIGALRM);
+        this.set({ first: every, every });
+      },
+      Math.min(first, LONGEST),
+    );
   }
 
   clear(): void {
