@@ -112,7 +112,7 @@ export function prepareModule(binary: Uint8Array, maximum: number): PreparedModu
   const place = kept.findIndex(({ id }) => id > SECTION.IMPORT);
   kept.splice(place < 0 ? kept.length : place, 0, rewritten);
   const names = namesOf(sections);
-  const locals = localsOf(sections, names);
+  const locals = localsOf(sections, names, limits.initial * PAGE);
   const hasTable = sections.some(({ id }) => id === SECTION.TABLE);
   const whole = kept.map((section) => withLocals(hasTable ? withTable(section) : section, locals));
   return {
@@ -141,10 +141,11 @@ function namesOf(sections: readonly Section[]): Names | undefined {
     .find((found) => found !== undefined);
 }
 
-function localsOf(sections: readonly Section[], names: Names | undefined): ThreadLocals | undefined {
+/** @param memory bytes that it has at the start: with data behind them it cannot begin, and no block goes on there */
+function localsOf(sections: readonly Section[], names: Names | undefined, memory: number): ThreadLocals | undefined {
   const find = (wanted: number): Uint8Array => sections.find(({ id }) => id === wanted)?.bytes ?? Uint8Array.of(0);
   const global = names?.globals.get('__tls_base');
-  const segments = dataSegments(find(SECTION.DATA));
+  const segments = dataSegments(find(SECTION.DATA))?.filter(({ start }) => start < memory);
   if (global === undefined || !segments) return undefined;
   const base = readGlobals(find(SECTION.GLOBAL)).values[global];
   return base === undefined ? undefined : findThreadLocals(global, base, segments, find(SECTION.CODE));

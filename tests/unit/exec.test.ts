@@ -120,6 +120,15 @@ describe('a module', () => {
     assert.equal(prepareModule(withName('sbrk'), 9).layout.growsHeap, true);
     assert.equal(prepareModule(withName('main'), 9).layout.growsHeap, false);
   });
+
+  test('has thread-local variables that do not go on to data outside of its memory', () => {
+    const name = text('__tls_base');
+    const names = section(0, ...text('name'), 7, 2 + name.length, 1, 0, ...name);
+    const far = [0, 0x41, ...[0x80, 0x80, 0x80, 0x80, 0x04], 0x0b, 1, 7]; // at 1 GiB
+    const data = section(11, 2, 0, 0x41, ...[0x80, 0x10], 0x0b, 1, 7, ...far);
+    const prepared = prepareModule(module(VOID, START[0], section(5, 1, 0, 1), STACK, START[1], CODE, data, names), 9);
+    assert.deepEqual(prepared.locals, { global: 0, base: 2048, size: PAGE, addsAddresses: false });
+  });
 });
 
 test('a layout keeps to its range: data and stack, and no heap', () => {
