@@ -2,13 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { POLLIN, POLLOUT } from '../../src/abi.js';
+import { Alarm } from '../../src/exec/alarm.js';
 import { SystemError, WASI } from '../../src/exec/errno.js';
 import { EVENTFDS_SIZE, EventCounter, takeEventfd } from '../../src/exec/event-files.js';
 import { FILE, FILES_SIZE, type FileEntry, FileTable } from '../../src/exec/file-table.js';
 import type { OpenFile } from '../../src/exec/files.js';
+import { Process } from '../../src/exec/process.js';
 import { ProcessControl } from '../../src/exec/process-control.js';
+import { threadImports } from '../../src/exec/thread-imports.js';
 import { findThreadLocals, globalFor, initialValues } from '../../src/exec/thread-locals.js';
 import { threadModule, threadTemplate } from '../../src/exec/thread-module.js';
+import { UserBytes } from '../../src/exec/user-bytes.js';
 import { readGlobals } from '../../src/exec/wasm-binary.js';
 
 const memory = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
@@ -90,6 +94,33 @@ test('event counters count, are bounded, and tell what they are ready for', () =
   assert.equal(taken, 256);
   tokens.free();
   assert.notEqual(takeEventfd(buffer, 0), undefined);
+});
+
+test('an event counter that gets no number is free again', () => {
+  const shared = memory();
+  const control = new ProcessControl(shared);
+  const files = new FileTable(new SharedArrayBuffer(FILES_SIZE), () => ({ type: 0, close: () => {} }));
+  const eventfds = new SharedArrayBuffer(EVENTFDS_SIZE);
+  const none = (): void => {};
+  const options = { tlsSize: 0, maxThreads: 1, eventfds, processors: 1, spawn: none, alarm: none };
+  const { eventfd } = threadImports(new Process(new UserBytes(shared), control, files), options);
+  while (files.add(FILE.STDOUT, 0) !== undefined);
+  assert.equal((eventfd as (initial: number, flags: number, result: number) => number)(0, 0, 64), WASI.MFILE);
+  assert.equal(takeEventfd(eventfds, 0), 0);
+});
+
+test('an alarm does not ring before its time, however long that is', async () => {
+  const control = new ProcessControl(memory());
+  const alarm = new Alarm(control);
+  const rung = async (): Promise<number> => {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    return control.takeSignal();
+  };
+  alarm.set({ first: 2 ** 31, every: 0 });
+  assert.equal(await rung(), 0);
+  alarm.set({ first: 1, every: 2 ** 40 });
+  assert.deepEqual([await rung(), await rung()], [14, 0]);
+  alarm.clear();
 });
 
 test('signals can be blocked, are for one thread or for the process, and lines are given back', () => {
