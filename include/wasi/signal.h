@@ -5,6 +5,7 @@
 
 #include <__typedef_sigset_t.h>
 #include <errno.h>
+#include <ptnet/fail.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -102,14 +103,9 @@ __attribute__((weak)) int ptnet_deliver(int number) {
   return 2;
 }
 
-static inline int ptnet_signal_fail(int error) {
-  errno = error;
-  return -1;
-}
-
 static inline int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   if (number <= 0 || number >= _NSIG || (action && (number == SIGKILL || number == SIGSTOP))) {
-    return ptnet_signal_fail(EINVAL);
+    return ptnet_fail(EINVAL);
   }
   struct sigaction was = ptnet_actions[number];
   if (action) {
@@ -136,19 +132,19 @@ static inline int sigfillset(sigset_t *set) {
 }
 
 static inline int sigaddset(sigset_t *set, int number) {
-  if (number <= 0 || number >= _NSIG) return ptnet_signal_fail(EINVAL);
+  if (number <= 0 || number >= _NSIG) return ptnet_fail(EINVAL);
   *set |= 1UL << number;
   return 0;
 }
 
 static inline int sigdelset(sigset_t *set, int number) {
-  if (number <= 0 || number >= _NSIG) return ptnet_signal_fail(EINVAL);
+  if (number <= 0 || number >= _NSIG) return ptnet_fail(EINVAL);
   *set &= ~(1UL << number);
   return 0;
 }
 
 static inline int sigismember(const sigset_t *set, int number) {
-  if (number <= 0 || number >= _NSIG) return ptnet_signal_fail(EINVAL);
+  if (number <= 0 || number >= _NSIG) return ptnet_fail(EINVAL);
   return (*set >> number) & 1;
 }
 
@@ -167,12 +163,12 @@ static inline int pthread_sigmask(int how, const sigset_t *set, sigset_t *before
 
 static inline int sigprocmask(int how, const sigset_t *set, sigset_t *before) {
   int error = pthread_sigmask(how, set, before);
-  return error == 0 ? 0 : ptnet_signal_fail(error);
+  return error == 0 ? 0 : ptnet_fail(error);
 }
 
 static inline int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *time) {
   int number = ptnet_signal_wait(*set, time ? time->tv_sec * 1000000000LL + time->tv_nsec : -1);
-  if (number == 0) return ptnet_signal_fail(EAGAIN);
+  if (number == 0) return ptnet_fail(EAGAIN);
   if (info) *info = (siginfo_t){.si_signo = number};
   return number;
 }
@@ -187,14 +183,14 @@ static inline int sigwait(const sigset_t *set, int *number) {
 }
 
 static inline int raise(int number) {
-  if (number < 0 || number >= _NSIG) return ptnet_signal_fail(EINVAL);
+  if (number < 0 || number >= _NSIG) return ptnet_fail(EINVAL);
   ptnet_signal_raise(number);
   return 0;
 }
 
 // There is one process, number 1.
 static inline int kill(pid_t pid, int number) {
-  if (pid != 1 && pid != 0) return ptnet_signal_fail(ESRCH);
+  if (pid != 1 && pid != 0) return ptnet_fail(ESRCH);
   return raise(number);
 }
 
