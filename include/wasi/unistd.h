@@ -16,11 +16,11 @@
 #include <sys/types.h>
 #include <time.h>
 
-int ptnet_processor_count(void) __attribute__((import_module("ptnet"), import_name("processors")));
+int ptnet_processors(void) __attribute__((import_module("ptnet"), import_name("processors")));
 
 // Processors are those of the host, and the rest is libc's.
 static inline long ptnet_sysconf(int name) {
-  return name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF ? ptnet_processor_count() : sysconf(name);
+  return name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF ? ptnet_processors() : sysconf(name);
 }
 #define sysconf(name) ptnet_sysconf(name)
 

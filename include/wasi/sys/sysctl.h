@@ -9,7 +9,7 @@
 #define HW_NCPU 3
 
 static inline int ptnet_sysctl(int known, void *value, size_t *size, const void *wanted) {
-  int count = ptnet_processor_count();
+  int count = ptnet_processors();
   if (!known) return ptnet_fail(ENOENT);
   if (wanted) return ptnet_fail(EPERM);
   if (size && value && *size < sizeof count) return ptnet_fail(ENOMEM);
