@@ -249,9 +249,11 @@ export class ProcessControl {
 
   #pause(ms: number, isOver: () => boolean): void {
     const until = performance.now() + ms;
-    for (let left = ms; left > 0; left = until - performance.now()) {
+    for (;;) {
       const seen = this.#load(PULSE);
-      if (isOver()) return;
+      if (isOver()) return; // also when there is no time to wait
+      const left = until - performance.now();
+      if (left <= 0) return;
       Atomics.wait(this.#words, this.#at + PULSE, seen, left);
     }
   }

@@ -1,20 +1,17 @@
 // Capture files in memory: pcap and pcapng are read, pcap is written. pcap-reader.ts and pcap-writer.ts work piece by piece.
 
 import { netmapError } from '../errors.js';
-import { ByteWindow, damaged, truncated } from './pcap-bytes.js';
-import { LINKTYPE_ETHERNET, type PcapFrame } from './pcap-frame.js';
+import { type CaptureInterface, LINKTYPE_ETHERNET, type PcapFrame } from './pcap-frame.js';
 import { CaptureReader } from './pcap-reader.js';
 import {
   FILE_HEADER,
   MAGIC_MICROSECONDS,
   MAGIC_NANOSECONDS,
-  pcapMagic,
   RECORD_HEADER,
   SNAPLEN,
   VERSION_MAJOR,
   VERSION_MINOR,
 } from './pcap-records.js';
-import { BLOCK_SECTION } from './pcapng-blocks.js';
 
 export type { PcapFrame };
 
@@ -45,36 +42,25 @@ const MAX_UINT32 = 0xffffffff;
  *   the offset); EOPNOTSUPP for a pcapng file with frames of several link types, which {@link readCapture} can read
  */
 export function readPcap(bytes: Uint8Array): PcapCapture {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const magic = readMagic(bytes);
-  if (magic === 'pcapng') return readPcapng(bytes);
-  const { littleEndian, nanosecond } = magic;
-  if (view.byteLength < FILE_HEADER) throw truncated('file header', 0, FILE_HEADER, view.byteLength);
-  const major = view.getUint16(4, littleEndian);
-  if (major !== VERSION_MAJOR) throw damaged(`version ${major} at offset 4 is not ${VERSION_MAJOR}`);
-  // The upper 16 bits say whether frames end with their checksum.
-  const linkType = view.getUint32(20, littleEndian) & 0xffff;
-  const unitsPerSecond = nanosecond ? 1e9 : 1e6;
+  const reader = new CaptureReader();
+  reader.push(bytes);
   const frames: PcapFrame[] = [];
-  for (let offset = FILE_HEADER; offset < view.byteLength; ) {
-    const left = view.byteLength - offset;
-    if (left < RECORD_HEADER) throw truncated(`header of frame ${frames.length}`, offset, RECORD_HEADER, left);
-    const units = view.getUint32(offset + 4, littleEndian);
-    const length = view.getUint32(offset + 8, littleEndian);
-    const start = offset + RECORD_HEADER;
-    if (length > left - RECORD_HEADER) {
-      throw truncated(`frame ${frames.length}`, start, length, left - RECORD_HEADER);
+  let from: CaptureInterface | undefined;
+  let nanosecond = false;
+  for (let frame = reader.next(); frame; frame = reader.next()) {
+    const { data, seconds, nanoseconds, originalLength } = frame;
+    from ??= frame.interface;
+    nanosecond ||= frame.interface.nanosecond;
+    if (from.linkType !== frame.interface.linkType) {
+      const what = `frames of the link types ${from.linkType} and ${frame.interface.linkType}: readCapture tells them apart`;
+      throw netmapError('EOPNOTSUPP', what, { op: 'readPcap' });
     }
-    frames.push({
-      data: new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), // subarray of a Buffer is a Buffer
-      // A fraction of a second or more is carried over rather than refused.
-      seconds: view.getUint32(offset, littleEndian) + Math.floor(units / unitsPerSecond),
-      nanoseconds: (units % unitsPerSecond) * (1e9 / unitsPerSecond),
-      originalLength: view.getUint32(offset + 12, littleEndian),
-    });
-    offset = start + length;
+    frames.push({ data, seconds, nanoseconds, originalLength });
   }
-  return { linkType, nanosecond, frames };
+  reader.end();
+  from ??= reader.interfaces[0];
+  const { linkType = LINKTYPE_ETHERNET } = from ?? {};
+  return { linkType, nanosecond: nanosecond || from?.nanosecond === true, frames };
 }
 
 /**
@@ -114,37 +100,6 @@ export function writePcap(frames: readonly PcapFrame[], options: PcapWriteOption
     offset += RECORD_HEADER + data.length;
   }
   return bytes;
-}
-
-function readPcapng(bytes: Uint8Array): PcapCapture {
-  const reader = new CaptureReader();
-  reader.push(bytes);
-  const frames: PcapFrame[] = [];
-  let linkType: number | undefined;
-  let nanosecond = false;
-  for (let frame = reader.next(); frame; frame = reader.next()) {
-    const { data, seconds, nanoseconds, originalLength, interface: from } = frame;
-    linkType ??= from.linkType;
-    nanosecond ||= from.nanosecond;
-    if (linkType !== from.linkType) {
-      const what = `frames of the link types ${linkType} and ${from.linkType}: readCapture tells them apart`;
-      throw netmapError('EOPNOTSUPP', what, { op: 'readPcap' });
-    }
-    frames.push({ data, seconds, nanoseconds, originalLength });
-  }
-  reader.end();
-  return { linkType: linkType ?? reader.interfaces[0]?.linkType ?? LINKTYPE_ETHERNET, nanosecond, frames };
-}
-
-function readMagic(bytes: Uint8Array): 'pcapng' | { littleEndian: boolean; nanosecond: boolean } {
-  if (bytes.length < 4) throw truncated('magic number', 0, 4, bytes.length);
-  const window = new ByteWindow();
-  window.push(bytes);
-  const pcap = pcapMagic(window);
-  if (pcap) return pcap;
-  const magic = window.u32(0); // big-endian now
-  if (magic === BLOCK_SECTION) return 'pcapng';
-  throw damaged(`no pcap magic number at offset 0 (0x${magic.toString(16).padStart(8, '0')})`);
 }
 
 function checkField(what: string, value: number, max: number): void {

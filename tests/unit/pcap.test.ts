@@ -104,7 +104,7 @@ test('a file cut at any byte but a frame’s end is refused, and the message nam
 test('a frame that claims 4 GiB is refused', () => {
   const file = writePcap(FRAMES);
   new DataView(file.buffer).setUint32(32, 0xffffffff, true);
-  assert.throws(() => readPcap(file), { ...EINVAL, message: /frame 0 at offset 40 has \d+ of 4294967295 bytes/ });
+  assert.throws(() => readPcap(file), { ...EINVAL, message: /frame 0 at offset 40 claims 4294967295 bytes/ });
 });
 
 test('other files are refused', () => {

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { constants, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { check, netmapError } from '../../errors.js';
+import { check, type NetmapErrorContext, netmapError } from '../../errors.js';
 import { type Libc, loadLibc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from '../ffi.js';
 import {
   type DeviceData,
@@ -102,10 +102,19 @@ function openMacvtap(libc: Libc | undefined, name: string): number {
   // No devtmpfs, or that of another namespace.
   const scratch = mkdtempSync(join(tmpdir(), 'ptnet-macvtap-'));
   try {
-    execFileSync('mknod', [join(scratch, tap), 'c', `${major}`, `${minor}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+    makeNode(join(scratch, tap), major, minor, where);
     return openNode(libc, join(scratch, tap));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function makeNode(path: string, major: number, minor: number, where: NetmapErrorContext): void {
+  try {
+    execFileSync('mknod', [path, 'c', `${major}`, `${minor}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: Buffer };
+    throw netmapError('EPERM', `no device node can be made: ${stderr?.toString().trim() || message}`, where);
   }
 }
 
@@ -116,5 +125,11 @@ function isDevice(path: string, major: number, minor: number): boolean {
 
 function openNode(libc: Libc | undefined, path: string): number {
   if (libc) return check(libc.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC), 'open', path);
-  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    if (errno === undefined) throw error;
+    return check(errno, 'open', path);
+  }
 }

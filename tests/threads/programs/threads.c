@@ -213,6 +213,9 @@ static void signals(void) {
   CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1);
   struct timespec nap = {0, 10000000};
   FAILS(sigtimedwait(&set, NULL, &nap), EAGAIN);
+  struct timespec none = {0, 0};
+  FAILS(sigtimedwait(&set, NULL, &none), EAGAIN);
+  CHECK(raise(SIGUSR1) == 0 && sigtimedwait(&set, NULL, &none) == SIGUSR1);
   CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0 && raise(SIGUSR1) == 0 && handled == SIGUSR1);
 }
 
