@@ -49,10 +49,12 @@ export function copyByModule(dst: CopyMemory, src: CopyMemory): Copy | undefined
 
 /** By 64-bit elements, where both addresses are multiples of 8. */
 export function copyByQuads(dst: CopyMemory, src: CopyMemory): Copy {
-  const s = new BigInt64Array(src.u8.buffer, 0, Math.floor(src.u8.length / 8));
-  const d = new BigInt64Array(dst.u8.buffer, 0, Math.floor(dst.u8.length / 8));
+  let s = quadsOf(src);
+  let d = quadsOf(dst);
   const byWords = copyByWords(dst, src);
   return (to, from, len) => {
+    if (s.length === 0) s = quadsOf(src); // the memory has grown
+    if (d.length === 0) d = quadsOf(dst);
     if (((to | from) & 7) !== 0) {
       byWords(to, from, len);
       return;
@@ -62,16 +64,18 @@ export function copyByQuads(dst: CopyMemory, src: CopyMemory): Copy {
   };
 }
 
+function quadsOf({ u8 }: CopyMemory): BigInt64Array {
+  return new BigInt64Array(u8.buffer, 0, Math.floor(u8.length / 8));
+}
+
 /** By 32-bit words, where both addresses are multiples of 4. */
 export function copyByWords(dst: CopyMemory, src: CopyMemory): Copy {
-  const s = src.i32;
-  const d = dst.i32;
   return (to, from, len) => {
     if (((to | from) & 3) !== 0) {
-      for (let at = 0; at < len; at++) dst.u8[to + at] = src.u8[from + at];
+      copyBytes(dst.u8, to, src.u8, from, len);
       return;
     }
-    copyWords(d, to >>> 2, s, from >>> 2, len >>> 2);
+    copyWords(dst.i32, to >>> 2, src.i32, from >>> 2, len >>> 2);
     copyTail(dst, to, src, from, len & ~3, len);
   };
 }
@@ -111,6 +115,10 @@ function copyWords(d: Int32Array, to: number, s: Int32Array, from: number, count
     d[k + 7] = s[i + 7];
   }
   for (; i < end; i++, k++) d[k] = s[i];
+}
+
+function copyBytes(d: Uint8Array, to: number, s: Uint8Array, from: number, len: number): void {
+  for (let at = 0; at < len; at++) d[to + at] = s[from + at];
 }
 
 /** What is left from byte `at` on: at most 7 bytes. */

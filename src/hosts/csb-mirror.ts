@@ -23,7 +23,7 @@ export interface GuestRam {
 
 export class CsbMirror {
   readonly #ram: GuestRam;
-  readonly #words: Int32Array;
+  readonly #views: { readonly i32: Int32Array };
   readonly #rings: number;
   readonly #concurrent: boolean;
   /** Addresses of the mirrors in the host's memory. */
@@ -36,14 +36,20 @@ export class CsbMirror {
   running = false;
 
   /**
-   * @param words view of the host's memory
+   * @param views of the host's memory
    * @param base address of a page there, for both arrays
    * @param concurrent the loop runs in another thread. Its flags may then change at any time, so the guest always sees
    *   kicks as wanted, and the loop always sees interrupts as wanted.
    */
-  constructor(ram: GuestRam, words: Int32Array, base: number, rings: number, concurrent: boolean) {
+  constructor(
+    ram: GuestRam,
+    views: { readonly i32: Int32Array },
+    base: number,
+    rings: number,
+    concurrent: boolean,
+  ) {
     this.#ram = ram;
-    this.#words = words;
+    this.#views = views;
     this.#rings = rings;
     this.#concurrent = concurrent;
     this.#atok = base;
@@ -115,10 +121,10 @@ export class CsbMirror {
   }
 
   #get(address: number): number {
-    return Atomics.load(this.#words, address >>> 2);
+    return Atomics.load(this.#views.i32, address >>> 2);
   }
 
   #put(address: number, value: number): void {
-    Atomics.store(this.#words, address >>> 2, value);
+    Atomics.store(this.#views.i32, address >>> 2, value);
   }
 }

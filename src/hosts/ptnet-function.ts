@@ -59,7 +59,7 @@ export class PtnetFunction {
     this.#platform = platform;
     this.#atok = RAM_GPA + offset;
     this.#ktoa = this.#atok + 64 * vectors;
-    this.#mirror = new CsbMirror(platform.ram, machine.views.i32, machine.ram.base + offset, vectors, concurrent);
+    this.#mirror = new CsbMirror(platform.ram, machine.views, machine.ram.base + offset, vectors, concurrent);
     this.#msix = new MsixTable(vectors, (address, data) => platform.sendMessage(address, data));
     this.#registers = new RegisterFile(PTNET_IO_SIZE, {
       read: (register) => device.ioRead(register, 4),

@@ -42,7 +42,30 @@ const DEFAULT_PRIVATE = 1 << 26;
 const LINE = 64;
 const MAX_ADDRESS = 2 ** 32;
 
-/** One thread's view of an arena: typed arrays over its memory and the Wasm instance bound to it. */
+/** Typed arrays over the whole of a memory. */
+interface Views {
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly u8: Uint8Array;
+  readonly u64: BigUint64Array;
+}
+
+function viewsOf({ buffer }: WebAssembly.Memory): Views {
+  return {
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    u8: new Uint8Array(buffer),
+    u64: new BigUint64Array(buffer, 0, Math.floor(buffer.byteLength / 8)), // not >>>: there may be 2^32 bytes
+  };
+}
+
+/**
+ * One thread's view of an arena: typed arrays over its memory and the Wasm instance bound to it.
+ *
+ * A memory that is not shared loses all its typed arrays when it grows, and its owner, an emulator, may grow it whenever
+ * its own code runs. So they are made anew when their length is 0, which the arrays of other memories never have: whoever
+ * keeps one keeps it no longer than until code of the owner runs.
+ */
 export class Arena {
   readonly memory: WebAssembly.Memory;
   readonly shared: boolean;
@@ -50,10 +73,7 @@ export class Arena {
   readonly wasm: WasmApi;
   /** Address of `struct arena`. */
   readonly ptr: number;
-  readonly i32: Int32Array;
-  readonly u32: Uint32Array;
-  readonly u8: Uint8Array;
-  readonly u64: BigUint64Array;
+  #views: Views;
 
   constructor(memory: WebAssembly.Memory, ptr: number, module?: WebAssembly.Module) {
     this.memory = memory;
@@ -61,11 +81,28 @@ export class Arena {
     this.module = module ?? compileModule(this.shared);
     this.wasm = instantiate(this.module, memory);
     this.ptr = ptr;
-    const { buffer } = memory;
-    this.i32 = new Int32Array(buffer);
-    this.u32 = new Uint32Array(buffer);
-    this.u8 = new Uint8Array(buffer);
-    this.u64 = new BigUint64Array(buffer, 0, Math.floor(buffer.byteLength / 8)); // not >>>: there may be 2^32 bytes
+    this.#views = viewsOf(memory);
+  }
+
+  get i32(): Int32Array {
+    return this.#now().i32;
+  }
+
+  get u32(): Uint32Array {
+    return this.#now().u32;
+  }
+
+  get u8(): Uint8Array {
+    return this.#now().u8;
+  }
+
+  get u64(): BigUint64Array {
+    return this.#now().u64;
+  }
+
+  #now(): Views {
+    if (this.#views.i32.length === 0) this.#views = viewsOf(this.memory);
+    return this.#views;
   }
 
   /** Opens an arena that another thread has made. @throws NetmapError EINVAL if it is none, or of another version */

@@ -28,7 +28,10 @@ import {
 } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
 
-/** The typed arrays through which a thread sees the memory that a region lies in. */
+/**
+ * The typed arrays through which a thread sees the memory that a region lies in. Of a memory that grows and is not shared
+ * they are others after each growth: then these are getters.
+ */
 export interface MemoryViews {
   readonly i32: Int32Array;
   readonly u8: Uint8Array;
@@ -62,10 +65,7 @@ export interface NetmapSlot {
 
 /** struct netmap_ring: indices, slots and buffers of one ring. All addresses are bytes in the region's memory. */
 export class NetmapRing {
-  /** View of the memory as 32-bit words. */
-  readonly i32: Int32Array;
-  /** View of the memory as bytes. */
-  readonly u8: Uint8Array;
+  readonly #views: MemoryViews;
   /** The Wasm module over the memory. */
   readonly wasm: RingWasm;
   /** The memory, if the port has it. */
@@ -94,19 +94,32 @@ export class NetmapRing {
    * @param layout of the region's data model
    */
   constructor(views: MemoryViews, ptr: number, numBufs: number, layout = LP64) {
-    this.i32 = views.i32;
-    this.u8 = views.u8;
+    this.#views = views;
     this.wasm = views.wasm;
     this.memory = views.memory;
     this.ptr = ptr;
     this.#w = ptr >>> 2;
-    this.numSlots = this.i32[this.#w + (NETMAP_RING_NUM_SLOTS >> 2)];
-    this.bufSize = this.i32[this.#w + (NETMAP_RING_NR_BUF_SIZE >> 2)];
-    this.bufBase = (ptr + this.i32[this.#w + (NETMAP_RING_BUF_OFS >> 2)]) >>> 0;
+    const { i32 } = views;
+    this.numSlots = i32[this.#w + (NETMAP_RING_NUM_SLOTS >> 2)];
+    this.bufSize = i32[this.#w + (NETMAP_RING_NR_BUF_SIZE >> 2)];
+    this.bufBase = (ptr + i32[this.#w + (NETMAP_RING_BUF_OFS >> 2)]) >>> 0;
     this.numBufs = numBufs;
     this.slotBase = (ptr + NETMAP_RING_SLOT) >>> 2;
-    this.offsetMask = this.i32[this.#w + (layout.offsetMask >> 2)];
+    this.offsetMask = i32[this.#w + (layout.offsetMask >> 2)];
     Object.freeze(this);
+  }
+
+  /**
+   * View of the memory as 32-bit words. In an emulator's memory (a RAM window) it is another one after each growth: keep
+   * it in a local, and no longer than until the emulator runs.
+   */
+  get i32(): Int32Array {
+    return this.#views.i32;
+  }
+
+  /** View of the memory as bytes; as `i32`. */
+  get u8(): Uint8Array {
+    return this.#views.u8;
   }
 
   /** First slot that the application owns. */
@@ -224,21 +237,19 @@ export class NetmapRing {
 
 /** struct netmap_if: the directory of the rings of one open port. */
 export class NetmapIf {
-  readonly #i32: Int32Array;
-  readonly #u8: Uint8Array;
+  readonly #views: MemoryViews;
   readonly ptr: number;
   readonly #entry: number;
 
   /** @param layout of the data model that it was written for */
   constructor(views: MemoryViews, ptr: number, layout = LP64) {
-    this.#i32 = views.i32;
-    this.#u8 = views.u8;
+    this.#views = views;
     this.ptr = ptr;
     this.#entry = layout.ringOfsSize;
   }
 
   get name(): string {
-    const bytes = this.#u8.slice(this.ptr + NETMAP_IF_NAME, this.ptr + NETMAP_IF_NAME + NETMAP_IFNAMSIZ);
+    const bytes = this.#views.u8.slice(this.ptr + NETMAP_IF_NAME, this.ptr + NETMAP_IF_NAME + NETMAP_IFNAMSIZ);
     const end = bytes.indexOf(0);
     return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
   }
@@ -264,7 +275,7 @@ export class NetmapIf {
     return this.#word(NETMAP_IF_BUFS_HEAD);
   }
   set bufsHead(index: number) {
-    this.#i32[(this.ptr + NETMAP_IF_BUFS_HEAD) >>> 2] = index;
+    this.#views.i32[(this.ptr + NETMAP_IF_BUFS_HEAD) >>> 2] = index;
   }
 
   /** ring_ofs[i]: distance of ring i from this struct in bytes, 0 = not bound. Order: tx, host tx, rx, host rx. */
@@ -273,6 +284,6 @@ export class NetmapIf {
   }
 
   #word(offset: number): number {
-    return this.#i32[(this.ptr + offset) >>> 2];
+    return this.#views.i32[(this.ptr + offset) >>> 2];
   }
 }

@@ -272,17 +272,16 @@ export class Thread {
   service(): void {
     if (this.#serving) return; // called from an interrupt handler: the outer call goes on until nothing is left
     const { arena, ptr } = this;
-    const { u32 } = arena;
-    if (u32[(ptr + THREAD_LOOKING) >>> 2] !== 0) return; // called from a lookup of the user's, inside a sync
+    if (arena.u32[(ptr + THREAD_LOOKING) >>> 2] !== 0) return; // called from a lookup of the user's, inside a sync
     this.#serving = true;
     const attention = (ptr + THREAD_ATTENTION) >>> 2;
     const loops = (ptr + THREAD_NLOOPS) >>> 2;
     let rounds = 0;
     try {
       for (; rounds < MAX_ROUNDS; rounds++) {
-        const worked = u32[loops] === 0 ? 0 : this.#pass();
-        if (u32[attention] !== 0) {
-          Atomics.store(u32, attention, 0);
+        const worked = arena.u32[loops] === 0 ? 0 : this.#pass();
+        if (arena.u32[attention] !== 0) {
+          Atomics.store(arena.u32, attention, 0);
           for (const service of this.#services) service();
         } else if (worked === 0) {
           break;

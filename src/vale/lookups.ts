@@ -153,7 +153,14 @@ async function importLookup({ arena }: Thread, spec: ModuleSpec): Promise<Lookup
     const { default: make } = await import(/* @vite-ignore */ /* webpackIgnore: true */ url);
     if (typeof make !== 'function') throw refuse(name, `the default export of ${url} is not a function`);
     const answers = { broadcast: NM_BDG_BROADCAST, drop: NM_BDG_NOPORT, learn: LOOKUP_LEARN };
-    const environment: LookupEnvironment = { memory: arena.memory, u8: arena.u8, ...answers, data };
+    const environment: LookupEnvironment = {
+      memory: arena.memory,
+      get u8() {
+        return arena.u8;
+      },
+      ...answers,
+      data,
+    };
     lookup = make(environment);
   } catch (error) {
     if (error instanceof NetmapError) throw error;
@@ -191,7 +198,7 @@ function instantiate({ arena }: Thread, spec: WasmSpec): unknown {
 /** Entry 0 of the table: one batch, with whatever a lookup does wrong turned into drops. */
 function guard(thread: Thread, specs: readonly LookupSpec[]): (...args: number[]) => void {
   const { arena, ptr } = thread;
-  const { u32, wasm } = arena;
+  const { wasm } = arena;
   const looking = (ptr + THREAD_LOOKING) >>> 2;
   const told = new Set<number>();
   let batches = 0;
@@ -205,19 +212,19 @@ function guard(thread: Thread, specs: readonly LookupSpec[]): (...args: number[]
   return (kring, port, scratch, count, ring, self, lookup) => {
     // The control thread sees who is in a lookup, and whether it is the same batch as before.
     batches = (batches + 1) & 0x7fffffff || 1;
-    Atomics.store(u32, looking, batches);
+    Atomics.store(arena.u32, looking, batches);
     const until = performance.now() + BATCH_LIMIT;
     for (let at = 0; at < count; ) {
       try {
         at = wasm.valeLookup(kring, port, scratch, at, count, FRAMES_PER_LOOK, ring, self, lookup);
       } catch (error) {
-        at = wasm.valeLookupFailed(kring, scratch, u32[(ptr + THREAD_LOOKUP_AT) >>> 2], count, 1);
+        at = wasm.valeLookupFailed(kring, scratch, arena.u32[(ptr + THREAD_LOOKUP_AT) >>> 2], count, 1);
         tell(lookup, `has thrown '${textOf(error)}'`);
       }
       if (at >= count || performance.now() <= until) continue;
       at = wasm.valeLookupFailed(kring, scratch, at, count, count);
       tell(lookup, `takes more than ${BATCH_LIMIT} ms for a batch`);
     }
-    Atomics.store(u32, looking, 0);
+    Atomics.store(arena.u32, looking, 0);
   };
 }
