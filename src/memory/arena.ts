@@ -16,6 +16,7 @@ import { NETMAP_PAGE_SIZE } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
 import { compileModule, instantiate, isShared, type WasmApi } from '../wasm/module.js';
 import { RangeAllocator } from './ranges.js';
+import { followMemory, type Views, viewsOf } from './views.js';
 
 /** A range of an arena's memory, in bytes. */
 export interface MemoryRange {
@@ -42,67 +43,30 @@ const DEFAULT_PRIVATE = 1 << 26;
 const LINE = 64;
 const MAX_ADDRESS = 2 ** 32;
 
-/** Typed arrays over the whole of a memory. */
-interface Views {
-  readonly i32: Int32Array;
-  readonly u32: Uint32Array;
-  readonly u8: Uint8Array;
-  readonly u64: BigUint64Array;
-}
-
-function viewsOf({ buffer }: WebAssembly.Memory): Views {
-  return {
-    i32: new Int32Array(buffer),
-    u32: new Uint32Array(buffer),
-    u8: new Uint8Array(buffer),
-    u64: new BigUint64Array(buffer, 0, Math.floor(buffer.byteLength / 8)), // not >>>: there may be 2^32 bytes
-  };
-}
-
-/**
- * One thread's view of an arena: typed arrays over its memory and the Wasm instance bound to it.
- *
- * A memory that is not shared loses all its typed arrays when it grows, and its owner, an emulator, may grow it whenever
- * its own code runs. So they are made anew when their length is 0, which the arrays of other memories never have: whoever
- * keeps one keeps it no longer than until code of the owner runs.
- */
-export class Arena {
+/** One thread's view of an arena: typed arrays over its memory and the Wasm instance bound to it. */
+export class Arena implements Views {
   readonly memory: WebAssembly.Memory;
   readonly shared: boolean;
+  readonly grows: boolean;
   readonly module: WebAssembly.Module;
   readonly wasm: WasmApi;
   /** Address of `struct arena`. */
   readonly ptr: number;
-  #views: Views;
+  declare readonly i32: Int32Array;
+  declare readonly u32: Uint32Array;
+  declare readonly u8: Uint8Array;
+  declare readonly u64: BigUint64Array;
 
-  constructor(memory: WebAssembly.Memory, ptr: number, module?: WebAssembly.Module) {
+  /** @param grows its owner may grow the memory, which is not shared, whenever code of the owner runs */
+  constructor(memory: WebAssembly.Memory, ptr: number, module?: WebAssembly.Module, grows = false) {
     this.memory = memory;
     this.shared = isShared(memory);
+    this.grows = grows;
     this.module = module ?? compileModule(this.shared);
     this.wasm = instantiate(this.module, memory);
     this.ptr = ptr;
-    this.#views = viewsOf(memory);
-  }
-
-  get i32(): Int32Array {
-    return this.#now().i32;
-  }
-
-  get u32(): Uint32Array {
-    return this.#now().u32;
-  }
-
-  get u8(): Uint8Array {
-    return this.#now().u8;
-  }
-
-  get u64(): BigUint64Array {
-    return this.#now().u64;
-  }
-
-  #now(): Views {
-    if (this.#views.i32.length === 0) this.#views = viewsOf(this.memory);
-    return this.#views;
+    if (grows) followMemory(this, memory);
+    else ({ i32: this.i32, u32: this.u32, u8: this.u8, u64: this.u64 } = viewsOf(memory));
   }
 
   /** Opens an arena that another thread has made. @throws NetmapError EINVAL if it is none, or of another version */
@@ -145,8 +109,14 @@ export class ArenaOwner extends Arena {
   /** How many kernel loops of a thread watch a ring, by kring and thread. */
   readonly watches = new Map<string, number>();
 
-  private constructor(memory: WebAssembly.Memory, ptr: number, privates: RangeAllocator, regions: RangeAllocator) {
-    super(memory, ptr);
+  private constructor(
+    memory: WebAssembly.Memory,
+    ptr: number,
+    privates: RangeAllocator,
+    regions: RangeAllocator,
+    grows: boolean,
+  ) {
+    super(memory, ptr, undefined, grows);
     this.privates = privates;
     this.regions = regions;
   }
@@ -167,7 +137,8 @@ export class ArenaOwner extends Arena {
     const regionBase = Math.max(regionRange.base, NETMAP_PAGE_SIZE);
     const regions = new RangeAllocator(regionBase, regionRange.base + regionRange.size, NETMAP_PAGE_SIZE);
     const ptr = privates.alloc(ARENA_SIZE, 'the arena header');
-    const arena = new ArenaOwner(memory, ptr, privates, regions);
+    const grows = options.memory !== undefined && !isShared(memory);
+    const arena = new ArenaOwner(memory, ptr, privates, regions, grows);
     if (options.memory) {
       arena.wasm.memZero(privates.start, privates.end - privates.start);
       arena.wasm.memZero(regions.start, regions.end - regions.start);

@@ -28,13 +28,12 @@ import {
 } from '../../assembly/abi/netmap.js';
 import { netmapError } from '../errors.js';
 
-/**
- * The typed arrays through which a thread sees the memory that a region lies in. Of a memory that grows and is not shared
- * they are others after each growth: then these are getters.
- */
+/** The typed arrays through which a thread sees the memory that a region lies in. */
 export interface MemoryViews {
   readonly i32: Int32Array;
   readonly u8: Uint8Array;
+  /** They are others after each growth of the memory, which is not shared: `i32` and `u8` are to be asked for again. */
+  readonly grows?: boolean;
   readonly wasm: RingWasm;
   /** The memory itself, where the holder of the views has it: cables then copy long frames faster. */
   readonly memory?: WebAssembly.Memory | undefined;
@@ -65,7 +64,13 @@ export interface NetmapSlot {
 
 /** struct netmap_ring: indices, slots and buffers of one ring. All addresses are bytes in the region's memory. */
 export class NetmapRing {
-  readonly #views: MemoryViews;
+  /**
+   * View of the memory as 32-bit words. In an emulator's memory (a RAM window) it is another one after each growth: keep
+   * it in a local, and no longer than until the emulator runs.
+   */
+  declare readonly i32: Int32Array;
+  /** View of the memory as bytes; as `i32`. */
+  declare readonly u8: Uint8Array;
   /** The Wasm module over the memory. */
   readonly wasm: RingWasm;
   /** The memory, if the port has it. */
@@ -94,12 +99,17 @@ export class NetmapRing {
    * @param layout of the region's data model
    */
   constructor(views: MemoryViews, ptr: number, numBufs: number, layout = LP64) {
-    this.#views = views;
+    const { i32, u8 } = views;
+    if (views.grows) {
+      Object.defineProperties(this, { i32: { get: () => views.i32 }, u8: { get: () => views.u8 } });
+    } else {
+      this.i32 = i32;
+      this.u8 = u8;
+    }
     this.wasm = views.wasm;
     this.memory = views.memory;
     this.ptr = ptr;
     this.#w = ptr >>> 2;
-    const { i32 } = views;
     this.numSlots = i32[this.#w + (NETMAP_RING_NUM_SLOTS >> 2)];
     this.bufSize = i32[this.#w + (NETMAP_RING_NR_BUF_SIZE >> 2)];
     this.bufBase = (ptr + i32[this.#w + (NETMAP_RING_BUF_OFS >> 2)]) >>> 0;
@@ -107,19 +117,6 @@ export class NetmapRing {
     this.slotBase = (ptr + NETMAP_RING_SLOT) >>> 2;
     this.offsetMask = i32[this.#w + (layout.offsetMask >> 2)];
     Object.freeze(this);
-  }
-
-  /**
-   * View of the memory as 32-bit words. In an emulator's memory (a RAM window) it is another one after each growth: keep
-   * it in a local, and no longer than until the emulator runs.
-   */
-  get i32(): Int32Array {
-    return this.#views.i32;
-  }
-
-  /** View of the memory as bytes; as `i32`. */
-  get u8(): Uint8Array {
-    return this.#views.u8;
   }
 
   /** First slot that the application owns. */
