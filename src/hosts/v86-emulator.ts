@@ -4,6 +4,7 @@
 import { netmapError } from '../errors.js';
 import type { AccessSize } from '../ptnet/device-registers.js';
 import type { GuestRam } from './csb-mirror.js';
+import { Undo } from './undo.js';
 
 /** The part of v86's class `V86` that is documented and used here. */
 export interface V86Emulator {
@@ -23,6 +24,11 @@ interface V86Cpu {
   readonly mem8: { readonly byteOffset: number };
   readonly memory_size: Int32Array | Uint32Array;
   readonly acpi_enabled: Uint8Array;
+  /** Handlers of physical memory, by address over MMIO_GRANULE. */
+  readonly memory_map_read8: unknown[];
+  readonly memory_map_write8: unknown[];
+  readonly memory_map_read32: unknown[];
+  readonly memory_map_write32: unknown[];
   get_apic_addr(): number;
   get_state_apic(): Uint8Array;
   handle_irqs(): void;
@@ -30,13 +36,26 @@ interface V86Cpu {
 }
 
 interface V86Pci {
+  /** By `pci_id`; and their configuration spaces. */
   readonly devices: readonly unknown[];
+  readonly device_spaces: readonly unknown[];
   register_device(device: object): Int32Array;
   raise_irq(pciId: number): void;
   lower_irq(pciId: number): void;
 }
 
+/** What v86 wants to know of a PCI function. */
+export interface V86Function {
+  readonly pci_id: number;
+  /** The bytes of its configuration space. */
+  readonly pci_space: readonly number[];
+  readonly pci_bars: readonly ({ readonly size: number } | undefined)[];
+  readonly name: string;
+}
+
 interface V86Io {
+  /** By number; an entry is changed when its port is registered. */
+  readonly ports: object[];
   register_read(port: number, device: object, read8: Read, read16: Read, read32: Read): void;
   register_write(port: number, device: object, write8: Write, write16: Write, write32: Write): void;
   mmap_register(
@@ -69,6 +88,7 @@ export class V86Machine {
   /** Accesses that failed in the host: they read as all ones. Must stay 0. */
   faults = 0;
   #accessing = false;
+  #undo = new Undo();
 
   /** @throws NetmapError EINVAL (not ready, or without ACPI), EOPNOTSUPP (a v86 of another make) */
   constructor(emulator: V86Emulator) {
@@ -88,14 +108,40 @@ export class V86Machine {
     this.ram = guestRam(cpu);
   }
 
+  /** Runs `change`. If it throws, what it has put into the emulator is out of it again. */
+  whole<T>(change: () => T): T {
+    try {
+      return change();
+    } catch (error) {
+      this.#undo.restore();
+      throw error;
+    } finally {
+      this.#undo = new Undo();
+    }
+  }
+
   /** Whether a PCI function is there. */
   hasFunction(pciId: number): boolean {
     return this.cpu.devices.pci.devices[pciId] !== undefined;
   }
 
+  /** Puts a PCI function on the bus. Returns its configuration space, which the guest writes. */
+  addFunction(device: V86Function): Int32Array {
+    const { pci } = this.cpu.devices;
+    this.#undo.keep(pci.devices, device.pci_id);
+    this.#undo.keep(pci.device_spaces, device.pci_id);
+    return pci.register_device(device);
+  }
+
   /** Maps a memory BAR. */
   mapMemory(address: number, size: number, bar: BarHandlers): void {
     const base = address | 0; // v86 gives addresses as signed words
+    const { memory_map_read8, memory_map_write8, memory_map_read32, memory_map_write32 } = this.cpu;
+    for (let at = address; at < address + size; at += MMIO_GRANULE) {
+      for (const map of [memory_map_read8, memory_map_write8, memory_map_read32, memory_map_write32]) {
+        this.#undo.keep(map, at / MMIO_GRANULE);
+      }
+    }
     this.cpu.io.mmap_register(
       address,
       Math.max(size, MMIO_GRANULE),
@@ -132,6 +178,7 @@ export class V86Machine {
   mapPorts(address: number, size: number, bar: BarHandlers): void {
     const { io } = this.cpu;
     for (let offset = 0; offset < size; offset++) {
+      this.#keepPort(address + offset);
       const read = (bytes: AccessSize) => () => {
         try {
           return bar.read(offset, bytes) | 0;
@@ -172,11 +219,24 @@ export class V86Machine {
   /** Calls `reset` when the machine reboots. */
   onReset(reset: () => void): void {
     const { cpu } = this;
+    this.#undo.keep(cpu, 'reboot_internal');
     const reboot = cpu.reboot_internal;
     cpu.reboot_internal = () => {
       reset();
       reboot.call(cpu);
     };
+  }
+
+  /** Answers the hot-plug controller's ports. */
+  answerHotplug(): void {
+    for (let i = 0; i < HOTPLUG_SIZE; i++) this.#keepPort(HOTPLUG_PORTS + i);
+    answerHotplug(this.cpu.io);
+  }
+
+  #keepPort(port: number): void {
+    const { ports } = this.cpu.io;
+    this.#undo.keep(ports, port);
+    ports[port] = { ...ports[port] };
   }
 
   /** The CPU takes pending interrupts, and wakes from HLT; in the middle of a memory access it does so soon by itself. */
@@ -194,9 +254,10 @@ export class V86Machine {
 const HOTPLUG_PORTS = 0xae00;
 const HOTPLUG_SIZE = 0x20;
 
+export type HotplugPorts = Partial<Pick<V86Io, 'register_read'>>;
+
 /** Answers 0 on them, which is "no event": all ones, as unanswered ports read, would have Linux eject every PCI device. */
-export function answerHotplug(emulator: V86Emulator): void {
-  const io = (emulator as { v86?: { cpu?: Partial<V86Cpu> } }).v86?.cpu?.io;
+export function answerHotplug(io: HotplugPorts | undefined): void {
   if (typeof io?.register_read !== 'function') return;
   const none = (): number => 0;
   for (let i = 0; i < HOTPLUG_SIZE; i++) io.register_read(HOTPLUG_PORTS + i, {}, none, none, none);
@@ -240,7 +301,19 @@ function checkMake(cpu: V86Cpu): void {
     ['handle_irqs', cpu.handle_irqs],
     ['reboot_internal', cpu.reboot_internal],
   ];
-  const missing = used.filter(([, value]) => typeof value !== 'function').map(([name]) => name);
+  const lists: [string, unknown][] = [
+    ['pci.devices', pci.devices],
+    ['pci.device_spaces', pci.device_spaces],
+    ['io.ports', cpu.io?.ports],
+    ['memory_map_read8', cpu.memory_map_read8],
+    ['memory_map_write8', cpu.memory_map_write8],
+    ['memory_map_read32', cpu.memory_map_read32],
+    ['memory_map_write32', cpu.memory_map_write32],
+  ];
+  const missing = [
+    ...used.filter(([, value]) => typeof value !== 'function'),
+    ...lists.filter(([, value]) => !Array.isArray(value)),
+  ].map(([name]) => name);
   if (!(cpu.wasm_memory instanceof WebAssembly.Memory)) missing.push('wasm_memory');
   if (missing.length === 0 && cpu.get_state_apic().length !== APIC_STATE_SIZE) missing.push('the known local APIC');
   if (missing.length === 0) return;

@@ -11,7 +11,7 @@ import { MSIX_BAR_SIZE } from './msix.js';
 import { type Bar, COMMAND, COMMAND_INTX_DISABLE, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
 import { PtnetFunction } from './ptnet-function.js';
 import { regionWindow } from './region-window.js';
-import { answerHotplug, type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
+import { type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
 
 /** A port of the host that a guest is to have. */
 export interface V86Port extends PassthroughOptions {
@@ -52,7 +52,8 @@ const buses = new WeakMap<object, Bus>();
  * not have run yet (`autostart: false`, `'emulator-ready'`), and have an APIC (`acpi: true`).
  *
  * Rings and buffers are reached by MMIO: the guest sees its region, and no other part of the memory. Ports are opened
- * with the layout for i386 and, unless `loop` says otherwise, served by the emulator's own thread.
+ * with the layout for i386 and, unless `loop` says otherwise, served by the emulator's own thread. If it fails, the
+ * emulator and the host are as they were.
  * @throws NetmapError EINVAL (not ready, no ACPI, no ports, ports of different hosts), EOPNOTSUPP (another version of v86), ENOSPC
  *   (no place on the bus), and what `Netmap.open` throws
  */
@@ -60,7 +61,6 @@ export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readon
   const all = [ports].flat() as V86Port[];
   if (all.length === 0) throw netmapError('EINVAL', 'no ports', { op: 'attachPtnet' });
   const v86 = new V86Machine(emulator);
-  answerHotplug(emulator);
   const [{ netmap }] = all;
   if (all.some((port) => port.netmap !== netmap)) {
     throw netmapError('EINVAL', 'the ports are of different hosts', { op: 'attachPtnet' });
@@ -71,9 +71,10 @@ export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readon
       await guest.passthrough(name, { dataModel: 'i386', loop: 'direct', ...options });
     }
     const machine = await guest.machine();
-    const bus = buses.get(v86.cpu) ?? { memory: FIRST_MEMORY, io: FIRST_IO };
+    const bus = { ...(buses.get(v86.cpu) ?? { memory: FIRST_MEMORY, io: FIRST_IO }) };
+    const attachment = v86.whole(() => new Attachment(v86, bus, machine, all));
     buses.set(v86.cpu, bus);
-    const attachment = new Attachment(v86, bus, machine, all);
+    machine.serve(attachment.signal);
     return {
       guest,
       get lostMessages() {
@@ -103,6 +104,7 @@ class Attachment {
   constructor(v86: V86Machine, bus: Bus, machine: HostedMachine, ports: readonly V86Port[]) {
     this.#v86 = v86;
     this.#bus = bus;
+    v86.answerHotplug();
     for (const device of machine.functions) {
       if (device.deviceId === PTNETMAP_PCI_DEVICE_ID) this.#addMemdev(machine, device);
       if (device.deviceId !== PTNETMAP_PCI_NETIF_ID) continue;
@@ -110,10 +112,14 @@ class Attachment {
       const { loop } = ports[page];
       this.#addDevice(machine, device, page, loop !== undefined && loop !== 'direct');
     }
-    machine.serve(this.#stop.signal);
     v86.onReset(() => {
       for (const device of this.#devices) device.reset();
     });
+  }
+
+  /** Aborts at the end. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
   }
 
   close(): void {
@@ -175,7 +181,7 @@ class Attachment {
     while (this.#v86.hasFunction(slot << 3)) slot++;
     if (slot > LAST_SLOT) throw netmapError('ENOSPC', 'no slot is left on the PCI bus', { op: 'attachPtnet' });
     const pciId = slot << 3;
-    const space = this.#v86.cpu.devices.pci.register_device({
+    const space = this.#v86.addFunction({
       pci_id: pciId,
       pci_space: [...configSpace(config)],
       pci_bars: config.bars.map((bar) => (bar ? { size: bar.size } : undefined)),

@@ -8,6 +8,8 @@ import { type Linux, prepare, skip, values } from './v86-support.js';
 /** The ptnet devices of each guest, by number. */
 const SWITCH = 0;
 const PIPE = 1;
+/** The kernel's drivers of the guests' cards. */
+const CARDS = ['virtio_net', 'ne2k-pci'];
 /** How long (ms) a run of packets may take on a busy machine. */
 const LONG = 240_000;
 
@@ -21,8 +23,8 @@ let netmap: Netmap;
 let a: Guest;
 let b: Guest;
 
-async function makeGuest(name: string, pipe: string): Promise<Guest> {
-  const linux = await prepare({ net_device: { type: 'virtio' } });
+async function makeGuest(name: string, pipe: string, type: string): Promise<Guest> {
+  const linux = await prepare({ net_device: { type } });
   const ptnet = await attachPtnet(linux.emulator, [
     { netmap, name: `vale0:${name}`, txRings: 2, rxRings: 1 },
     { netmap, name: pipe, txSlots: 512, rxSlots: 512 },
@@ -52,8 +54,8 @@ describe('two Linux guests in v86', { skip }, () => {
   before(
     async () => {
       netmap = await Netmap.create({ memorySize: 512 << 20 });
-      a = await makeGuest('a', 'netmap:p{1');
-      b = await makeGuest('b', 'netmap:p}1');
+      a = await makeGuest('a', 'netmap:p{1', 'virtio');
+      b = await makeGuest('b', 'netmap:p}1', 'ne2k');
       await Promise.all([a.linux.boot(300_000), b.linux.boot(300_000)]);
     },
     { timeout: 400_000 },
@@ -137,16 +139,25 @@ describe('two Linux guests in v86', { skip }, () => {
     assert.equal(b.ptnet.lostMessages, 0);
   });
 
-  test('v86’s own card: the guests’ TCP/IP, a file by its hash', async () => {
-    await a.linux.run('ip addr add 10.86.0.1/24 dev eth0; ip link set eth0 up');
-    await b.linux.run('ip addr add 10.86.0.2/24 dev eth0; ip link set eth0 up');
+  test('v86’s own cards, virtio and ne2k: the guests’ TCP/IP, a file by its hash', async () => {
+    const guests = [a.linux, b.linux];
+    for (const [i, guest] of guests.entries()) {
+      assert.match(await guest.run('ls -l /sys/class/net/eth0/device/driver'), new RegExp(`/${CARDS[i]}`));
+      await guest.run(`ip addr add 10.86.0.${i + 1}/24 dev eth0; ip link set eth0 up; httpd -h /www`);
+      await guest.run('dd if=/dev/urandom of=/www/file bs=65536 count=64 2>/dev/null');
+    }
     assert.match(await a.linux.run('ping -c 3 -W 5 10.86.0.2'), / 3 packets received/);
-    await b.linux.run('dd if=/dev/urandom of=/www/file bs=65536 count=64 2>/dev/null; httpd -h /www');
-    const [sent] = (await b.linux.run('sha256sum /www/file')).split(' ');
-    const [got] = (await a.linux.run('wget -q -O /file http://10.86.0.2/file; sha256sum /file', LONG)).split(' ');
-    assert.match(sent, /^[0-9a-f]{64}$/);
-    assert.equal(got, sent);
-    assert.ok(a.nic.counters.received > 2000 && b.nic.counters.sent > 2000);
+    for (const [i, guest] of guests.entries()) {
+      const [sent] = (await guests[1 - i].run('sha256sum /www/file')).split(' ');
+      const get = `wget -q -O /file http://10.86.0.${2 - i}/file; sha256sum /file`;
+      const [got] = (await guest.run(get, LONG)).split(' ');
+      assert.match(sent, /^[0-9a-f]{64}$/);
+      assert.equal(got, sent);
+    }
+    for (const { nic } of [a, b]) {
+      assert.ok(nic.counters.received > 2000 && nic.counters.sent > 2000);
+      assert.equal(nic.counters.errors, 0);
+    }
   });
 
   test('a hostile guest stops neither the host nor the other guest', async () => {

@@ -4,6 +4,7 @@
 const RAM_BASE = 0x20000;
 const APIC = 0x8000;
 const APIC_SIZE = 184;
+const GRANULE = 0x20000;
 export const FAKE_RAM = 1 << 20;
 
 interface Device {
@@ -13,26 +14,37 @@ interface Device {
   readonly name: string;
 }
 
-type Port = Partial<Record<`${'read' | 'write'}${1 | 2 | 4}`, (value: number) => number>>;
 type Access = (address: number, value: number) => number;
+type PortAccess = (value: number) => number;
+type Port = Partial<Record<`${'read' | 'write'}${1 | 2 | 4}`, PortAccess>>;
 
 export class FakeV86 {
-  readonly ports = new Map<number, Port>();
-  readonly ranges: { address: number; size: number; read8: Access; write8: Access; read32: Access; write32: Access }[] =
-    [];
+  readonly ports: Port[] = [];
+  /** Handlers of physical memory, by address over the granule. */
+  readonly maps = { read8: [] as Access[], write8: [] as Access[], read32: [] as Access[], write32: [] as Access[] };
+  /** Bytes mapped by each call. */
+  readonly ranges: { address: number; size: number }[] = [];
   readonly devices: (Device & { space: Int32Array })[] = [];
   readonly memory = new WebAssembly.Memory({ initial: 32, maximum: 64 });
   /** Vectors that the CPU was told to look at, and pulses of the pin. */
   readonly taken: number[] = [];
   readonly pulses: string[] = [];
   onHandle: () => void = () => {};
+  /** Called in the middle of each change that is made to the emulator. */
+  onChange: () => void = () => {};
   rebooted = 0;
   readonly v86: { cpu: Record<string, unknown> };
 
   constructor() {
     const { memory } = this;
     const devices: unknown[] = [];
+    const device_spaces: unknown[] = [];
+    const { maps, ports } = this;
     const cpu = {
+      memory_map_read8: maps.read8,
+      memory_map_write8: maps.write8,
+      memory_map_read32: maps.read32,
+      memory_map_write32: maps.write32,
       wasm_memory: memory,
       mem8: { byteOffset: RAM_BASE },
       memory_size: Int32Array.of(FAKE_RAM),
@@ -49,8 +61,11 @@ export class FakeV86 {
       devices: {
         pci: {
           devices,
+          device_spaces,
           register_device: (device: Device) => {
             const space = new Int32Array(Uint8Array.from(device.pci_space).buffer);
+            device_spaces[device.pci_id] = space;
+            this.onChange();
             devices[device.pci_id] = device;
             this.devices.push({ ...device, space });
             return space;
@@ -60,10 +75,15 @@ export class FakeV86 {
         },
       },
       io: {
-        register_read: (port: number, _device: object, r8: Access, r16: Access, r32: Access) => {
+        ports,
+        register_read: (port: number, _device: object, r8: PortAccess, r16: PortAccess, r32: PortAccess) => {
+          this.#port(port).read1 = r8;
+          this.onChange();
           Object.assign(this.#port(port), { read1: r8, read2: r16, read4: r32 });
         },
-        register_write: (port: number, _device: object, w8: Access, w16: Access, w32: Access) => {
+        register_write: (port: number, _device: object, w8: PortAccess, w16: PortAccess, w32: PortAccess) => {
+          this.#port(port).write1 = w8;
+          this.onChange();
           Object.assign(this.#port(port), { write1: w8, write2: w16, write4: w32 });
         },
         mmap_register: (
@@ -74,7 +94,14 @@ export class FakeV86 {
           read32: Access,
           write32: Access,
         ) => {
-          this.ranges.push({ address, size, read8, write8, read32, write32 });
+          for (let at = address; at < address + size; at += GRANULE) {
+            maps.read8[at / GRANULE] = read8;
+            maps.write8[at / GRANULE] = write8;
+            this.onChange();
+            maps.read32[at / GRANULE] = read32;
+            maps.write32[at / GRANULE] = write32;
+          }
+          this.ranges.push({ address, size });
         },
       },
     };
@@ -84,7 +111,14 @@ export class FakeV86 {
   readonly listeners = new Map<string, (frame: Uint8Array) => void>();
   /** What was sent over the bus. */
   readonly sent: [string, Uint8Array][] = [];
-  readonly bus = { send: (event: string, data: Uint8Array): void => void this.sent.push([event, data]) };
+  /** Called when something is. */
+  onSend: () => void = () => {};
+  readonly bus = {
+    send: (event: string, data: Uint8Array): void => {
+      this.onSend();
+      this.sent.push([event, data]);
+    },
+  };
 
   add_listener(event: string, listener: (frame: Uint8Array) => void): void {
     this.listeners.set(event, listener);
@@ -104,23 +138,22 @@ export class FakeV86 {
   }
 
   in(port: number, size: 1 | 2 | 4): number {
-    return this.ports.get(port)?.[`read${size}`]?.(port) ?? -1;
+    return this.ports[port]?.[`read${size}`]?.(port) ?? -1;
   }
 
   out(port: number, size: 1 | 2 | 4, value: number): void {
-    this.ports.get(port)?.[`write${size}`]?.(value);
+    this.ports[port]?.[`write${size}`]?.(value);
   }
 
   /** A load of the guest from a memory BAR; v86 gives addresses as signed words. */
   load(address: number, size: 1 | 4): number {
-    const range = this.#range(address);
-    return (size === 1 ? range.read8(address | 0, 0) : range.read32(address | 0, 0)) >>> 0;
+    const { read8, read32 } = this.maps;
+    return mapped(size === 1 ? read8 : read32, address)(address | 0, 0) >>> 0;
   }
 
   store(address: number, size: 1 | 4, value: number): void {
-    const range = this.#range(address);
-    if (size === 1) range.write8(address | 0, value);
-    else range.write32(address | 0, value);
+    const { write8, write32 } = this.maps;
+    mapped(size === 1 ? write8 : write32, address)(address | 0, value);
   }
 
   readonly ram = {
@@ -130,16 +163,19 @@ export class FakeV86 {
       new DataView(this.memory.buffer).setInt32(RAM_BASE + address, value, true),
   };
 
-  #port(port: number): Port {
-    const known = this.ports.get(port) ?? {};
-    this.ports.set(port, known);
-    return known;
+  /** What can be seen of the emulator: to be compared with what it was. */
+  get state(): object {
+    const { devices, device_spaces } = (this.v86.cpu['devices'] as { pci: Record<string, object> }).pci;
+    const { reboot_internal } = this.v86.cpu;
+    const { read8, write8, read32, write32 } = this.maps;
+    const ports = this.ports.map((port) => ({ ...port }));
+    const lists = [ports, read8, write8, read32, write32, devices, device_spaces, [reboot_internal]];
+    return lists.map((list) => Object.entries(list));
   }
 
-  #range(address: number): FakeV86['ranges'][number] {
-    const found = this.ranges.find((range) => address >= range.address && address < range.address + range.size);
-    if (!found) throw new Error(`nothing is mapped at ${address}`);
-    return found;
+  #port(port: number): Port {
+    this.ports[port] ??= {};
+    return this.ports[port];
   }
 
   /** What is pending in IRR, with its mark in TMR. */
@@ -152,4 +188,11 @@ export class FakeV86 {
       this.taken.push(words[32 + (vector >> 5)] & bit ? -vector : vector);
     }
   }
+}
+
+/** The handler of an address. */
+function mapped(map: readonly Access[], address: number): Access {
+  const handler = map[Math.floor(address / GRANULE)];
+  if (!handler) throw new Error(`nothing is mapped at ${address}`);
+  return handler;
 }

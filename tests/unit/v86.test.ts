@@ -3,10 +3,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { NR_ACCEPT_VNET_HDR } from '../../src/abi.js';
 import { Netmap } from '../../src/control/netmap.js';
 import { attachPtnet, type V86Ptnet } from '../../src/hosts/v86.js';
-import { attachNic } from '../../src/hosts/v86-nic.js';
 import type { HostPort } from '../../src/netmap/host-port.js';
 import { FAKE_RAM, FakeV86 } from '../support/fake-v86.js';
 
@@ -381,39 +379,4 @@ test('after close the device does not answer, and the port is free', async () =>
   v86.store(table, 4, 1);
   await (await netmap.open('vale0:a')).close();
   assert.equal(ptnet.faults, 0);
-});
-
-test('v86’s own card sends to a port and gets what the port receives, until it is taken off', async () => {
-  const port = await netmap.open('vale0:card');
-  const other = await netmap.open('vale0:other');
-  const nic = attachNic(v86, port);
-  const listener = v86.listeners.get('net0-send');
-  assert.ok(listener);
-  listener(broadcast());
-  other.rxsync();
-  assert.deepEqual(other.recv(), [broadcast()]);
-  for (let i = 0; i < 100; i++) await other.send(broadcast());
-  const until = performance.now() + 10_000;
-  while (v86.sent.length < 100 && performance.now() < until) await new Promise((go) => setTimeout(go, 1));
-  assert.equal(v86.sent.length, 100);
-  assert.deepEqual(v86.sent[99], ['net0-receive', broadcast()]);
-  listener(new Uint8Array(0)); // nothing that a port takes
-  listener(new Uint8Array(1 << 22));
-  assert.deepEqual(nic.counters, { sent: 1, received: 100, drops: 2 });
-  await nic.close();
-  assert.equal(v86.listeners.get('net0-send'), undefined);
-  assert.ok(port.isOpen);
-  const again = attachNic(v86, port);
-  await port.close();
-  v86.listeners.get('net0-send')?.(broadcast());
-  assert.equal(again.counters.drops, 1);
-  await again.close();
-});
-
-test('a card is refused by an emulator without a bus, and by a port with virtio-net headers', async () => {
-  const port = await netmap.open('vale0:card');
-  assert.throws(() => attachNic({ add_listener() {}, remove_listener() {} }, port), { code: 'EOPNOTSUPP' });
-  await netmap.setPortHeader('vale0:card', 12);
-  const withHeaders = await netmap.open('vale0:card', { flags: NR_ACCEPT_VNET_HDR });
-  assert.throws(() => attachNic(v86, withHeaders), { code: 'EINVAL' });
 });
