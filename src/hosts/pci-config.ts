@@ -29,8 +29,35 @@ export const COMMAND = 4;
 const COMMAND_IO_AND_MEMORY = 3;
 /** In the command register: the function does not assert its pin. */
 export const COMMAND_INTX_DISABLE = 0x400;
+/** Word of BAR 0. */
+const BAR_WORD = 4;
 const STATUS_CAPABILITIES = 0x10;
 const INTERRUPT_PIN_A = 1;
+
+/** What a guest may write besides BARs, by word: command, cache line and latency, interrupt line. */
+const WRITABLE: Readonly<Record<number, number>> = { [COMMAND]: 0x0507, 12: 0xffff, 60: 0xff };
+/** Enable and function mask of message control, which is the capability's high half. */
+const MSIX_WRITABLE = 0xc0000000;
+
+/**
+ * Puts back what a guest has changed of a configuration space and must not have: for emulators that let it write
+ * everything. BARs that the function has are the emulator's.
+ * @param space now
+ * @param initial as it was at first
+ */
+export function protectConfig(space: Int32Array, initial: Int32Array, { bars, msix }: PciConfig): void {
+  for (let word = 0; word < initial.length; word++) {
+    if (bars[word - BAR_WORD]) continue;
+    const at = 4 * word;
+    const writable = msix && at === MSIX_CAPABILITY ? MSIX_WRITABLE : (WRITABLE[at] ?? 0);
+    space[word] = (space[word] & writable) | (initial[word] & ~writable);
+  }
+}
+
+/** A configuration space after a reset of the machine. BARs stay where the emulator has them. */
+export function resetConfig(space: Int32Array, initial: Int32Array, { bars }: PciConfig): void {
+  for (let word = 0; word < initial.length; word++) if (!bars[word - BAR_WORD]) space[word] = initial[word];
+}
 
 /** 256 bytes. */
 export function configSpace({ vendorId, deviceId, classCode, bars, msix }: PciConfig): Uint8Array {

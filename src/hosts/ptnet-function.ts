@@ -44,6 +44,8 @@ export class PtnetFunction {
   readonly #atok: number;
   readonly #ktoa: number;
   readonly #concurrent: boolean;
+  /** Length of the virtio-net header before the guest has asked for one. */
+  readonly #hdrLen: number;
   readonly #stop: () => void;
 
   /**
@@ -56,6 +58,7 @@ export class PtnetFunction {
     const offset = page * 4096;
     this.#function = device;
     this.#concurrent = concurrent;
+    this.#hdrLen = device.ioRead(PTNET_IO_VNET_HDR_LEN, 4);
     this.#platform = platform;
     this.#atok = RAM_GPA + offset;
     this.#ktoa = this.#atok + 64 * vectors;
@@ -102,7 +105,7 @@ export class PtnetFunction {
       [PTNET_IO_CSB_GH_BAL, 0],
       [PTNET_IO_CSB_HG_BAL, 0],
       [PTNET_IO_PTFEAT, 0],
-      [PTNET_IO_VNET_HDR_LEN, 0],
+      [PTNET_IO_VNET_HDR_LEN, this.#hdrLen],
     ]) {
       this.#function.ioWrite(register, 4, value);
     }

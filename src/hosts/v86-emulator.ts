@@ -42,7 +42,14 @@ interface V86Pci {
   register_device(device: object): Int32Array;
   raise_irq(pciId: number): void;
   lower_irq(pciId: number): void;
+  /** Writes to configuration spaces, by the ports' mechanism: the address has the function's id in bits 8 to 23. */
+  pci_write8: ConfigWrite;
+  pci_write16: ConfigWrite;
+  pci_write32: ConfigWrite;
 }
+
+type ConfigWrite = (address: number, value: number) => void;
+const CONFIG_WRITES = ['pci_write8', 'pci_write16', 'pci_write32'] as const;
 
 /** What v86 wants to know of a PCI function. */
 export interface V86Function {
@@ -133,6 +140,28 @@ export class V86Machine {
     return pci.register_device(device);
   }
 
+  /** Calls `written` after the guest has written to the configuration space of a function. */
+  onConfigWrite(pciId: number, written: () => void): void {
+    const { pci } = this.cpu.devices;
+    for (const name of CONFIG_WRITES) {
+      this.#undo.keep(pci, name);
+      const write = pci[name];
+      pci[name] = (address, value) => {
+        write.call(pci, address, value);
+        if (((address >>> 8) & 0xffff) === pciId) this.#safely(written);
+      };
+    }
+  }
+
+  /** Calls what must not throw into the emulator. */
+  #safely(call: () => void): void {
+    try {
+      call();
+    } catch {
+      this.faults++;
+    }
+  }
+
   /** Maps a memory BAR. */
   mapMemory(address: number, size: number, bar: BarHandlers): void {
     const base = address | 0; // v86 gives addresses as signed words
@@ -188,11 +217,7 @@ export class V86Machine {
         }
       };
       const write = (bytes: AccessSize) => (value: number) => {
-        try {
-          bar.write(offset, bytes, value);
-        } catch {
-          this.faults++;
-        }
+        this.#safely(() => bar.write(offset, bytes, value));
       };
       io.register_read(address + offset, bar, read(1), read(2), read(4));
       io.register_write(address + offset, bar, write(1), write(2), write(4));
@@ -293,6 +318,9 @@ function checkMake(cpu: V86Cpu): void {
     ['pci.register_device', pci.register_device],
     ['pci.raise_irq', pci.raise_irq],
     ['pci.lower_irq', pci.lower_irq],
+    ['pci.pci_write8', pci.pci_write8],
+    ['pci.pci_write16', pci.pci_write16],
+    ['pci.pci_write32', pci.pci_write32],
     ['io.register_read', cpu.io?.register_read],
     ['io.register_write', cpu.io?.register_write],
     ['io.mmap_register', cpu.io?.mmap_register],

@@ -8,7 +8,16 @@ import { netmapError } from '../errors.js';
 import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
 import { deliverMsi } from './msi.js';
 import { MSIX_BAR_SIZE } from './msix.js';
-import { type Bar, COMMAND, COMMAND_INTX_DISABLE, configSpace, MSIX_CONTROL, type PciConfig } from './pci-config.js';
+import {
+  type Bar,
+  COMMAND,
+  COMMAND_INTX_DISABLE,
+  configSpace,
+  MSIX_CONTROL,
+  type PciConfig,
+  protectConfig,
+  resetConfig,
+} from './pci-config.js';
 import { PtnetFunction } from './ptnet-function.js';
 import { regionWindow } from './region-window.js';
 import { type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
@@ -112,9 +121,6 @@ class Attachment {
       const { loop } = ports[page];
       this.#addDevice(machine, device, page, loop !== undefined && loop !== 'direct');
     }
-    v86.onReset(() => {
-      for (const device of this.#devices) device.reset();
-    });
   }
 
   /** Aborts at the end. */
@@ -170,13 +176,14 @@ class Attachment {
       write: (offset, size, value) => model.msixWrite(offset, size, value),
     };
     v86.mapMemory(table.address, table.size, v86.guarded(msix));
-    const { pciId, space: registered } = this.#register('ptnet', config);
+    const { pciId, space: registered } = this.#register('ptnet', config, () => model.msixChanged());
     space = registered;
     this.#devices.push(model);
+    v86.onReset(() => model.reset());
   }
 
-  /** A function on the bus. */
-  #register(name: string, config: PciConfig): { pciId: number; space: Int32Array } {
+  /** A function on the bus. `written` is called when its configuration has been. */
+  #register(name: string, config: PciConfig, written = () => {}): { pciId: number; space: Int32Array } {
     let slot = FIRST_SLOT;
     while (this.#v86.hasFunction(slot << 3)) slot++;
     if (slot > LAST_SLOT) throw netmapError('ENOSPC', 'no slot is left on the PCI bus', { op: 'attachPtnet' });
@@ -187,6 +194,12 @@ class Attachment {
       pci_bars: config.bars.map((bar) => (bar ? { size: bar.size } : undefined)),
       name,
     });
+    const initial = Int32Array.from(space);
+    this.#v86.onConfigWrite(pciId, () => {
+      protectConfig(space, initial, config);
+      written();
+    });
+    this.#v86.onReset(() => resetConfig(space, initial, config));
     return { pciId, space };
   }
 

@@ -70,6 +70,9 @@ export class FakeV86 {
             this.devices.push({ ...device, space });
             return space;
           },
+          pci_write8: (at: number, value: number) => this.#writeConfig(at, 1, value),
+          pci_write16: (at: number, value: number) => this.#writeConfig(at, 2, value),
+          pci_write32: (at: number, value: number) => this.#writeConfig(at, 4, value),
           raise_irq: (id: number) => this.pulses.push(`+${id >> 3}`),
           lower_irq: (id: number) => this.pulses.push(`-${id >> 3}`),
         },
@@ -163,13 +166,27 @@ export class FakeV86 {
       new DataView(this.memory.buffer).setInt32(RAM_BASE + address, value, true),
   };
 
+  /** The guest writes to the configuration space of a function, through the bus. */
+  configure(name: string, offset: number, size: 1 | 2 | 4, value: number): void {
+    const { pci } = this.v86.cpu['devices'] as { pci: Record<string, (at: number, value: number) => void> };
+    pci[`pci_write${8 * size}`]((0x80000000 | (this.device(name).pci_id << 8) | offset) >> 0, value);
+  }
+
+  /** v86 lets the guest write everything. */
+  #writeConfig(address: number, size: 1 | 2 | 4, value: number): void {
+    const device = this.devices.find(({ pci_id }) => pci_id === ((address >>> 8) & 0xffff));
+    const bytes = new Uint8Array(device?.space.buffer ?? new ArrayBuffer(256));
+    for (let i = 0; i < size; i++) bytes[(address & 0xff) + i] = value >>> (8 * i);
+  }
+
   /** What can be seen of the emulator: to be compared with what it was. */
   get state(): object {
-    const { devices, device_spaces } = (this.v86.cpu['devices'] as { pci: Record<string, object> }).pci;
+    const { pci } = this.v86.cpu['devices'] as { pci: Record<string, object> };
+    const { devices, device_spaces, ...functions } = pci;
     const { reboot_internal } = this.v86.cpu;
     const { read8, write8, read32, write32 } = this.maps;
     const ports = this.ports.map((port) => ({ ...port }));
-    const lists = [ports, read8, write8, read32, write32, devices, device_spaces, [reboot_internal]];
+    const lists = [ports, read8, write8, read32, write32, devices, device_spaces, functions, { reboot_internal }];
     return lists.map((list) => Object.entries(list));
   }
 
