@@ -1,6 +1,6 @@
 // Makes what a v86 guest boots: `node examples/guest/image.mjs [FOLDER]` (default build/guest). Downloads Debian's kernel for
 // i386, busybox and SeaBIOS as packages, unpacks them without installing anything, and packs an initramfs with the
-// program ptnet-guest.c. What has been downloaded stays in the folder and is used again.
+// programs of this folder. What has been downloaded stays in the folder and is used again.
 // Needs apt-get and dpkg-deb (Debian or a relative), and gcc.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -66,29 +66,22 @@ function unpackPackages() {
   return tree;
 }
 
-/** The program of the tests; it needs no libraries. */
-function compileProgram() {
-  const program = join(folder, 'ptnet-guest');
-  const flags = ['-m32', '-static', '-nostdlib', '-ffreestanding', '-fno-pic', '-no-pie', '-fno-stack-protector'];
-  const source = fileURLToPath(new URL('ptnet-guest.c', import.meta.url));
-  run(process.env.CC ?? 'gcc', [
-    ...flags,
-    '-fno-builtin',
-    '-march=i586',
-    '-O2',
-    '-Wall',
-    '-Wextra',
-    '-o',
-    program,
-    source,
-  ]);
-  return readFileSync(program);
+const PROGRAMS = ['ptnet-guest', 'ptnet-tap', 'tcp-rate'];
+const FLAGS =
+  '-m32 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector -fno-builtin -march=i586 -O2 -Wall -Wextra';
+
+/** A program of this folder; it needs no libraries. */
+function compile(name) {
+  const program = join(folder, name);
+  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+  run(process.env.CC ?? 'gcc', [...FLAGS.split(' '), '-o', program, source]);
+  return [`bin/${name}`, readFileSync(program)];
 }
 
 try {
   mkdirSync(folder, { recursive: true });
   const tree = unpackPackages();
-  writeFileSync(join(folder, 'initrd.gz'), initramfs(tree, MODULES, [['bin/ptnet-guest', compileProgram()]]));
+  writeFileSync(join(folder, 'initrd.gz'), initramfs(tree, MODULES, PROGRAMS.map(compile)));
   const kernel = readdirSync(join(tree, 'boot')).find((name) => name.startsWith('vmlinuz'));
   copyFileSync(join(tree, 'boot', kernel), join(folder, 'vmlinuz'));
   copyFileSync(join(tree, 'usr/share/seabios/bios.bin'), join(folder, 'bios.bin'));
