@@ -41,13 +41,7 @@ export class CsbMirror {
    * @param concurrent the loop runs in another thread. Its flags may then change at any time, so the guest always sees
    *   kicks as wanted, and the loop always sees interrupts as wanted.
    */
-  constructor(
-    ram: GuestRam,
-    views: { readonly i32: Int32Array },
-    base: number,
-    rings: number,
-    concurrent: boolean,
-  ) {
+  constructor(ram: GuestRam, views: { readonly i32: Int32Array }, base: number, rings: number, concurrent: boolean) {
     this.#ram = ram;
     this.#views = views;
     this.#rings = rings;
