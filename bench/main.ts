@@ -7,8 +7,8 @@ import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
 import { buildNative } from './native.js';
-import { endToEndSeconds, type Options, parseOptions, UsageError, usage } from './options.js';
-import { baseline, jsonLines, rateTable, table, targetTable } from './report.js';
+import { type Options, parseOptions, UsageError, usage } from './options.js';
+import { baseline, elapsedLine, jsonLines, rateTable, table, targetTable } from './report.js';
 import type { Result } from './results.js';
 import { axesSuite } from './suites/axes.js';
 import { cableSuite } from './suites/cable.js';
@@ -59,6 +59,16 @@ const V86 = 'v86';
 const USUAL = [...Object.keys(suites), IPERF3];
 const NAMES = [...USUAL, V86];
 
+/** Seconds that each suite has taken. */
+const elapsed = new Map<string, number>();
+
+async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  const result = await work();
+  elapsed.set(name, (performance.now() - started) / 1000);
+  return result;
+}
+
 async function runSuites({ names, sizes, timing, quick, json }: Options): Promise<Result[]> {
   const chosen = names.filter((name) => Object.hasOwn(suites, name));
   if (chosen.length === 0) return [];
@@ -70,39 +80,38 @@ async function runSuites({ names, sizes, timing, quick, json }: Options): Promis
   }
   const all: Result[] = [];
   for (const name of chosen) {
-    for (const work of suites[name]({ sizes, quick, native })) {
-      const results = await ('entrants' in work ? runTimedCase(work, timing) : runCase(work, native, timing));
-      console.log(json ? jsonLines(results) : table(results));
-      all.push(...results);
-    }
+    await timed(name, async () => {
+      for (const work of suites[name]({ sizes, quick, native })) {
+        const results = await ('entrants' in work ? runTimedCase(work, timing) : runCase(work, native, timing));
+        if (results.length === 0) continue; // all contenders are absent, and were named
+        console.log(json ? jsonLines(results) : table(results));
+        all.push(...results);
+      }
+    });
   }
   return all;
 }
 
-async function runEndToEnd(options: Options): Promise<Result[]> {
-  const { json, timing } = options;
+async function runEndToEnd({ json, endToEnd }: Options): Promise<Result[]> {
   const reason = await whyNoIperf3();
   if (reason !== undefined) {
     console.error(`${IPERF3} is left out: ${reason}`);
     return [];
   }
-  const seconds = endToEndSeconds(options);
-  const { rounds } = timing;
+  const { rounds, seconds } = endToEnd;
   if (!json) console.log(`median of ${rounds} rounds of ${seconds} s; ratio: rate by that of veth, of the TAP relay\n`);
   const results = await iperf3Results({ rounds, seconds });
   console.log(json ? jsonLines(results) : rateTable(results));
   return results;
 }
 
-async function runV86(options: Options): Promise<Result[]> {
-  const { json, sizes, timing } = options;
+async function runV86({ json, sizes, endToEnd }: Options): Promise<Result[]> {
   const reason = whyNoV86();
   if (reason !== undefined) {
     console.error(`${V86} is left out: ${reason}`);
     return [];
   }
-  const seconds = endToEndSeconds(options);
-  const { rounds } = timing;
+  const { rounds, seconds } = endToEnd;
   if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by that of v86's own card\n`);
   const all = await v86Results({ rounds, seconds, sizes });
   for (const results of all) console.log(json ? jsonLines(results) : rateTable(results));
@@ -117,14 +126,16 @@ async function main(args: string[]): Promise<void> {
   }
   if (!options.json) console.log(machineLine(describeMachine()));
   const results = await runSuites(options);
-  if (options.names.includes(IPERF3)) results.push(...(await runEndToEnd(options)));
-  if (options.names.includes(V86)) results.push(...(await runV86(options)));
+  if (options.names.includes(IPERF3)) results.push(...(await timed(IPERF3, () => runEndToEnd(options))));
+  if (options.names.includes(V86)) results.push(...(await timed(V86, () => runV86(options))));
   if (options.save !== undefined) {
     writeFileSync(options.save, baseline(describeMachine(), options.timing, results));
   }
   if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));
+  // JSON has one object a line and nothing else.
+  (options.json ? console.error : console.log)(elapsedLine(elapsed));
 }
 
 try {

@@ -38,6 +38,8 @@ export interface NativeTwin {
   readonly run: RunTwin;
   /** The same with netmap's forwarding table and buffer stride. */
   readonly runTable: RunTwin;
+  /** Two programs at a switch of the machine: `path` says how they get there (bench/native/switched.c). */
+  readonly runSwitched: (path: readonly string[], size: number, warmup: number, ms: number) => NativeRun;
   /** ns from waking a thread that sleeps in a futex until it runs; `rest` ms before each. */
   readonly futexWays: (count: number, rest: number) => number[];
 }
@@ -57,12 +59,19 @@ function compile(cc: string, source: string, name: string, flags: readonly strin
   return binary;
 }
 
+/** Longest time (ms) that a program may take beyond what it was asked for. */
+const PATIENCE = 60_000;
+
+function start(binary: string, args: readonly (string | number)[], ms: number): string {
+  const options = { encoding: 'utf8', timeout: PATIENCE + ms, maxBuffer: 1 << 24 } as const;
+  const { status, signal, stdout, stderr } = spawnSync(binary, args.map(String), options);
+  if (status === 0) return stdout;
+  throw new Error(`${binary} ${args.join(' ')} failed (${status ?? signal}) ${stderr}`);
+}
+
 function runner(binary: string): RunTwin {
-  return ({ task = '', size, batch = BATCH }, warmup, ms) => {
-    const child = spawnSync(binary, [task, size, batch, warmup, ms].map(String), { encoding: 'utf8' });
-    if (child.status !== 0) throw new Error(`the native twin failed at '${task}' (${child.status ?? child.signal})`);
-    return JSON.parse(child.stdout) as NativeRun;
-  };
+  return ({ task = '', size, batch = BATCH }, warmup, ms) =>
+    JSON.parse(start(binary, [task, size, batch, warmup, ms], ms)) as NativeRun;
 }
 
 /** Builds the twins unless they are newer than their sources. Undefined, with a reason, where that cannot be done. */
@@ -73,14 +82,17 @@ export function buildNative(): NativeTwin | undefined {
   const twin = compile(cc, 'twin.c', 'twin', []);
   const table = compile(cc, 'twin.c', 'twin-netmap-table', ['-DNETMAP_TABLE']);
   const futex = compile(cc, 'futex.c', 'futex', []);
-  if (!twin || !table || !futex) return undefined;
-  const futexWays = (count: number, rest: number): number[] => {
-    const { status, stdout } = spawnSync(futex, [count, 1000 * rest].map(String), {
-      encoding: 'utf8',
-      maxBuffer: 1 << 24,
-    });
-    if (status !== 0) throw new Error(`the futex program failed (${status})`);
-    return stdout.trim().split('\n').map(Number);
+  const switched = compile(cc, 'switched.c', 'switched', []);
+  if (!twin || !table || !futex || !switched) return undefined;
+  return {
+    compiler,
+    run: runner(twin),
+    runTable: runner(table),
+    runSwitched: (path, size, warmup, ms) => JSON.parse(start(switched, [...path, size, warmup, ms], ms)) as NativeRun,
+    futexWays: (count, rest) =>
+      start(futex, [count, 1000 * rest], count * rest)
+        .trim()
+        .split('\n')
+        .map(Number),
   };
-  return { compiler, run: runner(twin), runTable: runner(table), futexWays };
 }

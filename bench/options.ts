@@ -6,6 +6,8 @@ export interface Options {
   readonly names: readonly string[];
   readonly sizes: readonly number[];
   readonly timing: Timing;
+  /** Rounds, and whole seconds of a run, of what goes from kernel to kernel or needs a guest that has booted. */
+  readonly endToEnd: { readonly rounds: number; readonly seconds: number };
   readonly quick: boolean;
   readonly json: boolean;
   readonly help: boolean;
@@ -17,6 +19,8 @@ export interface Options {
 
 const NORMAL: Timing = { rounds: 5, seconds: 0.2, warmup: 120 };
 const QUICK: Timing = { rounds: 1, seconds: 0.04, warmup: 20 };
+const NORMAL_END_TO_END = { rounds: 3, seconds: 1 };
+const QUICK_END_TO_END = { rounds: 1, seconds: 1 };
 const MIN_SIZE = 32;
 const MAX_SIZE = 2048;
 
@@ -24,8 +28,8 @@ export const usage = (suites: readonly string[]): string => `usage: npm run benc
 
 Suites: ${suites.join(', ')}. Default: all that this machine can run, without v86.
 
-  --rounds N     rounds in which the contenders take turns (default ${NORMAL.rounds})
-  --time MS      time for each contender in a round (default ${NORMAL.seconds * 1000}; iperf3: 2000, and whole seconds)
+  --rounds N     rounds in which the contenders take turns (default ${NORMAL.rounds}; iperf3 and v86: ${NORMAL_END_TO_END.rounds})
+  --time MS      time for each contender in a round (default ${NORMAL.seconds * 1000}; iperf3 and v86: ${1000 * NORMAL_END_TO_END.seconds}, and whole seconds)
   --sizes N,N    frame sizes in bytes (default 60,1500)
   --quick        one short round: that everything runs and agrees, not how fast it is
   --json         one JSON object a line: suite, case, contender, unit, median, min and max of the rounds, and in ours the
@@ -64,15 +68,16 @@ export function parseOptions(args: string[], suites: readonly string[], usual: r
   for (const name of positionals) {
     if (!suites.includes(name)) throw new UsageError(`there is no suite '${name}'`);
   }
-  const base = values.quick ? QUICK : NORMAL;
+  const [base, endToEnd] = values.quick ? [QUICK, QUICK_END_TO_END] : [NORMAL, NORMAL_END_TO_END];
   const ms = numberOption('time', values.time, 1, 60_000);
+  const rounds = numberOption('rounds', values.rounds, 1, 1000);
   return {
     names: positionals.length > 0 ? positionals : usual,
     sizes: (values.sizes ?? '60,1500').split(',').map((size) => numberOption('sizes', size, MIN_SIZE, MAX_SIZE) ?? 0),
-    timing: {
-      ...base,
-      rounds: numberOption('rounds', values.rounds, 1, 1000) ?? base.rounds,
-      seconds: ms === undefined ? base.seconds : ms / 1000,
+    timing: { ...base, rounds: rounds ?? base.rounds, seconds: ms === undefined ? base.seconds : ms / 1000 },
+    endToEnd: {
+      rounds: rounds ?? endToEnd.rounds,
+      seconds: ms === undefined ? endToEnd.seconds : Math.max(1, Math.round(ms / 1000)),
     },
     quick: values.quick,
     json: values.json,
@@ -80,10 +85,4 @@ export function parseOptions(args: string[], suites: readonly string[], usual: r
     curves: values.curves,
     save: values.save,
   };
-}
-
-/** Seconds of one run of iperf3: whole ones, and more than a micro bench's. */
-export function endToEndSeconds({ timing: { seconds }, quick }: Options): number {
-  if (quick) return 1;
-  return seconds === NORMAL.seconds ? 2 : Math.max(1, Math.round(seconds));
 }

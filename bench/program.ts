@@ -1,5 +1,6 @@
 // The application of all benches: what it sends, what it reads, and the digest of everything delivered. Works on a
-// ring's words, as an application in a hurry does. bench/native/program.h is the same in C, byte for byte.
+// ring's words, as an application in a hurry does. bench/native/frames.h and program.h are the same in C, byte for
+// byte.
 import type { NetmapRing } from 'ptnet';
 import { RING_SLOTS } from './types.js';
 
@@ -110,6 +111,16 @@ export function proveDelivery(
     for (const ring of rx) hash = digestRing(ring, hash);
   }
   return hash >>> 0;
+}
+
+/** The frames of the proof, for contenders that have no ring. */
+export function proofFrames(size: number): Uint8Array[] {
+  return Array.from({ length: PROOF_SLOTS }, (_, seq) => {
+    const frame = new Uint8Array(size - (seq < PROOF_SLOTS / 2 ? seq & 7 : 0));
+    makeFrame(frame, 0, frame.length, 2, 1, seq % RING_SLOTS);
+    new DataView(frame.buffer).setUint32(SEQ_OFS, seq, true);
+    return frame;
+  });
 }
 
 /** FNV-1a over length and bytes of every frame. */

@@ -80,6 +80,13 @@ export function targetTable(judged: readonly Judged[]): string {
   return [line('targets', 'against', 'ratio', 'required', 'aim', 'verdict'), ...lines, ''].join('\n');
 }
 
+/** Seconds of each suite and of all. */
+export function elapsedLine(elapsed: ReadonlyMap<string, number>): string {
+  const all = [...elapsed.values()].reduce((sum, seconds) => sum + seconds, 0);
+  const each = [...elapsed].map(([name, seconds]) => `${name} ${seconds.toFixed(0)}`);
+  return `seconds: ${[...each, `all ${all.toFixed(0)}`].join(', ')}`;
+}
+
 /** Rates of a whole path. The ratios are this row's rate by the other's. */
 export function rateTable(results: readonly Result[]): string {
   const [{ suite, case: name, unit }] = results;

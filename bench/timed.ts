@@ -7,20 +7,26 @@ import { Absent, type Run, type TimedCase, type TimedContender } from './types.j
 /** Rounds that a slow contender takes part in. */
 const SLOW_ROUNDS = 3;
 
+function nameAbsent({ suite, name }: TimedCase, error: unknown): void {
+  if (!(error instanceof Absent)) throw error;
+  console.error(`${suite} ${name}: absent: ${error.message}`);
+}
+
 /** The contenders of a case that this machine has; the others are named on stderr. */
-async function openAll({ suite, name, entrants }: TimedCase, opened: TimedContender[]): Promise<void> {
-  for (const open of entrants) {
+async function openAll(work: TimedCase, opened: TimedContender[]): Promise<void> {
+  for (const open of work.entrants) {
     try {
       opened.push(await open());
     } catch (error) {
-      if (!(error instanceof Absent)) throw error;
-      console.error(`${suite} ${name}: absent: ${error.message}`);
+      nameAbsent(work, error);
     }
   }
 }
 
 export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Result[]> {
   const contenders: TimedContender[] = [];
+  /** Programs of the machine that have not come through a run: not compared. */
+  const failed = new Set<string>();
   const rounds: Round[] = [];
   const load = watchLoad();
   try {
@@ -34,8 +40,13 @@ export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Res
       const round = new Map<string, Run>();
       // A B C, C B A, …
       for (const contender of i % 2 === 0 ? contenders : [...contenders].reverse()) {
-        if (contender.slow && i >= SLOW_ROUNDS) continue;
-        round.set(contender.name, await contender.run(timing.seconds));
+        if (failed.has(contender.name) || (contender.slow && i >= SLOW_ROUNDS)) continue;
+        try {
+          round.set(contender.name, await contender.run(timing.seconds));
+        } catch (error) {
+          nameAbsent(work, error);
+          failed.add(contender.name);
+        }
       }
       rounds.push(round);
     }
@@ -44,7 +55,7 @@ export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Res
   }
   return summarise(
     work,
-    contenders.map(({ name }) => name),
+    contenders.map(({ name }) => name).filter((name) => !failed.has(name)),
     rounds,
     load(),
   );

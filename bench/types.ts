@@ -56,9 +56,9 @@ export interface TimedContender {
   readonly name: string;
   /** As in Contender, where the contender can tell. */
   readonly digest?: number;
-  /** Starts programs for each run, which takes seconds: no warm-up, and not in more than three rounds. */
+  /** Starts programs for each run, which takes seconds and warms them up: not in more than three rounds. */
   readonly slow?: boolean;
-  /** Works for about `seconds`. @throws Error when something was lost or is wrong */
+  /** Works for about `seconds`. @throws Error when something was lost or is wrong, Absent when it does not work here */
   run(seconds: number): Promise<Run>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 // What connects the two namespaces: a veth pair, two TAP devices with ptnet between them, or two TAP devices with nothing
 // but a loop between them, which is the most that ptnet could reach.
 import { type Capability, joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface, type Tap } from 'ptnet';
-import type { Spaces } from './spaces.js';
+import type { Spaces } from '../machine/spaces.js';
 
 /** What the kernels at both ends leave undone, and whether packets carry the header that says so. */
 export interface TapKind {

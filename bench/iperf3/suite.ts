@@ -3,9 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { openTap } from 'ptnet';
+import { addressOf, Spaces } from '../machine/spaces.js';
 import { median, type Result } from '../results.js';
 import { type Link, ptnetLink, relayLink, vethLink } from './links.js';
-import { addressOf, removeAtEnd, Spaces } from './spaces.js';
 
 export interface Iperf3Options {
   readonly rounds: number;
@@ -48,7 +48,6 @@ export async function whyNoIperf3(): Promise<string | undefined> {
   if (!existsSync('/dev/net/tun')) return 'no /dev/net/tun';
   const missing = ['ip', 'iperf3'].filter((program) => !has(program));
   if (missing.length > 0) return `no ${missing.join(', no ')} on the PATH`;
-  removeAtEnd();
   try {
     new Spaces().close();
     await (await openTap({ name: `pt${process.pid}.t` })).close();

@@ -1,6 +1,7 @@
 // Programs of the machine, which a bench runs if they are there.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { Absent } from '../types.js';
 
 /** Where an executable is; undefined if it is nowhere on the PATH, nor where Debian keeps those of the administrator. */
 export function findProgram(name: string): string | undefined {
@@ -16,4 +17,11 @@ export function findProgram(name: string): string | undefined {
         return false;
       }
     });
+}
+
+/** @throws Absent that names the contender and Debian's package */
+export function needProgram(name: string, contender: string, debian: string): string {
+  const path = findProgram(name);
+  if (!path) throw new Absent(`${contender}: no ${name} (Debian: ${debian})`);
+  return path;
 }

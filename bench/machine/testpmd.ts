@@ -1,39 +1,68 @@
 // DPDK's testpmd, where it is installed: two processes of it, one that sends and one that receives, over memif or
 // vhost-user, each with a core of its own and without huge pages. A frame is copied once on the way, as by a switch.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median } from '../results.js';
 import { Absent, type Run, type TimedContender } from '../types.js';
-import { findProgram } from './find.js';
+import { needProgram } from './find.js';
 
 /** Periods (s) that are dropped: the connection is made, caches and clocks warm up. */
 const WARM_UP = 2;
-/** Seconds until testpmd says anything. */
-const START = 3;
+/** Longest time (s) until all periods of a run have been seen. */
+const LIMIT = 25;
 
-/** Runs testpmd for `seconds`; its lines about packets a second, the first ones left out. */
-export async function runTestpmd(
-  program: string,
-  args: readonly string[],
+/** One process, which says every second what it has received and sent. */
+class Testpmd {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #text = '';
+
+  constructor(program: string, args: readonly string[]) {
+    this.#child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
+    const note = (chunk: Buffer): void => {
+      this.#text += chunk;
+    };
+    this.#child.stdout?.on('data', note);
+    this.#child.stderr?.on('data', note);
+  }
+
+  /** Packets a second in each period of each port, the first ones left out. */
+  rates(ports: number): number[] {
+    const rates = [...this.#text.matchAll(/Rx-pps:\s+(\d+)/g)].map(([, rate]) => Number(rate));
+    return rates.filter((rate) => rate > 0).slice(ports * WARM_UP);
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGINT');
+    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    await this.#ended;
+    clearTimeout(kill);
+  }
+}
+
+/** What `measured` receives in each period of each port; stops all processes. @throws Absent when it receives nothing */
+async function measure(
+  name: string,
+  processes: readonly Testpmd[],
+  measured: Testpmd,
+  ports: number,
   seconds: number,
-  counter: 'Rx-pps' | 'Tx-pps',
 ): Promise<number[]> {
-  const child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let text = '';
-  const note = (chunk: Buffer): void => {
-    text += chunk;
-  };
-  child.stdout.on('data', note);
-  child.stderr.on('data', note);
-  const interrupt = setTimeout(() => child.kill('SIGINT'), 1000 * seconds);
-  const kill = setTimeout(() => child.kill('SIGKILL'), 1000 * (seconds + 10));
-  await new Promise((resolve) => child.once('close', resolve));
-  clearTimeout(interrupt);
-  clearTimeout(kill);
-  const rates = [...text.matchAll(new RegExp(`${counter}:\\s+(\\d+)`, 'g'))].map(([, rate]) => Number(rate));
-  return rates.filter((rate) => rate > 0).slice(WARM_UP);
+  const rates = (): number[] => measured.rates(ports).slice(0, ports * Math.ceil(seconds));
+  for (let ms = 0; ms < 1000 * (LIMIT + seconds); ms += 100) {
+    if (rates().length === ports * Math.ceil(seconds) || processes.some(({ hasEnded }) => hasEnded)) break;
+    await pause(100);
+  }
+  for (const process of processes) await process.stop();
+  if (rates().length === 0) throw new Absent(`${name}: nothing was received`);
+  return rates();
 }
 
 type Mode = 'txonly' | 'rxonly' | 'macswap';
@@ -66,28 +95,24 @@ type Sides = (socket: string) => readonly [Side, Side];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-function testpmdFor(name: string): string {
-  const program = findProgram('dpdk-testpmd');
-  if (!program) throw new Absent(`${name}: no dpdk-testpmd on the PATH (Debian: dpdk-dev)`);
-  return program;
-}
+const testpmdFor = (name: string): string => needProgram('dpdk-testpmd', name, 'dpdk-dev');
 
 function contender(name: string, size: number, sidesOf: Sides): TimedContender {
   const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
     const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
-    const time = START + WARM_UP + Math.ceil(seconds);
-    const start = async ({ device, mode }: Side, core: number): Promise<number[]> => {
-      await pause(1000 * core);
-      const args = [...common(core, `ptnet${process.pid}${core}`), `--vdev=${device}`, ...rest(mode, size)];
-      return runTestpmd(program, args, time - core, mode === 'txonly' ? 'Tx-pps' : 'Rx-pps');
-    };
+    const processes: Testpmd[] = [];
     try {
-      const sides = sidesOf(join(folder, 's'));
-      const rates = await Promise.all(sides.map(start));
-      const received = rates[sides.findIndex(({ mode }) => mode === 'rxonly')];
-      if (received.length === 0) throw new Error(`${name}: nothing was received`);
-      return { value: 1e9 / median(received) };
+      const socket = join(folder, 's');
+      const sides = sidesOf(socket);
+      for (const [core, { device, mode }] of sides.entries()) {
+        for (let ms = 0; core > 0 && ms < 1000 * LIMIT && !existsSync(socket); ms += 50) await pause(50);
+        const args = [...common(core, `ptnet${process.pid}${core}`), `--vdev=${device}`, ...rest(mode, size)];
+        processes.push(new Testpmd(program, args));
+      }
+      const receiver = processes[sides.findIndex(({ mode }) => mode === 'rxonly')];
+      const rates = await measure(name, processes, receiver, 1, seconds);
+      return { value: 1e9 / median(rates) };
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -113,10 +138,9 @@ function oneCore(name: string, size: number, devices: readonly string[], more: r
   const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
     const args = [...common(1, `ptnet${process.pid}o`), ...devices.map((device) => `--vdev=${device}`)];
-    const time = START + WARM_UP + Math.ceil(seconds);
-    const rates = await runTestpmd(program, [...args, ...rest('macswap', size), ...more], time, 'Rx-pps');
-    if (rates.length === 0) throw new Error(`${name}: nothing was forwarded`);
+    const forwarder = new Testpmd(program, [...args, ...rest('macswap', size), ...more]);
     // Two ports a period: each forwards what the other receives.
+    const rates = await measure(name, [forwarder], forwarder, 2, seconds);
     return { value: 1e9 / (2 * median(rates)) };
   };
   return { name, slow: true, run, close: async () => {} };

@@ -1,22 +1,10 @@
-// The application: what it sends, what it reads, and the digest of everything delivered. The twin of bench/program.ts,
-// byte for byte: the digests are compared.
+// The application: what it sends and what it reads, by rings. The twin of bench/program.ts.
 #pragma once
+#include "frames.h"
 #include "world.h"
-
-enum { SEQ_OFS = 16, HEADER = 14 };
 
 static u8 *slot_buf(struct ring *ring, u32 i) {
   return (u8 *)ring + ring->buf_ofs + (size_t)slot_idx(&ring->slot[i]) * ring->nr_buf_size;
-}
-
-/** Ethernet header from port `src` (1, 2 …) to port `dst`, then a payload that depends on `seed`. */
-static void frame_make(u8 *buf, u32 len, u32 dst, u32 src, u32 seed) {
-  u8 header[HEADER] = {2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x88, 0xb5};
-  memcpy(buf, header, HEADER);
-  for (u32 i = HEADER, x = seed; i < len; i++) {
-    x = x * 1664525u + 1013904223u;
-    buf[i] = x >> 24;
-  }
 }
 
 /** Puts a frame into every buffer of a tx ring; frames go to ports 2 … 1 + ndst in turn. */
@@ -53,17 +41,6 @@ static struct drained program_drain(struct ring *ring) {
   ring->head = ring->cur = tail;
   return d;
 }
-
-enum { FNV_PRIME = 16777619 };
-static const u32 FNV_BASIS = 2166136261u;
-
-static u32 digest_bytes(const u8 *p, u32 len, u32 hash) {
-  for (u32 i = 0; i < len; i++) hash = (hash ^ p[i]) * FNV_PRIME;
-  return hash;
-}
-
-/** FNV-1a over length and bytes of a frame. */
-static u32 digest_frame(const u8 *p, u32 len, u32 hash) { return digest_bytes(p, len, (hash ^ len) * FNV_PRIME); }
 
 /** FNV-1a over every frame received, which is then released. */
 static u32 digest_ring(struct ring *ring, u32 hash) {

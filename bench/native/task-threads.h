@@ -14,8 +14,6 @@ static _Atomic bool sender_done;
 static u64 digest_of_thread, sum_of_thread;
 static double seconds_ms, started_ns, ended_ns;
 
-enum { PROOF_FRAMES = 4096 };
-
 static void send_frames(u32 first, u32 count, u32 vary) {
   struct ring *ring = krings[0].ring;
   program_fill(ring, count, first, size, vary);

@@ -55,13 +55,11 @@ static void run_program(void) {
   }
 }
 
-enum { PROOF_SLOTS = 4096 };
-
 /** Frames of varying length, then of the case's length, so that every slot is as the timed part wants it. */
 static u32 prove_delivery(void) {
   u32 hash = FNV_BASIS;
-  for (; seq < PROOF_SLOTS; seq += batch) {
-    program_fill(krings[0].ring, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
+  for (; seq < PROOF_FRAMES; seq += batch) {
+    program_fill(krings[0].ring, batch, seq, size, seq < PROOF_FRAMES / 2 ? 7 : 0);
     do_sync();
     for (int i = 0; i < receivers; i++) hash = digest_ring(rx_krings[i]->ring, hash);
   }

@@ -1,8 +1,11 @@
-// Switches of the machine beside VALE, one core each, frames of 60 bytes (64 where there is no smaller one). ptnet moves the
+// Switches of the machine beside VALE, frames of 60 bytes (64 where there is no smaller one). `one core`: ptnet moves the
 // frames from one host port to another, from a program to a program that only move head and cur; the ports of the others
-// make and swallow frames without touching them.
-import { openVSwitch } from '../machine/openvswitch.js';
+// make and swallow frames without touching them. `two programs`: each has a thread and writes or reads length and number of
+// every frame, by the ports of guests in ptnet, by sockets at the others.
+import { openVSwitch } from '../machine/openvswitch-dpdk.js';
+import { kernelBridge, openVSwitchVeth, vdeSwitch } from '../machine/switched.js';
 import { nullContender, ringContender } from '../machine/testpmd.js';
+import { ptnetPair } from '../pairs.js';
 import { makeFrames, proveDelivery } from '../program.js';
 import { nowNs } from '../threads/control.js';
 import { BATCH, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
@@ -33,9 +36,14 @@ async function vale(size: number): Promise<TimedContender> {
   return { name: 'ptnet', digest, run, close };
 }
 
-export function switchesSuite({ sizes: [size], quick }: SuiteOptions): TimedCase[] {
-  // Peers with processes of their own take seconds to start.
+export function switchesSuite({ sizes: [size], native, quick }: SuiteOptions): TimedCase[] {
+  const common = { suite: 'switches', unit: 'ns/packet' };
+  // Those take seconds to start.
   const others = quick ? [] : [openVSwitch, nullContender, ringContender];
-  const entrants = [vale, ...others].map((open) => () => open(size));
-  return [{ suite: 'switches', name: `one core, ${size}`, unit: 'ns/packet', entrants }];
+  const sockets = [vdeSwitch, kernelBridge, openVSwitchVeth].map((open) => () => open(native, size));
+  const pair = { names: VALE, size, frames: true, loop: 'direct' as const };
+  return [
+    { ...common, name: `one core, ${size}`, entrants: [vale, ...others].map((open) => () => open(size)) },
+    { ...common, name: `two programs, ${size}`, entrants: [() => ptnetPair(pair), ...sockets] },
+  ];
 }

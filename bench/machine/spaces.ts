@@ -1,5 +1,5 @@
-// Two network namespaces with one Ethernet device each, and the programs that are run in them. What was made is removed
-// by `close`, and at the end of the process whatever ends it.
+// Network namespaces, the Ethernet devices in them, and the programs that are run in them. What was made is removed by
+// `close`, and at the end of the process whatever ends it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 
 /** Seconds that a program may take beyond what it was asked for. */
@@ -25,8 +25,12 @@ function removeAll(): void {
   spaces.clear();
 }
 
+let removes = false;
+
 /** Ends the process at a signal in a way that removes all; Node alone would just die. */
-export function removeAtEnd(): void {
+function removeAtEnd(): void {
+  if (removes) return;
+  removes = true;
   process.once('exit', removeAll);
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.once(signal, () => process.exit(code));
@@ -41,10 +45,14 @@ let made = 0;
 export class Spaces {
   readonly names: readonly string[];
 
-  /** @throws Error what ip(8) says */
-  constructor() {
+  /**
+   * @param count of namespaces, the ends
+   * @throws Error what ip(8) says
+   */
+  constructor(count = 2) {
+    removeAtEnd();
     const number = made++;
-    this.names = ['a', 'b'].map((end) => `ptnet-bench-${process.pid}-${number}${end}`);
+    this.names = ['a', 'b', 'c'].slice(0, count).map((end) => `ptnet-bench-${process.pid}-${number}${end}`);
     for (const name of this.names) {
       spaces.add(name);
       try {
@@ -64,24 +72,36 @@ export class Spaces {
 
   /** Makes a pair of veth devices, an end each. */
   addVeth(names: readonly string[]): void {
-    const [a, b] = this.names;
-    ip('link', 'add', names[0], 'netns', a, 'type', 'veth', 'peer', 'name', names[1], 'netns', b);
+    this.addCable(0, names[0], 1, names[1]);
     this.configure(names);
+  }
+
+  /** Makes a pair of veth devices between any two ends. */
+  addCable(end: number, name: string, otherEnd: number, other: string): void {
+    const [a, b] = [this.names[end], this.names[otherEnd]];
+    ip('link', 'add', 'name', name, 'netns', a, 'type', 'veth', 'peer', 'name', other, 'netns', b);
+  }
+
+  /** Runs ip(8) at an end. */
+  ip(end: number, ...args: readonly string[]): void {
+    ip('-n', this.names[end], ...args);
   }
 
   configure(names: readonly string[]): void {
     for (const [end, name] of names.entries()) {
-      const space = this.names[end];
-      ip('-n', space, 'addr', 'add', `${addressOf(end)}/24`, 'dev', name);
-      ip('-n', space, 'link', 'set', name, 'up');
+      this.ip(end, 'addr', 'add', `${addressOf(end)}/24`, 'dev', name);
+      this.ip(end, 'link', 'set', name, 'up');
     }
+  }
+
+  /** The program and its arguments that run a command at an end. */
+  command(end: number, program: string, args: readonly string[]): readonly [string, string[]] {
+    return ['ip', ['netns', 'exec', this.names[end], program, ...args]];
   }
 
   /** Starts a program at an end. Resolves with its output; rejects when it fails, or takes too long. */
   exec(end: number, seconds: number, command: string, args: readonly string[], onStdout?: (text: string) => void) {
-    const child = spawn('ip', ['netns', 'exec', this.names[end], command, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(...this.command(end, command, args), { stdio: ['ignore', 'pipe', 'pipe'] });
     children.add(child);
     let output = '';
     const note = (text: string): void => {
