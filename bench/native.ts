@@ -40,6 +40,8 @@ export interface NativeTwin {
   readonly runTable: RunTwin;
   /** Two programs at a switch of the machine: `path` says how they get there (bench/native/switched.c). */
   readonly runSwitched: (path: readonly string[], size: number, warmup: number, ms: number) => NativeRun;
+  /** ns of each way of a frame between two guests; `rest` ms before each, or none: they poll. */
+  readonly pings: (count: number, rest: number) => number[];
   /** ns from waking a thread that sleeps in a futex until it runs; `rest` ms before each. */
   readonly futexWays: (count: number, rest: number) => number[];
 }
@@ -69,6 +71,8 @@ function start(binary: string, args: readonly (string | number)[], ms: number): 
   throw new Error(`${binary} ${args.join(' ')} failed (${status ?? signal}) ${stderr}`);
 }
 
+const numbers = (text: string): number[] => text.trim().split('\n').map(Number);
+
 function runner(binary: string): RunTwin {
   return ({ task = '', size, batch = BATCH }, warmup, ms) =>
     JSON.parse(start(binary, [task, size, batch, warmup, ms], ms)) as NativeRun;
@@ -89,10 +93,7 @@ export function buildNative(): NativeTwin | undefined {
     run: runner(twin),
     runTable: runner(table),
     runSwitched: (path, size, warmup, ms) => JSON.parse(start(switched, [...path, size, warmup, ms], ms)) as NativeRun,
-    futexWays: (count, rest) =>
-      start(futex, [count, 1000 * rest], count * rest)
-        .trim()
-        .split('\n')
-        .map(Number),
+    pings: (count, rest) => numbers(start(twin, ['ping', 60, count, rest, 0], count * rest)),
+    futexWays: (count, rest) => numbers(start(futex, [count, 1000 * rest], count * rest)),
   };
 }

@@ -72,7 +72,7 @@ export async function nativePair(native: NativeTwin | undefined, task: string, s
     digest,
     run: async (seconds) => {
       const { ns, dropped = 0 } = native.run({ task, size }, 20, 1000 * seconds);
-      return { value: ns, ...(task === 'threads-vale' && { extra: { 'dropped %': dropped } }) };
+      return { value: ns, ...(task.endsWith('vale') && { extra: { 'dropped %': dropped } }) };
     },
     close: async () => {},
   };

@@ -56,6 +56,12 @@ static void raise_irq(struct kloop *loop, struct kring *kr, u32 vector) {
   thread_wake(loop->guest);
 }
 
+/** The end of the packet that slot `i` may be in the middle of. */
+static u32 whole_packets(struct kring *kr, u32 i, u32 head, u32 n) {
+  while (i != head && SLOT_FLAGS(slot_word(&kr->ring->slot[ring_prev(i, n)])) & NS_MOREFRAG) i = ring_next(i, n);
+  return i;
+}
+
 static u32 tx_activation(struct kloop *loop, struct kring *kr, struct atok *atok, struct ktoa *ktoa, u32 vector,
                          struct thread *self) {
   u32 n = kr->nslots, mode = loop->mode, budget = loop->budget, result = 0;
@@ -63,12 +69,12 @@ static u32 tx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
   if (mode != MODE_DIRECT) atomic_store(&ktoa->kern_need_kick, 0);
   u32 head = atomic_load(&atok->head), cur = atomic_load(&atok->cur);
   for (;;) {
-    u32 rhead = kr->rhead;
-    if (head < n && ring_distance(rhead, head, n) > budget) not_in_the_bench();
-    if (!tx_prologue(kr, head, cur)) not_in_the_bench();
-    u32 moved = ring_distance(rhead, head, n);
+    u32 rhead = kr->rhead, cut = head;
+    if (head < n && ring_distance(rhead, head, n) > budget) cut = whole_packets(kr, ring_advance(rhead, budget, n), head, n);
+    if (!tx_prologue(kr, cut, cur)) not_in_the_bench();
+    u32 moved = ring_distance(rhead, cut, n);
     if (moved) result |= MOVED;
-    budget -= moved;
+    budget -= min_u32(moved, budget);
     kring_sync(kr, self);
     u32 hwtail = kr->hwtail;
     kern_publish(ktoa, atomic_load_explicit(&kr->hwcur, memory_order_relaxed), hwtail);
@@ -88,7 +94,12 @@ static u32 tx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
     cur = atomic_load(&atok->cur);
     if (head == kr->rhead) {
       if (mode != MODE_NOTIFY) break;
-      not_in_the_bench();
+      atomic_store(&ktoa->kern_need_kick, 1);
+      head = atomic_load(&atok->head);
+      cur = atomic_load(&atok->cur);
+      if (head == kr->rhead) break;
+      atomic_store(&ktoa->kern_need_kick, 0);
+      continue;
     }
     if (kr->rhead == hwtail) break;
   }
@@ -132,7 +143,11 @@ static u32 rx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
     if (hwtail == head) break;
     if (hwtail != ring_prev(head, n) && dry < 2) continue;
     if (mode != MODE_NOTIFY) break;
-    not_in_the_bench();
+    atomic_store(&ktoa->kern_need_kick, 1);
+    head = atomic_load(&atok->head);
+    cur = atomic_load(&atok->cur);
+    if (head == kr->rhead) break;
+    atomic_store(&ktoa->kern_need_kick, 0);
   }
   if (some && irqs && atomic_load(&atok->appl_need_kick)) raise_irq(loop, kr, vector);
   return result;
@@ -181,9 +196,9 @@ static u32 kloop_pass(struct thread *self) {
 }
 
 static void deliver_interrupts(struct thread *self) {
-  for (u32 i = 0; i < self->nloops; i++) {
-    struct kloop *loop = atomic_load(&self->loops[i]);
-    if (loop->guest != self || atomic_load_explicit(&loop->irq_pending, memory_order_relaxed) == 0) continue;
+  for (u32 i = 0; i < self->ndevices; i++) {
+    struct kloop *loop = self->devices[i];
+    if (atomic_load_explicit(&loop->irq_pending, memory_order_relaxed) == 0) continue;
     for (u32 pending = atomic_exchange(&loop->irq_pending, 0); pending; pending &= pending - 1) loop->interrupts++;
   }
 }

@@ -182,6 +182,8 @@ struct thread {
   struct thread *threads;
   _Atomic u32 attention, nloops;
   _Atomic(struct kloop *) loops[MAX_LOOPS];
+  u32 ndevices;
+  struct kloop *devices[2]; // those of the guests that run here
 };
 
 // The guest driver's kring.

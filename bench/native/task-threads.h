@@ -1,11 +1,14 @@
-// Two guests, a thread each, that poll without ever sleeping; each runs its own kernel loop. The twin of
-// bench/threads/polled.ts, with the same proof: a window of frames at a time, until all are there.
+// Two guests, a thread each. Without `loop_thread` they poll and never sleep, and each runs its own kernel loop; with it they
+// sleep in poll(2), and that thread runs the loops. The twin of bench/threads/polled.ts and ptnet.ts, with the same proof: a
+// window of frames at a time, until all are there.
 #pragma once
 #include <pthread.h>
 
+#include "poll.h"
 #include "tasks.h"
 
-static double now_ns(void);
+/** Looks between two looks at the clock; how long (ms) a poll may sleep; how long nothing comes when some were dropped. */
+enum { LOOKS = 64, WAIT_MS = 100, QUIET_MS = 100 };
 
 LINE static _Atomic u64 sent_word; // frames that the sender has sent when it has stopped
 LINE static _Atomic u64 received_word;
@@ -14,29 +17,38 @@ static _Atomic bool sender_done;
 static u64 digest_of_thread, sum_of_thread;
 static double seconds_ms, started_ns, ended_ns;
 
-static void send_frames(u32 first, u32 count, u32 vary) {
-  struct ring *ring = krings[0].ring;
-  program_fill(ring, count, first, size, vary);
+static bool can_send(void) {
   if (ptnet_txsync(&gkrings[0][0], 0)) kick(&loops[0], 0, &threads[1]);
+  return krings[0].ring->cur != krings[0].ring->tail;
 }
 
-static void look(void) {
-  if (ptnet_rxsync(&gkrings[1][1], 0)) kick(&loops[1], 1, &threads[2]);
+static bool can_receive(void) {
+  if (ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ)) kick(&loops[1], 1, &threads[2]);
+  return krings[3].ring->cur != krings[3].ring->tail;
 }
 
-static u32 room(void) {
+/** Sends up to `count` frames. Returns how many. */
+static u32 send_frames(u32 first, u32 count, u32 vary) {
   struct ring *ring = krings[0].ring;
+  u32 n = min_u32(count, ring_distance(ring->head, ring->tail, SLOTS));
+  program_fill(ring, n, first, size, vary);
+  if (loop_thread && n == 0 && count != 0) poll_sync(can_send, WAIT_MS, &threads[1]);
+  else can_send();
+  return n;
+}
+
+static u32 arrived(void) {
+  struct ring *ring = krings[3].ring;
   return ring_distance(ring->head, ring->tail, SLOTS);
 }
 
 static void *prove_receiver(void *unused) {
-  struct ring *ring = krings[3].ring;
   u32 hash = FNV_BASIS;
   for (u64 got = 0; got < PROOF_FRAMES;) {
-    look();
-    got += ring_distance(ring->head, ring->tail, SLOTS);
-    hash = digest_ring(ring, hash);
-    look(); // gives the slots back
+    can_receive();
+    got += arrived();
+    hash = digest_ring(krings[3].ring, hash);
+    can_receive(); // gives the slots back
     atomic_store(&received_word, got);
   }
   digest_of_thread = hash;
@@ -44,20 +56,27 @@ static void *prove_receiver(void *unused) {
 }
 
 static void *run_receiver(void *unused) {
-  struct ring *ring = krings[3].ring;
   u64 packets = 0;
   u32 s = 0;
-  for (u64 before = ~0ull; packets != before || !atomic_load(&sender_done);) {
-    // A look shows what the kernel loop has published at the one before.
-    before = atomic_load(&sender_done) ? packets : ~0ull;
-    for (int i = 0; i < 64; i++) {
-      look();
-      struct drained d = program_drain(ring);
+  for (bool done = false;;) {
+    if (!done) {
+      done = atomic_load(&sender_done);
+      ended_ns = now_ns();
+    }
+    u64 before = packets;
+    for (u32 i = 0; i < LOOKS; i++) {
+      if (loop_thread && !done) poll_sync(can_receive, WAIT_MS, &threads[2]);
+      else can_receive();
+      struct drained d = program_drain(krings[3].ring);
       packets += d.packets;
       s += d.sum;
+      if (loop_thread && d.packets == 0) break;
     }
+    if (!done) continue;
+    double now = now_ns();
+    if (packets != before) ended_ns = now;
+    if (packets == atomic_load(&sent_word) || now - ended_ns > 1e6 * QUIET_MS) break;
   }
-  ended_ns = now_ns();
   sum_of_thread = s;
   atomic_store(&received_word, packets);
   return unused;
@@ -66,13 +85,8 @@ static void *run_receiver(void *unused) {
 static void *run_sender(void *unused) {
   u64 seq = 0;
   started_ns = now_ns();
-  while (now_ns() - started_ns < 1e6 * seconds_ms) {
-    for (int i = 0; i < 64; i++) {
-      u32 n = min_u32(batch, room());
-      send_frames(seq, n, 0);
-      seq += n;
-    }
-  }
+  while (now_ns() - started_ns < 1e6 * seconds_ms)
+    for (u32 i = 0; i < LOOKS; i++) seq += send_frames(seq, batch, 0);
   for (int i = 0; i < 3; i++) send_frames(seq, 0, 0); // nothing is left in the ring
   atomic_store(&sent_word, seq);
   atomic_store(&sender_done, true);
@@ -87,18 +101,15 @@ static void in_two_threads(void *(*sender)(void *), void *(*receiver)(void *)) {
 
 static void *prove_sender(void *unused) {
   for (u32 first = 0; first < PROOF_FRAMES; first += batch) {
-    for (u32 seq = first; seq < first + batch;) {
-      u32 n = min_u32(first + batch - seq, room());
-      send_frames(seq, n, first < PROOF_FRAMES / 2 ? 7 : 0);
-      seq += n;
-    }
+    for (u32 seq = first; seq < first + batch;)
+      seq += send_frames(seq, first + batch - seq, first < PROOF_FRAMES / 2 ? 7 : 0);
     while (atomic_load(&received_word) < first + batch) send_frames(first, 0, 0);
   }
   return unused;
 }
 
-/** Prints what it measured. A switch may drop; what arrives over a pipe is all that was sent. */
-static int run_threads(bool lossless, double warmup_ms, double time_ms) {
+/** Proof, warm-up and run; prints what it measured. A switch may drop; what arrives over a pipe is all that was sent. */
+static int prove_and_run(bool lossless, double warmup_ms, double time_ms) {
   in_two_threads(prove_sender, prove_receiver);
   u32 digest = digest_of_thread;
   for (int turn = 0; turn < 2; turn++) {
@@ -112,4 +123,16 @@ static int run_threads(bool lossless, double warmup_ms, double time_ms) {
       printf("{\"ns\":%.4f,\"digest\":%u,\"dropped\":%.3f}\n", (ended_ns - started_ns) / r, digest, dropped);
   }
   return 0;
+}
+
+static int run_threads(bool lossless, double warmup_ms, double time_ms) {
+  pthread_t runs_loops;
+  if (loop_thread && pthread_create(&runs_loops, NULL, run_loops, NULL)) abort();
+  int result = prove_and_run(lossless, warmup_ms, time_ms);
+  if (loop_thread) {
+    atomic_store(&loops_end, true);
+    thread_wake(loop_thread);
+    pthread_join(runs_loops, NULL);
+  }
+  return result;
 }

@@ -2,15 +2,15 @@
 // assembly/ into one module.
 //
 //   twin TASK SIZE BATCH WARMUP_MS TIME_MS     prints {"ns": per item, "digest": of what was delivered, …}
+//   twin ping SIZE COUNT REST_MS 0             prints ns of each frame's way, a line each
 //
 // -DNETMAP_TABLE: netmap's forwarding table and buffer stride.
 #include <stdio.h>
-#include <time.h>
 
 #include "cable.h"
 #include "task-interface.h"
 #include "task-offload.h"
-#include "task-threads.h"
+#include "task-ping.h"
 
 static void app_advance(struct ring *ring, u32 count) {
   ring->head = ring->cur = ring_advance(ring->head, count, ring->num_slots);
@@ -111,12 +111,6 @@ static u32 prove_sync(void) {
   return sum + krings[0].ring->tail;
 }
 
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e9 * t.tv_sec + t.tv_nsec;
-}
-
 /** The fastest of the slices of about a millisecond: the same statistic as in bench/harness.ts. */
 static double measure(void (*run)(void), double warmup_ms, double time_ms) {
   u64 runs = 0;
@@ -165,6 +159,9 @@ static const struct task tasks[] = {
     {"path-vale", 2, true, run_program, prove_delivery},
     {"threads-pipe", 0, true, NULL, NULL},
     {"threads-vale", 2, true, NULL, NULL},
+    {"notify-pipe", 0, true, NULL, NULL},
+    {"notify-vale", 2, true, NULL, NULL},
+    {"ping", 0, true, NULL, NULL},
 };
 
 static void learn_port(struct port *port, u64 mac) {
@@ -205,7 +202,9 @@ int main(int argc, char **argv) {
     if (strcmp(task->name, argv[1]) != 0) continue;
     bool in_threads = task->run == NULL;
     if (in_threads) guest_threads[1] = &threads[2];
+    if (strncmp(task->name, "notify", 6) == 0) loop_thread = &threads[3];
     task_open(task);
+    if (strcmp(task->name, "ping") == 0) return run_ping(atof(argv[4]));
     if (in_threads) return run_threads(task->ports == 0, atof(argv[4]), atof(argv[5]));
     u32 digest = task->prove();
     sum = seq = 0;

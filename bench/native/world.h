@@ -29,13 +29,15 @@ static struct region region_make(void) {
   return (struct region){.rings = base, .bufs = base + RINGS * RING_OBJECT, .next_buf = 2};
 }
 
-static struct thread threads[3];
+static struct thread threads[4];
 static struct thread *const self = &threads[1];
 /** Whose thread each of two guests is: of one by default. */
 static struct thread *guest_threads[2] = {&threads[1], &threads[1]};
+/** Who runs their kernel loops: the guests themselves (direct mode), or a thread that does nothing else (notify mode). */
+static struct thread *loop_thread;
 
 static void thread_make(void) {
-  for (int id = 1; id <= 2; id++) {
+  for (int id = 1; id <= 3; id++) {
     threads[id].id = id;
     threads[id].spin_limit = 1 << 17;
     threads[id].threads = threads;
@@ -108,7 +110,7 @@ static void vale_make(int count) {
   }
 }
 
-// Two guests, one ptnet device each, both served by this thread in direct mode.
+// Two guests, one ptnet device each.
 static struct atok atoks[2][64];
 static struct ktoa ktoas[2][64];
 static struct gkring gkrings[2][2];
@@ -117,12 +119,14 @@ static struct kloop loops[2];
 static void guests_make(void) {
   for (int g = 0; g < 2; g++) {
     struct kloop *loop = &loops[g];
-    struct thread *owner = guest_threads[g];
-    loop->mode = MODE_DIRECT;
+    struct thread *guest = guest_threads[g], *owner = loop_thread ? loop_thread : guest;
+    loop->mode = loop_thread ? MODE_NOTIFY : MODE_DIRECT;
     loop->ntx = loop->nrx = 1;
     loop->atok = atoks[g];
     loop->ktoa = ktoas[g];
-    loop->thread = loop->guest = owner;
+    loop->thread = owner;
+    loop->guest = guest;
+    guest->devices[guest->ndevices++] = loop;
     loop->budget = 4096;
     loop->irqs_on = 1;
     loop->tx = &krings[2 * g];

@@ -1,6 +1,7 @@
 // Latency: a 60-byte frame to and fro between two guests, each in a worker, over a pipe. `busy`: the programs poll, one frame
-// after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2), beside the bare cost of a
-// wake-up, by Atomics.notify and by a native futex. A run is one series of frames; a case is one percentile of it.
+// after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2). Beside it the same in C, where
+// poll sleeps in a futex, and the bare cost of a wake-up, by Atomics.notify and by a native futex. A run is one series of
+// frames; a case is one percentile of it.
 import { Worker } from 'node:worker_threads';
 import { Netmap } from 'ptnet';
 import type { NativeTwin } from '../native.js';
@@ -74,9 +75,15 @@ async function openPing(name: string, mode: PingMode, p: number, rounds: number)
   return { name, run, close };
 }
 
-async function futex(native: NativeTwin | undefined, p: number, rounds: number): Promise<TimedContender> {
-  if (!native) throw new Absent('futex: no C compiler');
-  return { name: 'futex', run: async () => oneWay(native.futexWays(rounds, REST), p), close: async () => {} };
+/** A native program that says the ways. */
+async function nativePing(
+  native: NativeTwin | undefined,
+  name: string,
+  p: number,
+  ways: (native: NativeTwin) => number[],
+): Promise<TimedContender> {
+  if (!native) throw new Absent(`${name}: no C compiler`);
+  return { name, run: async () => oneWay(ways(native), p), close: async () => {} };
 }
 
 export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
@@ -87,14 +94,22 @@ export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
     ['99 %', 0.99],
   ] as const;
   return cases.flatMap(([name, p]): TimedCase[] => [
-    { ...common, name: `busy, ${name}`, entrants: [() => openPing('ptnet', 'busy', p, many)] },
+    {
+      ...common,
+      name: `busy, ${name}`,
+      entrants: [
+        () => openPing('ptnet', 'busy', p, many),
+        () => nativePing(native, 'c', p, ({ pings }) => pings(many, 0)),
+      ],
+    },
     {
       ...common,
       name: `notify, ${name}`,
       entrants: [
         () => openPing('ptnet', 'notify', p, few),
+        () => nativePing(native, 'c', p, ({ pings }) => pings(few, REST)),
         () => openPing('Atomics', 'atomics', p, few),
-        () => futex(native, p, few),
+        () => nativePing(native, 'futex', p, ({ futexWays }) => futexWays(few, REST)),
       ],
     },
   ]);

@@ -1,6 +1,6 @@
 // Two workers, each with a guest's program, and all that moves frames between workers. `pipe`, `vale`: the programs never
 // sleep, and each runs its own kernel loop. `notify`: they sleep while there is nothing to do, and the kernel loops run in
-// a third worker. All contenders write and read length and number of each frame; the proof compares all bytes.
+// a third thread; natively, too. All contenders write and read length and number of each frame; the proof compares all bytes.
 import { memifContender, vhostContender } from '../machine/testpmd.js';
 import { byteRing, messages, nativePair, ptnetPair, slotRing } from '../pairs.js';
 import type { SuiteOptions, TimedCase } from '../types.js';
@@ -42,7 +42,17 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
       unit: UNIT,
       entrants: [() => ptnetPair(vale), () => nativePair(native, 'threads-vale', size), ...testpmd],
     },
-    { suite, name: `notify pipe ${size}`, unit: UNIT, entrants: [() => ptnetPair({ ...pipe, loop: 'notify' })] },
-    { suite, name: `notify vale ${size}`, unit: UNIT, entrants: [() => ptnetPair({ ...vale, loop: 'notify' })] },
+    {
+      suite,
+      name: `notify pipe ${size}`,
+      unit: UNIT,
+      entrants: [() => ptnetPair({ ...pipe, loop: 'notify' }), () => nativePair(native, 'notify-pipe', size)],
+    },
+    {
+      suite,
+      name: `notify vale ${size}`,
+      unit: UNIT,
+      entrants: [() => ptnetPair({ ...vale, loop: 'notify' }), () => nativePair(native, 'notify-vale', size)],
+    },
   ];
 }

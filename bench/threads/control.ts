@@ -2,6 +2,8 @@
 
 /** Words of the shared memory, each on a cache line of its own. */
 export const STOP = 0;
+/** Frames that the sender has sent, modulo 2^32, when it has stopped. */
+export const SENT = 16;
 /** 1 when the sender has stopped. */
 export const DONE = 32;
 /** Frames that the receiver has taken; while the proof runs, and when it has stopped. */

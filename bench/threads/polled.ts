@@ -1,8 +1,8 @@
 // The two programs of transports that are polled: rings in shared memory. The sender keeps the ring as full as it gets,
-// the receiver takes what is there; neither ever sleeps. bench/native/task-threads.h is the same in C.
+// the receiver takes what is there. bench/native/task-threads.h is the same in C.
 import { FNV_BASIS } from '../program.js';
 import { BATCH } from '../types.js';
-import { DONE, nowNs, PROOF_FRAMES, type Program, type Report, STOP, TAKEN, type WorkerTask } from './control.js';
+import { DONE, nowNs, PROOF_FRAMES, type Program, type Report, SENT, STOP, TAKEN, type WorkerTask } from './control.js';
 
 export interface PolledSender {
   /** Sends up to `count` frames numbered from `seq`, their lengths smaller by `seq & vary`. Returns how many went. */
@@ -17,15 +17,19 @@ export interface Taken {
 }
 
 export interface PolledReceiver {
-  /** Takes all frames that are there: reads length and number of each. */
-  take(into: Taken): void;
+  /** Whether it sleeps while there is nothing. */
+  readonly sleeps?: boolean;
+  /** Takes all frames that are there: reads length and number of each. `waits`: may sleep until there are some. */
+  take(into: Taken, waits: boolean): void;
   /** Takes all frames that are there, with all their bytes. */
   digest(hash: number, into: Taken): number;
   close?(): Promise<void>;
 }
 
-/** Looks at the clock and the stop word once in so many batches. */
+/** Looks at the stop word once in so many batches. */
 const BATCHES = 64;
+/** How long (ns) nothing must have come when the sender has stopped and some frames are missing: a switch drops. */
+const QUIET = 1e8;
 
 function proveSender(sender: PolledSender, { control }: WorkerTask): Report {
   const words = new Int32Array(control);
@@ -56,6 +60,7 @@ function runSender(sender: PolledSender, { control }: WorkerTask): Report {
     for (let i = 0; i < BATCHES; i++) seq += sender.send(seq, BATCH, 0);
   } while (Atomics.load(words, STOP) === 0);
   for (let i = 0; i < 3; i++) sender.send(seq, 0, 0); // nothing is left in the ring
+  Atomics.store(words, SENT, seq | 0);
   Atomics.store(words, DONE, 1);
   return { packets: seq, sum: 0, digest: 0, started, ended: nowNs() };
 }
@@ -63,14 +68,27 @@ function runSender(sender: PolledSender, { control }: WorkerTask): Report {
 function runReceiver(receiver: PolledReceiver, { control }: WorkerTask): Report {
   const words = new Int32Array(control);
   const got: Taken = { packets: 0, sum: 0 };
+  const { sleeps = false } = receiver;
   const started = nowNs();
+  let done = false;
+  let ended = started; // when it had the last frame: what comes after that is nobody's cost
   for (;;) {
-    const last = Atomics.load(words, DONE) !== 0;
-    const before = got.packets;
-    for (let i = 0; i < BATCHES; i++) receiver.take(got);
-    if (last && got.packets === before) break;
+    if (!done) {
+      done = Atomics.load(words, DONE) !== 0;
+      if (done) ended = nowNs();
+    }
+    const { packets } = got;
+    for (let i = 0; i < BATCHES; i++) {
+      const before = got.packets;
+      receiver.take(got, !done);
+      if (sleeps && got.packets === before) break;
+    }
+    if (!done) continue;
+    const now = nowNs();
+    if (got.packets !== packets) ended = now;
+    if ((got.packets | 0) === Atomics.load(words, SENT) || now - ended > QUIET) break;
   }
-  return { packets: got.packets, sum: got.sum, digest: 0, started, ended: nowNs() };
+  return { packets: got.packets, sum: got.sum, digest: 0, started, ended };
 }
 
 export function sendingProgram(sender: PolledSender, task: WorkerTask): Program {

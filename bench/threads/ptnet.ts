@@ -51,13 +51,13 @@ export async function openReceiver(task: WorkerTask<PtnetData>): Promise<PolledR
   const { port, close } = await openPort(task);
   const [ring] = port.rxRings;
   if (task.data.introduces) await port.send(introduction(2));
-  const look = task.data.sleeps
-    ? (): number => port.pollSync(abi.POLLIN, WAIT)
-    : (): number => port.pollOnce(abi.POLLIN);
+  const { sleeps } = task.data;
   const read = task.data.frames ? drain : drainSlots;
   return {
-    take: (into) => {
-      look();
+    sleeps,
+    take: (into, waits) => {
+      if (sleeps && waits) port.pollSync(abi.POLLIN, WAIT);
+      else port.pollOnce(abi.POLLIN);
       read(ring, into);
     },
     digest: (hash, into) => {

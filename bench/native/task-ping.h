@@ -1,0 +1,68 @@
+// Two guests, a thread each, that send one frame to and fro: the twin of bench/threads/ping.ts. Without a rest before each
+// frame they poll; with one they sleep in poll(2).
+#pragma once
+#include "task-threads.h"
+
+enum { PING_WAIT_MS = 10000 };
+
+static double rest_ms, frame_sent_ns, *ways;
+
+// POLLIN alone also pushes what is to be sent, as in ours.
+static bool ping_look(u32 g) {
+  if (ptnet_txsync(&gkrings[g][0], 0)) kick(&loops[g], 0, &threads[g + 1]);
+  if (ptnet_rxsync(&gkrings[g][1], NAF_FORCE_READ)) kick(&loops[g], 1, &threads[g + 1]);
+  struct ring *ring = krings[2 * g + 1].ring;
+  return ring->cur != ring->tail;
+}
+static bool look_first(void) { return ping_look(0); }
+static bool look_second(void) { return ping_look(1); }
+
+static void ping_send(u32 g, u32 seq) {
+  struct ring *ring = krings[2 * g].ring;
+  *(volatile u32 *)(slot_buf(ring, ring->head) + SEQ_OFS) = seq;
+  slot_set_len_flags(&ring->slot[ring->head], size);
+  ring->head = ring->cur = ring_next(ring->head, ring->num_slots);
+  if (ptnet_txsync(&gkrings[g][0], 0)) kick(&loops[g], 0, &threads[g + 1]);
+}
+
+static void ping_receive(u32 g, u32 seq) {
+  struct ring *ring = krings[2 * g + 1].ring;
+  looker look = g == 0 ? look_first : look_second;
+  while (ring->head == ring->tail) {
+    if (rest_ms == 0) look();
+    else if (!poll_sync(look, PING_WAIT_MS, &threads[g + 1])) abort();
+  }
+  if (*(volatile u32 *)(slot_buf(ring, ring->head) + SEQ_OFS) != seq) abort();
+  ring->head = ring->cur = ring_next(ring->head, ring->num_slots);
+}
+
+static void *ping_first(void *unused) {
+  for (u32 i = 0; i < batch; i++) {
+    if (rest_ms > 0) usleep((useconds_t)(1000 * rest_ms));
+    frame_sent_ns = now_ns();
+    ping_send(0, i);
+    ping_receive(0, i);
+    if (rest_ms == 0) ways[i] = (now_ns() - frame_sent_ns) / 2;
+  }
+  return unused;
+}
+
+static void *ping_second(void *unused) {
+  for (u32 i = 0; i < batch; i++) {
+    ping_receive(1, i);
+    if (rest_ms > 0) ways[i] = now_ns() - frame_sent_ns;
+    ping_send(1, i);
+  }
+  return unused;
+}
+
+/** Prints ns of each frame's way, `batch` times, a line each. */
+static int run_ping(double rest) {
+  rest_ms = rest;
+  ways = calloc(batch, sizeof *ways);
+  frames_make(krings[2].ring, size, 1);
+  if (!ways) return 1;
+  in_two_threads(ping_first, ping_second);
+  for (u32 i = 0; i < batch; i++) printf("%.0f\n", ways[i]);
+  return 0;
+}
