@@ -82,10 +82,12 @@ async function runSuites({ names, sizes, timing, quick, json }: Options): Promis
   for (const name of chosen) {
     await timed(name, async () => {
       for (const work of suites[name]({ sizes, quick, native })) {
-        const results = await ('entrants' in work ? runTimedCase(work, timing) : runCase(work, native, timing));
-        if (results.length === 0) continue; // all contenders are absent, and were named
-        console.log(json ? jsonLines(results) : table(results));
-        all.push(...results);
+        const cases = 'entrants' in work ? await runTimedCase(work, timing) : [await runCase(work, native, timing)];
+        for (const results of cases) {
+          if (results.length === 0) continue; // all contenders are absent, and were named
+          console.log(json ? jsonLines(results) : table(results));
+          all.push(...results);
+        }
       }
     });
   }

@@ -23,7 +23,13 @@ async function openAll(work: TimedCase, opened: TimedContender[]): Promise<void>
   }
 }
 
-export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Result[]> {
+/** A round in which one of the other figures is the value. */
+function figureOf(round: Round, figure: string): Round {
+  return new Map([...round].map(([name, { extra = {} }]) => [name, { value: extra[figure] }]));
+}
+
+/** The results of the case, and of its further ones. */
+export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Result[][]> {
   const contenders: TimedContender[] = [];
   /** Programs of the machine that have not come through a run: not compared. */
   const failed = new Set<string>();
@@ -53,10 +59,15 @@ export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Res
   } finally {
     for (const contender of contenders) await contender.close();
   }
-  return summarise(
-    work,
-    contenders.map(({ name }) => name).filter((name) => !failed.has(name)),
-    rounds,
-    load(),
+  const names = contenders.map(({ name }) => name).filter((name) => !failed.has(name));
+  const others = load();
+  const further = Object.entries(work.further ?? {}).map(([name, figure]) =>
+    summarise(
+      { ...work, name },
+      names,
+      rounds.map((round) => figureOf(round, figure)),
+      others,
+    ),
   );
+  return [summarise(work, names, rounds, others), ...further];
 }

@@ -67,6 +67,8 @@ export interface TimedContender {
 export interface TimedCase extends CaseBase {
   /** Opens the contenders one after the other; one that throws Absent is named and left out. */
   readonly entrants: readonly (() => Promise<TimedContender>)[];
+  /** Further cases of the same runs: their names, and the figures (`extra`) that are their values. */
+  readonly further?: Readonly<Record<string, string>>;
 }
 
 /** A contender that this machine does not have. */
