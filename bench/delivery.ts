@@ -14,13 +14,15 @@ export interface DeliveryCase {
   readonly size: number;
   readonly application: Application;
   readonly netmapTable?: boolean;
+  /** Slots of a packet; default 1. */
+  readonly fragments?: number;
   open(engine: Engine): Promise<World>;
 }
 
-function contender(name: Engine, world: World, { size, application }: DeliveryCase): Contender {
+function contender(name: Engine, world: World, { size, application, fragments }: DeliveryCase): Contender {
   const { tx, rx, sync } = world;
   makeFrames(tx, size, rx.length);
-  const digest = proveDelivery(tx, rx, sync, BATCH, size);
+  const digest = proveDelivery(tx, rx, sync, BATCH, size, fragments);
   const got = { packets: 0, sum: 0 };
   let sent = 0;
   const runs: Record<Application, () => void> = {
@@ -65,5 +67,6 @@ export function deliveryCase(spec: DeliveryCase): Case {
     };
     return { contenders, close };
   };
-  return { suite, name, task, size, unit: 'ns/packet', ...(netmapTable && { netmapTable }), open };
+  const unit = spec.fragments === undefined ? 'ns/packet' : 'ns/slot';
+  return { suite, name, task, size, unit, ...(netmapTable && { netmapTable }), open };
 }

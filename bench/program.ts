@@ -1,7 +1,7 @@
 // The application of all benches: what it sends, what it reads, and the digest of everything delivered. Works on a
 // ring's words, as an application in a hurry does. bench/native/frames.h and program.h are the same in C, byte for
 // byte.
-import type { NetmapRing } from 'ptnet';
+import { abi, type NetmapRing } from 'ptnet';
 import { RING_SLOTS } from './types.js';
 
 /** Where the sequence number of a frame is. */
@@ -93,9 +93,16 @@ export function digestRing(ring: NetmapRing, hash: number): number {
   return hash;
 }
 
+/** Makes packets of `fragments` slots each of the `count` slots from `first` on. */
+function joinSlots(ring: NetmapRing, first: number, count: number, fragments: number): void {
+  for (let k = 0, i = first; k < count; k++, i = ring.next(i)) {
+    if (k % fragments !== fragments - 1) ring.i32[ring.slotBase + 4 * i + 1] |= abi.NS_MOREFRAG << 16;
+  }
+}
+
 /**
  * Sends frames of varying length, then of length `size`, so that every slot is as the timed runs want it, and returns
- * the digest of what arrived.
+ * the digest of what arrived. With `fragments`, so many slots are a packet, and the flags of what arrived are in the digest.
  */
 export function proveDelivery(
   tx: NetmapRing,
@@ -103,12 +110,19 @@ export function proveDelivery(
   sync: () => void,
   batch: number,
   size: number,
+  fragments = 1,
 ): number {
   let hash = FNV_BASIS;
   for (let seq = 0; seq < PROOF_SLOTS; seq += batch) {
+    const first = tx.head;
     fill(tx, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
+    if (fragments > 1) joinSlots(tx, first, batch, fragments);
     sync();
     for (const ring of rx) hash = digestRing(ring, hash);
+  }
+  if (fragments > 1) {
+    const [{ i32, slotBase, numSlots }] = rx;
+    for (let i = 0; i < numSlots; i++) hash = Math.imul(hash ^ (i32[slotBase + 4 * i + 1] >>> 16), FNV_PRIME);
   }
   return hash >>> 0;
 }

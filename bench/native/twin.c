@@ -55,16 +55,31 @@ static void run_program(void) {
   }
 }
 
+enum { FRAGMENTS = 4 };
+
+/** Makes packets of `fragments` slots each of the `count` slots from `first` on. */
+static void join_slots(struct ring *ring, u32 first, u32 count, u32 fragments) {
+  for (u32 k = 0, i = first; k < count; k++, i = ring_next(i, SLOTS))
+    if (k % fragments != fragments - 1) slot_set_flags(&ring->slot[i], NS_MOREFRAG);
+}
+
 /** Frames of varying length, then of the case's length, so that every slot is as the timed part wants it. */
-static u32 prove_delivery(void) {
+static u32 prove(u32 fragments) {
   u32 hash = FNV_BASIS;
   for (; seq < PROOF_FRAMES; seq += batch) {
+    u32 first = krings[0].ring->head;
     program_fill(krings[0].ring, batch, seq, size, seq < PROOF_FRAMES / 2 ? 7 : 0);
+    if (fragments > 1) join_slots(krings[0].ring, first, batch, fragments);
     do_sync();
     for (int i = 0; i < receivers; i++) hash = digest_ring(rx_krings[i]->ring, hash);
   }
+  for (u32 i = 0; fragments > 1 && i < SLOTS; i++)
+    hash = digest_word(SLOT_FLAGS(slot_word(&rx_krings[0]->ring->slot[i])), hash);
   return hash;
 }
+
+static u32 prove_delivery(void) { return prove(1); }
+static u32 prove_fragments(void) { return prove(FRAGMENTS); }
 
 static void run_fill(void) {
   struct ring *ring = krings[0].ring;
@@ -145,6 +160,7 @@ static const struct task tasks[] = {
     {"pipe-program", 0, false, run_program, prove_delivery},
     {"vale-forward", 2, false, run_transfer, prove_delivery},
     {"vale-spread", 3, false, run_transfer, prove_delivery},
+    {"vale-fragments", 2, false, run_transfer, prove_fragments},
     {"checksum", 2, false, run_checksum, prove_checksum},
     {"copy", 2, false, run_copy, prove_copy},
     {"copy-and-checksum", 2, false, run_copy_checksum, prove_copy_checksum},

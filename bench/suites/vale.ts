@@ -1,8 +1,13 @@
 // The switch: gather, learning lookup, queue per destination, copy under a lease. `spread` sends every other frame to
-// another port, so that neither the cached destination nor a queue is ever the last one's.
+// another port, so that neither the cached destination nor a queue is ever the last one's; in `fragments` a packet has several
+// slots.
 import { deliveryCase } from '../delivery.js';
 import type { Case, SuiteOptions } from '../types.js';
 import { openHost, VALE, VALE_SPREAD } from '../world.js';
+
+/** Slots of a packet (NS_MOREFRAG), as in bench/native/twin.c, and bytes in each. */
+const FRAGMENTS = 4;
+const FRAGMENT = 512;
 
 export function valeSuite({ sizes }: SuiteOptions): Case[] {
   const forward = sizes.map((size) =>
@@ -25,5 +30,14 @@ export function valeSuite({ sizes }: SuiteOptions): Case[] {
     application: 'moves',
     open: (engine) => openHost(VALE_SPREAD, engine),
   });
-  return [...forward, spread];
+  const fragments = deliveryCase({
+    suite: 'vale',
+    name: `fragments, ${FRAGMENTS} of ${FRAGMENT}`,
+    task: 'vale-fragments',
+    size: FRAGMENT,
+    application: 'moves',
+    fragments: FRAGMENTS,
+    open: (engine) => openHost(VALE, engine),
+  });
+  return [...forward, spread, fragments];
 }
