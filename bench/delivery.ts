@@ -1,5 +1,6 @@
 // Contenders that move packets from a sender to receivers: with the application that bench/program.ts is, or with one
 // that only moves head and cur, so that the engine alone is timed.
+import { guestProgram } from './guest-program.js';
 import { drain, fill, makeFrames, proveDelivery } from './program.js';
 import { BATCH, type Case, type Contender, type OpenCase } from './types.js';
 import type { Engine, World } from './world.js';
@@ -16,11 +17,17 @@ export interface DeliveryCase {
   readonly netmapTable?: boolean;
   /** Slots of a packet; default 1. */
   readonly fragments?: number;
+  /** Whether ours also runs with an application in Wasm. */
+  readonly wasmProgram?: boolean;
   open(engine: Engine): Promise<World>;
 }
 
-function contender(name: Engine, world: World, { size, application, fragments }: DeliveryCase): Contender {
-  const { tx, rx, sync } = world;
+/** Who does the data path, and the application in which language. */
+const WASM_PROGRAM = 'ptnet, Wasm program';
+
+function contender(name: string, world: World, { size, application, fragments }: DeliveryCase): Contender {
+  const { netmap, tx, rx, sync } = world;
+  const program = name === WASM_PROGRAM ? guestProgram(netmap.memory) : { fill, drain };
   makeFrames(tx, size, rx.length);
   const digest = proveDelivery(tx, rx, sync, BATCH, size, fragments);
   const got = { packets: 0, sum: 0 };
@@ -37,10 +44,10 @@ function contender(name: Engine, world: World, { size, application, fragments }:
       }
     },
     'reads and writes': () => {
-      fill(tx, BATCH, sent, size, 0);
+      program.fill(tx, BATCH, sent, size, 0);
       sent += BATCH;
       sync();
-      for (const ring of rx) drain(ring, got);
+      for (const ring of rx) program.drain(ring, got);
     },
   };
   const check = (): void => {
@@ -58,12 +65,16 @@ function contender(name: Engine, world: World, { size, application, fragments }:
 export function deliveryCase(spec: DeliveryCase): Case {
   const { suite, name, task, size, netmapTable } = spec;
   const open = async (): Promise<OpenCase> => {
-    const ours = await spec.open('ptnet');
-    const plain = await spec.open('js');
-    const contenders = [contender('ptnet', ours, spec), contender('js', plain, spec)];
+    const worlds: World[] = [];
+    const start = async (name: string, engine: Engine): Promise<Contender> => {
+      const world = await spec.open(engine);
+      worlds.push(world);
+      return contender(name, world, spec);
+    };
+    const contenders = [await start('ptnet', 'ptnet'), await start('js', 'js')];
+    if (spec.wasmProgram) contenders.push(await start(WASM_PROGRAM, 'ptnet'));
     const close = async (): Promise<void> => {
-      await ours.close();
-      await plain.close();
+      for (const world of worlds) await world.close();
     };
     return { contenders, close };
   };

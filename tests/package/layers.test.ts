@@ -80,12 +80,14 @@ const layers: Record<string, string[]> = {
 
   examples: [SELF, PLATFORM],
   bench: [SELF, PLATFORM],
+  'bench/assembly': ['assembly/abi'],
   'tests/support': [...library, PLATFORM],
   'tests/e2e': [SELF, PLATFORM, 'tests/support', 'bench'],
 };
 
-/** Layers that are files of one folder: the two sides of the ptnet device never meet. */
+/** Layers within a folder: the two sides of the ptnet device never meet, and what asc compiles is not the rest of the benches. */
 const sides: [RegExp, string][] = [
+  [/^bench\/assembly\//, 'bench/assembly'],
   [/^src\/ptnet\/(device|memdev)\b/, 'src/ptnet/device'],
   [/^src\/ptnet\/(driver|interface)\b/, 'src/ptnet/driver'],
 ];
