@@ -1,6 +1,7 @@
 // Cases that follow one number: a sender sends bursts, its receivers take them, in one thread. The contenders of a case are
 // the values of the number; the last is ours, so that its ratio to the first says how flat the curve is.
 import type { Netmap, NetmapPort, NetmapRing } from 'ptnet';
+import { footprintOf } from './footprint.js';
 import { drain, fill, makeFrame } from './program.js';
 import { expectedSum } from './threads/control.js';
 import type { Case, Contender, OpenCase } from './types.js';
@@ -77,7 +78,11 @@ function contender(name: string, { turns, size, burst, copies = 1 }: BurstWorld)
   send(PROOF);
   check();
   // Lengths and copies differ from one contender to the next: each has been checked against what it must be.
-  return { name, run: () => send(CALL), digest: sent, check };
+  const figures = footprintOf(
+    turns.flatMap(({ tx, rx }) => [...tx, ...rx]),
+    size,
+  );
+  return { name, run: () => send(CALL), digest: sent, figures, check };
 }
 
 /** A case with a world for each of `numbers`. */

@@ -61,6 +61,7 @@ export async function runCase(work: Case, native: NativeTwin | undefined, timing
   const rounds: Round[] = [];
   try {
     const digests = new Map(contenders.map(({ name, digest }) => [name, digest]));
+    const figures = new Map(contenders.map(({ name, figures }) => [name, figures && { extra: figures }]));
     for (const contender of contenders) warmUp(contender, timing.warmup);
     for (let i = 0; i < timing.rounds; i++) {
       const runTwins = (): (readonly [string, number])[] =>
@@ -73,7 +74,7 @@ export async function runCase(work: Case, native: NativeTwin | undefined, timing
       const before = i % 2 === 0 ? runTwins() : [];
       const round = await runSuite(contenders, work.batch ?? BATCH, timing.seconds);
       for (const [name, ns] of [...before, ...(i % 2 === 0 ? [] : runTwins())]) round.set(name, ns);
-      rounds.push(new Map([...round].map(([name, value]) => [name, { value }])));
+      rounds.push(new Map([...round].map(([name, value]) => [name, { value, ...figures.get(name) }])));
       compareDigests(work, digests);
     }
     for (const contender of contenders) contender.check();

@@ -3,6 +3,7 @@
 // what people use instead. The last table compares the ratios with what the project wants to reach.
 import { writeFileSync } from 'node:fs';
 import { drawCurves } from './curves.js';
+import { levelLines } from './footprint.js';
 import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
@@ -69,6 +70,11 @@ async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
+/** Where cache and TLB begin to cost. */
+function notesOn(results: readonly Result[]): string[] {
+  return results[0].suite === 'scaling' ? levelLines(results, describeMachine()) : [];
+}
+
 async function runSuites({ names, sizes, timing, quick, json }: Options): Promise<Result[]> {
   const chosen = names.filter((name) => Object.hasOwn(suites, name));
   if (chosen.length === 0) return [];
@@ -85,7 +91,7 @@ async function runSuites({ names, sizes, timing, quick, json }: Options): Promis
         const cases = 'entrants' in work ? await runTimedCase(work, timing) : [await runCase(work, native, timing)];
         for (const results of cases) {
           if (results.length === 0) continue; // all contenders are absent, and were named
-          console.log(json ? jsonLines(results) : table(results));
+          console.log(json ? jsonLines(results) : table(results, notesOn(results)));
           all.push(...results);
         }
       }

@@ -78,9 +78,10 @@ export async function nativePair(native: NativeTwin | undefined, task: string, s
   };
 }
 
-export async function slotRing(size: number, frames: boolean): Promise<TimedContender> {
-  const data = { memory: new SharedArrayBuffer(slotRingBytes(size)), frames };
-  return openPair({ name: 'slot ring', transport: 'slot ring', size, data: { sender: data, receiver: data } });
+export async function slotRing(size: number, frames: boolean, copies = false): Promise<TimedContender> {
+  const data = { memory: new SharedArrayBuffer(slotRingBytes(size)), frames, copies };
+  const name = copies ? 'slot ring, copy' : 'slot ring';
+  return openPair({ name, transport: 'slot ring', size, data: { sender: data, receiver: data } });
 }
 
 export async function byteRing(size: number): Promise<TimedContender> {

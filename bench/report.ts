@@ -26,8 +26,8 @@ function row(...cells: string[]): string {
     .trimEnd();
 }
 
-/** The results of one case. The ratio is above 1 where ptnet is faster. */
-export function table(results: readonly Result[]): string {
+/** The results of one case, and notes on them. The ratio is above 1 where ptnet is faster. */
+export function table(results: readonly Result[], notes: readonly string[] = []): string {
   const [{ suite, unit, case: name }] = results;
   const ratios = results.find(({ ratio }) => ratio)?.ratio ?? {};
   const hasBits = results[0].gbits !== undefined;
@@ -47,6 +47,7 @@ export function table(results: readonly Result[]): string {
   return [
     row(`${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
     ...lines,
+    ...notes,
     ...(disturbed === undefined ? [] : [`  disturbed: ${disturbed}`]),
     '',
   ].join('\n');

@@ -13,6 +13,8 @@ export interface Contender {
   readonly run: () => void;
   /** Digest of what a fixed workload delivered: equal in all contenders, the native one included. */
   readonly digest: number;
+  /** Further figures, by their names. */
+  readonly figures?: Readonly<Record<string, number>>;
   /** @throws Error when the timed runs lost something */
   check(): void;
 }

@@ -84,9 +84,11 @@ static u32 prove_fragments(void) { return prove(FRAGMENTS); }
 static void run_fill(void) {
   struct ring *ring = krings[0].ring;
   u32 n = ring->num_slots, i = ring->head, word = size;
-  for (u32 k = 0; k < batch; k++) {
-    slot_set_len_flags(&ring->slot[i], word);
-    i = i + 1 == n ? 0 : i + 1;
+  for (u32 left = batch; left != 0;) {
+    u32 run = min_u32(left, n - i);
+    for (struct slot *slot = &ring->slot[i], *end = slot + run; slot != end; slot++) slot_set_len_flags(slot, word);
+    left -= run;
+    i = i + run == n ? 0 : i + run;
   }
   ring->head = ring->cur = i;
 }
@@ -101,10 +103,14 @@ static u32 prove_fill(void) {
 static void run_read(void) {
   struct ring *ring = krings[0].ring;
   u32 n = ring->num_slots, i = ring->head, s = 0;
-  for (u32 k = 0; k < batch; k++) {
-    u64 w = slot_word(&ring->slot[i]);
-    s += SLOT_IDX(w) + SLOT_LEN(w);
-    i = i + 1 == n ? 0 : i + 1;
+  for (u32 left = batch; left != 0;) {
+    u32 run = min_u32(left, n - i);
+    for (struct slot *slot = &ring->slot[i], *end = slot + run; slot != end; slot++) {
+      u64 w = slot_word(slot);
+      s += SLOT_IDX(w) + SLOT_LEN(w);
+    }
+    left -= run;
+    i = i + run == n ? 0 : i + run;
   }
   ring->head = ring->cur = i;
   sum += s;

@@ -28,6 +28,7 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
         () => messages(size, 'single'),
         () => byteRing(size),
         () => slotRing(size, true),
+        () => slotRing(size, true, true),
       ],
     },
     {

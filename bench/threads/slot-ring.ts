@@ -1,6 +1,7 @@
 // The plain JavaScript contender: a ring of 16-byte slots in a SharedArrayBuffer for one sender and one receiver, its two
 // indices on cache lines of their own and published once a batch. With frames, each slot has a buffer of 64 bytes, or as
-// many as a frame needs, into which the sender copies the frame.
+// many as a frame needs. A frame that has been there before needs only its number, as in the rings of ptnet; or the sender
+// copies it anew.
 import { FNV_PRIME, makeFrame, SEQ_OFS } from '../program.js';
 import { RING_SLOTS } from '../types.js';
 import type { WorkerTask } from './control.js';
@@ -9,6 +10,8 @@ import type { PolledReceiver, PolledSender, Taken } from './polled.js';
 export interface SlotRingData {
   readonly memory: SharedArrayBuffer;
   readonly frames: boolean;
+  /** Whether the sender copies each frame into its buffer. */
+  readonly copies: boolean;
 }
 
 const HEAD = 0; // how far the sender is
@@ -29,6 +32,7 @@ export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSend
     makeFrame(frame, 0, size, 2, 1, i);
     return frame;
   });
+  for (const [i, frame] of templates.entries()) bytes.set(frame, BUFFERS + i * stride);
   let head = 0; // counts up; modulo the slots it is an index
   const send = (seq: number, count: number, vary: number): number => {
     const n = Math.min(count, RING_SLOTS - ((head - Atomics.load(words, TAIL)) | 0));
@@ -39,7 +43,7 @@ export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSend
       words[slot + 1] = size - (seq & vary);
       if (data.frames) {
         const at = BUFFERS + i * stride;
-        bytes.set(templates[i], at);
+        if (data.copies) bytes.set(templates[i], at);
         words[(at + SEQ_OFS) >>> 2] = seq;
       } else {
         words[slot + 2] = seq;

@@ -14,7 +14,13 @@ const SUITES = ['ring', 'pipe', 'vale', 'checksum', 'segment', 'coalesce', 'path
 /** Suites that compare with what is used instead, or follow a number; ours by case, where it is not ptnet. */
 const OTHERS = ['axes', 'exchange', 'scaling', 'start', 'switches', 'thread', 'workers', 'latency'];
 /** What a worker pair must have gone beside, on any machine. */
-const WORKER_PEERS = ['messages, 256 packed', 'messages, arrays of 256', 'messages, single', 'slot ring'];
+const WORKER_PEERS = [
+  'messages, 256 packed',
+  'messages, arrays of 256',
+  'messages, single',
+  'slot ring',
+  'slot ring, copy',
+];
 const main = join(root, 'build/ts/bench/main.js');
 const compiler = findProgram('PTNET_CC', 'gcc');
 
@@ -86,7 +92,12 @@ test('the last table compares what was run with the targets; the curves are draw
     assert.match(targets, /^32 rings +1 ring +(-|\d+\.\d\d) /m);
     assert.match(targets, /^checksum 1500 +C +(-|\d+\.\d\d) /m);
     assert.doesNotMatch(targets, /^pipe, one thread/m); // that suite was not asked for
-    assert.deepEqual(readdirSync(folder).sort(), ['scaling-guests.svg', 'scaling-rings.svg', 'scaling-slots.svg']);
+    assert.deepEqual(readdirSync(folder).sort(), [
+      'scaling-guests.svg',
+      'scaling-rings.svg',
+      'scaling-slots-1500.svg',
+      'scaling-slots.svg',
+    ]);
     assert.match(readFileSync(join(folder, 'scaling-rings.svg'), 'utf8'), /^<svg .*<polyline .*<\/svg>\n$/s);
   } finally {
     rmSync(folder, { recursive: true, force: true });
