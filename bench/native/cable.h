@@ -9,14 +9,7 @@ static void cable_make(void) {
   static struct region far;
   pipe_make();
   far = region_make();
-  struct kring *atx = &far_krings[0], *arx = &far_krings[1], *btx = &far_krings[2], *brx = &far_krings[3];
-  ring_make(arx, &far, NR_RX, NULL);
-  ring_make(btx, &far, NR_TX, arx->ring);
-  ring_make(atx, &far, NR_TX, NULL);
-  ring_make(brx, &far, NR_RX, atx->ring);
-  atx->peer = brx, brx->peer = atx, arx->peer = btx, btx->peer = arx;
-  port_make(&far_ports[0], atx, arx, KIND_PIPE);
-  port_make(&far_ports[1], btx, brx, KIND_PIPE);
+  pipe_rings(&far_krings[0], &far_krings[1], &far_krings[2], &far_krings[3], &far, far_ports);
 }
 
 /** Copies the frames of an rx ring to a tx ring, each index and length read once and checked. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "cable.h"
+#include "task-exchange.h"
 #include "task-interface.h"
 #include "task-offload.h"
 #include "task-ping.h"
@@ -164,6 +165,8 @@ static const struct task tasks[] = {
     {"ring-sync", 0, false, run_sync, prove_sync},
     {"pipe-transfer", 0, false, run_transfer, prove_delivery},
     {"pipe-program", 0, false, run_program, prove_delivery},
+    {"exchange-forward", 0, false, run_exchange, prove_exchange},
+    {"exchange-keep", 0, false, run_keep, prove_keep},
     {"vale-forward", 2, false, run_transfer, prove_delivery},
     {"vale-spread", 3, false, run_transfer, prove_delivery},
     {"vale-fragments", 2, false, run_transfer, prove_fragments},
@@ -201,6 +204,7 @@ static void task_open(const struct task *task) {
     do_sync = cable_sync;
   } else if (task->ports == 0) {
     pipe_make();
+    if (task->run == run_exchange || task->run == run_keep) exchange_make();
   } else {
     receivers = task->ports - 1;
     vale_make(task->ports);
@@ -230,10 +234,12 @@ int main(int argc, char **argv) {
     if (in_threads) return run_threads(task->ports == 0, atof(argv[4]), atof(argv[5]));
     u32 digest = task->prove();
     sum = seq = 0;
+    sent = received = 0;
     double ns = measure(task->run, atof(argv[4]), atof(argv[5]));
     if (sent != received) return 3;
     if ((task->run == run_transmit || task->run == run_offer) && sum != 0) return 4;
-    if (task->run == run_program && sum != (u32)(sent * (sent - 1) / 2 + sent * size)) return 4;
+    bool sums = task->run == run_program || task->run == run_exchange || task->run == run_keep;
+    if (sums && sum != (u32)(sent * (sent - 1) / 2 + sent * size)) return 4;
     printf("{\"ns\":%.4f,\"digest\":%u,\"sum\":%u}\n", ns, digest, sum);
     return 0;
   }

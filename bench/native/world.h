@@ -11,7 +11,7 @@ enum { STRIDE = 2048 };
 #else
 enum { STRIDE = 2112 };
 #endif
-enum { SLOTS = 1024, RING_OBJECT = 5 * 4096, RINGS = 4, BUFS = 4 * SLOTS + 2 };
+enum { SLOTS = 1024, RING_OBJECT = 5 * 4096, RINGS = 8, EXTRA_BUFS = 256, BUFS = RINGS * SLOTS + EXTRA_BUFS + 2 };
 
 struct region {
   u8 *rings, *bufs;
@@ -83,16 +83,21 @@ static struct port ports[PORTS];
 static struct bridge bridge;
 static struct region regions[PORTS];
 
+/** A pipe: tx and rx of its two ends. */
+static void pipe_rings(struct kring *atx, struct kring *arx, struct kring *btx, struct kring *brx, struct region *region,
+                       struct port *ends) {
+  ring_make(arx, region, NR_RX, NULL);
+  ring_make(btx, region, NR_TX, arx->ring);
+  ring_make(atx, region, NR_TX, NULL);
+  ring_make(brx, region, NR_RX, atx->ring);
+  atx->peer = brx, brx->peer = atx, arx->peer = btx, btx->peer = arx;
+  port_make(&ends[0], atx, arx, KIND_PIPE);
+  port_make(&ends[1], btx, brx, KIND_PIPE);
+}
+
 static void pipe_make(void) {
   regions[0] = region_make();
-  struct kring *atx = &krings[0], *arx = &krings[1], *btx = &krings[2], *brx = &krings[3];
-  ring_make(arx, &regions[0], NR_RX, NULL);
-  ring_make(btx, &regions[0], NR_TX, arx->ring);
-  ring_make(atx, &regions[0], NR_TX, NULL);
-  ring_make(brx, &regions[0], NR_RX, atx->ring);
-  atx->peer = brx, brx->peer = atx, arx->peer = btx, btx->peer = arx;
-  port_make(&ports[0], atx, arx, KIND_PIPE);
-  port_make(&ports[1], btx, brx, KIND_PIPE);
+  pipe_rings(&krings[0], &krings[1], &krings[2], &krings[3], &regions[0], ports);
 }
 
 static void vale_make(int count) {

@@ -8,6 +8,12 @@ export function pipeSuite(): Case[] {
   const common = { suite: 'pipe', size: 60, open: (engine: 'ptnet' | 'js') => openHost(PIPE, engine) };
   return [
     deliveryCase({ ...common, name: 'transfer', task: 'pipe-transfer', application: 'moves' }),
-    deliveryCase({ ...common, name: 'program', task: 'pipe-program', application: 'reads and writes' }),
+    deliveryCase({
+      ...common,
+      name: 'program',
+      task: 'pipe-program',
+      application: 'reads and writes',
+      wasmProgram: true,
+    }),
   ];
 }
