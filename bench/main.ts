@@ -2,14 +2,15 @@
 // JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes, and
 // what people use instead. The last table compares the ratios with what the project wants to reach.
 import { writeFileSync } from 'node:fs';
+import { baseline, comparison, readBaseline } from './baseline.js';
 import { drawCurves } from './curves.js';
 import { levelLines } from './footprint.js';
 import { runCase } from './harness.js';
 import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
-import { buildNative } from './native.js';
+import { buildNative, type NativeTwin } from './native.js';
 import { type Options, parseOptions, UsageError, usage } from './options.js';
-import { baseline, elapsedLine, jsonLines, rateTable, table, targetTable } from './report.js';
+import { elapsedLine, jsonLines, rateTable, table, targetTable } from './report.js';
 import type { Result } from './results.js';
 import { axesSuite } from './suites/axes.js';
 import { cableSuite } from './suites/cable.js';
@@ -75,10 +76,10 @@ function notesOn(results: readonly Result[]): string[] {
   return results[0].suite === 'scaling' ? levelLines(results, describeMachine()) : [];
 }
 
-async function runSuites({ names, sizes, timing, quick, json }: Options): Promise<Result[]> {
+async function runSuites(options: Options, native: NativeTwin | undefined): Promise<Result[]> {
+  const { names, sizes, timing, quick, json } = options;
   const chosen = names.filter((name) => Object.hasOwn(suites, name));
   if (chosen.length === 0) return [];
-  const native = buildNative();
   if (!json) {
     if (native) console.log(`${native.compiler}, -O3 -march=native`);
     const each = `each the fastest millisecond of ${timing.seconds * 1000} where one thread works`;
@@ -132,16 +133,19 @@ async function main(args: string[]): Promise<void> {
     console.log(usage(NAMES));
     return;
   }
+  const before = options.compare === undefined ? undefined : readBaseline(options.compare);
   if (!options.json) console.log(machineLine(describeMachine()));
-  const results = await runSuites(options);
+  const native = options.names.some((name) => Object.hasOwn(suites, name)) ? buildNative() : undefined;
+  const results = await runSuites(options, native);
   if (options.names.includes(IPERF3)) results.push(...(await timed(IPERF3, () => runEndToEnd(options))));
   if (options.names.includes(V86)) results.push(...(await timed(V86, () => runV86(options))));
   if (options.save !== undefined) {
-    writeFileSync(options.save, baseline(describeMachine(), options.timing, results));
+    writeFileSync(options.save, baseline(describeMachine(), native?.compiler, options, results));
   }
   if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));
+  if (before && !options.json) console.log(comparison(before, results));
   // JSON has one object a line and nothing else.
   (options.json ? console.error : console.log)(elapsedLine(elapsed));
 }

@@ -13,6 +13,8 @@ export interface Options {
   readonly help: boolean;
   /** A file for the results and the machine's description. */
   readonly save: string | undefined;
+  /** Such a file, whose ratios are compared with this run's. */
+  readonly compare: string | undefined;
   /** A folder for the curves as SVG. */
   readonly curves: string | undefined;
 }
@@ -35,6 +37,7 @@ Suites: ${suites.join(', ')}. Default: all that this machine can run, without v8
   --json         one JSON object a line: suite, case, contender, unit, median, min and max of the rounds, and in ours the
                  ratio to each of the others, above 1 where ours is faster
   --save FILE    also writes the results there, with the machine's description: see bench/results
+  --compare FILE such a file: behind the report, what has become of its ratios
   --curves DIR   draws the curves of what was run: SVG files in DIR
   --help
 `;
@@ -62,6 +65,7 @@ export function parseOptions(args: string[], suites: readonly string[], usual: r
     json: { type: 'boolean', default: false },
     curves: { type: 'string' },
     save: { type: 'string' },
+    compare: { type: 'string' },
     help: { type: 'boolean', default: false },
   } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -84,5 +88,6 @@ export function parseOptions(args: string[], suites: readonly string[], usual: r
     help: values.help,
     curves: values.curves,
     save: values.save,
+    compare: values.compare,
   };
 }

@@ -1,6 +1,4 @@
 // What the benches print: a table for people, or one JSON object a line.
-import type { Timing } from './harness.js';
-import type { Machine } from './machine.js';
 import type { Result } from './results.js';
 import type { Judged } from './targets.js';
 
@@ -19,9 +17,10 @@ function digits(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
-function row(...cells: string[]): string {
+/** Cells in columns, the first one at the left. */
+export function row(widths: readonly number[], ...cells: string[]): string {
   return cells
-    .map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]) : cell.padStart(WIDTHS[i] ?? 0)))
+    .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i] ?? 0)))
     .join('')
     .trimEnd();
 }
@@ -34,6 +33,7 @@ export function table(results: readonly Result[], notes: readonly string[] = [])
   const lines = results.map(({ contender, median, min, max, gbits, extra = {} }) => {
     const ratio = ratios[contender];
     return row(
+      WIDTHS,
       `  ${NAMES[contender] ?? contender}`,
       digits(median),
       `${digits(min)} – ${digits(max)}`,
@@ -45,7 +45,7 @@ export function table(results: readonly Result[], notes: readonly string[] = [])
   });
   const disturbed = results[0].disturbed;
   return [
-    row(`${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
+    row(WIDTHS, `${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
     ...lines,
     ...notes,
     ...(disturbed === undefined ? [] : [`  disturbed: ${disturbed}`]),
@@ -94,13 +94,18 @@ export function rateTable(results: readonly Result[]): string {
   const others = [...new Set(results.flatMap(({ ratio = {} }) => Object.keys(ratio)))];
   const lines = results.map(({ contender, median, min, max, ratio = {} }) =>
     row(
+      WIDTHS,
       `  ${contender}`,
       digits(median),
       `${digits(min)} – ${digits(max)}`,
       ...others.map((other) => (other in ratio ? ratio[other].toFixed(2) : '')),
     ),
   );
-  return [row(`${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)), ...lines, ''].join('\n');
+  return [
+    row(WIDTHS, `${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)),
+    ...lines,
+    '',
+  ].join('\n');
 }
 
 export function jsonLines(results: readonly Result[]): string {
@@ -120,11 +125,4 @@ export function jsonLines(results: readonly Result[]): string {
       }),
     )
     .join('\n');
-}
-
-/** What `bench/results` keeps: a line a result, so that two of them can be compared line by line. */
-export function baseline(machine: Machine, { rounds, seconds }: Timing, results: readonly Result[]): string {
-  const lines = results.map((result) => `    ${jsonLines([result])}`);
-  const head = `  "machine": ${JSON.stringify(machine)},\n  "rounds": ${rounds},\n  "seconds": ${seconds},`;
-  return `{\n${head}\n  "results": [\n${lines.join(',\n')}\n  ]\n}\n`;
 }

@@ -1,7 +1,7 @@
 // The smallest form of the benches: each suite runs, and the answers of all contenders agree (else the bench ends with 1).
 // Nothing is asserted about speed.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -37,6 +37,13 @@ async function bench(...args: string[]): Promise<Map<string, Result[]>> {
   return cases;
 }
 
+/** No namespace is left of a bench that has ended. Others may run the benches at this moment, too. */
+async function assertNoSpaces(): Promise<void> {
+  const { stdout } = await run(ipProgram.path, ['netns', 'list'], { limit: 10 });
+  const left = [...stdout.matchAll(/ptnet-bench-(\d+)/g)].filter(([, pid]) => !existsSync(`/proc/${pid}`));
+  assert.deepEqual(left, []);
+}
+
 let once: Promise<Map<string, Result[]>> | undefined;
 /** All suites, run once. */
 const allSuites = (): Promise<Map<string, Result[]>> => (once ??= bench(...SUITES));
@@ -68,6 +75,11 @@ test('each case has a native C twin where a compiler is', { skip: compiler.skip 
   }
 });
 
+test('the path has programs in JavaScript and in Wasm', async () => {
+  const contenders = (await allSuites()).get('path pipe')?.map(({ contender }) => contender) ?? [];
+  assert.ok(contenders.includes('ptnet, Wasm program'), contenders.join(', '));
+});
+
 test('the suites without twins run: one contender of a case is ours, and has a ratio to each of the others', async () => {
   const cases = await bench(...OTHERS);
   assert.deepEqual([...new Set([...cases.values()].map(([{ suite }]) => suite))], OTHERS);
@@ -85,9 +97,14 @@ test('the suites without twins run: one contender of a case is ours, and has a r
 test('the last table compares what was run with the targets; the curves are drawn', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ptnet-curves-'));
   try {
-    const args = [main, '--quick', '--curves', folder, 'scaling', 'checksum'];
+    const kept = join(folder, 'kept.json');
+    const args = [main, '--quick', '--curves', folder, '--save', kept, 'scaling', 'checksum'];
     const { code, stdout, report } = await run(process.execPath, args, { limit: 120 });
     assert.equal(code, 0, report);
+    const { machine, results } = JSON.parse(readFileSync(kept, 'utf8')) as { machine: object; results: Result[] };
+    assert.ok(Object.keys(machine).length > 0);
+    assert.ok(results.some(({ suite, ratio }) => suite === 'checksum' && ratio !== undefined));
+    rmSync(kept);
     const targets = stdout.slice(stdout.indexOf('\ntargets'));
     assert.match(targets, /^32 rings +1 ring +(-|\d+\.\d\d) /m);
     assert.match(targets, /^checksum 1500 +C +(-|\d+\.\d\d) /m);
@@ -104,6 +121,32 @@ test('the last table compares what was run with the targets; the curves are draw
   }
 });
 
+test('a run is compared with one that was kept', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ptnet-kept-'));
+  try {
+    const kept = join(folder, 'kept.json');
+    const bench = (...args: string[]) => run(process.execPath, [main, '--quick', ...args], { limit: 60 });
+    const first = await bench('--save', kept, 'ring');
+    assert.equal(first.code, 0, first.report);
+    const { code, stdout, report } = await bench('--compare', kept, 'ring');
+    assert.equal(code, 0, report);
+    assert.match(stdout, /^ring fill +\/ js +\d+\.\d\d +\d+\.\d\d +[+-]?\d+ %/m);
+    writeFileSync(kept, '{}');
+    assert.equal((await bench('--compare', kept, 'ring')).code, 2);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('the switches of the machine are beside ours, and nothing is left', {
+  skip: whyNoNamespaces() || compiler.skip,
+}, async () => {
+  const cases = await bench('switches');
+  const contenders = cases.get('switches two programs, 60')?.map(({ contender }) => contender) ?? [];
+  assert.ok(contenders.includes('kernel bridge'), contenders.join(', '));
+  await assertNoSpaces();
+});
+
 test('iperf3 between namespaces: every row, and nothing is left', {
   skip: whyNoNamespaces() || iperf3.skip,
 }, async () => {
@@ -117,10 +160,7 @@ test('iperf3 between namespaces: every row, and nothing is left', {
     assert.equal('veth' in (ratio ?? {}), contender !== 'veth', contender);
     assert.equal('relay' in (ratio ?? {}), /^(VALE|pipe)/.test(contender), contender);
   }
-  // Others may run the benches at this moment, too.
-  const { stdout } = await run(ipProgram.path, ['netns', 'list'], { limit: 10 });
-  const left = [...stdout.matchAll(/ptnet-bench-(\d+)/g)].filter(([, pid]) => !existsSync(`/proc/${pid}`));
-  assert.deepEqual(left, []);
+  await assertNoSpaces();
 });
 
 test('where iperf3 cannot run, the bench says why', { skip: process.platform === 'win32' }, async () => {
