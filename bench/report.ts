@@ -25,6 +25,9 @@ export function row(widths: readonly number[], ...cells: string[]): string {
     .trimEnd();
 }
 
+const noteOf = (disturbed: string | undefined): string[] =>
+  disturbed === undefined ? [] : [`  disturbed: ${disturbed}`];
+
 /** The results of one case, and notes on them. The ratio is above 1 where ptnet is faster. */
 export function table(results: readonly Result[], notes: readonly string[] = []): string {
   const [{ suite, unit, case: name }] = results;
@@ -48,7 +51,7 @@ export function table(results: readonly Result[], notes: readonly string[] = [])
     row(WIDTHS, `${suite} ${name}`, unit, 'min – max', 'M/s', ...(hasBits ? ['Gbit/s'] : []), 'ratio'),
     ...lines,
     ...notes,
-    ...(disturbed === undefined ? [] : [`  disturbed: ${disturbed}`]),
+    ...noteOf(disturbed),
     '',
   ].join('\n');
 }
@@ -90,7 +93,7 @@ export function elapsedLine(elapsed: ReadonlyMap<string, number>): string {
 
 /** Rates of a whole path. The ratios are this row's rate by the other's. */
 export function rateTable(results: readonly Result[]): string {
-  const [{ suite, case: name, unit }] = results;
+  const [{ suite, case: name, unit, disturbed }] = results;
   const others = [...new Set(results.flatMap(({ ratio = {} }) => Object.keys(ratio)))];
   const lines = results.map(({ contender, median, min, max, ratio = {} }) =>
     row(
@@ -104,6 +107,7 @@ export function rateTable(results: readonly Result[]): string {
   return [
     row(WIDTHS, `${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)),
     ...lines,
+    ...noteOf(disturbed),
     '',
   ].join('\n');
 }

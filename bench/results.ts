@@ -66,7 +66,11 @@ function ratios(rounds: readonly Round[], a: string, b: string): number[] {
   });
 }
 
-function disturbance(values: ReadonlyMap<string, readonly number[]>, load: Load | undefined): string | undefined {
+/** Why figures are not to be trusted: the rounds of each contender, and what others did meanwhile. */
+export function disturbance(
+  values: ReadonlyMap<string, readonly number[]>,
+  load: Load | undefined,
+): string | undefined {
   const reasons: string[] = [];
   const others = load?.foreign ?? 0;
   if (others > LOAD_LIMIT) reasons.push(`other programs used ${others.toFixed(2)} cores`);

@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { openTap } from 'ptnet';
+import { watchLoad } from '../load.js';
 import { addressOf, Spaces } from '../machine/spaces.js';
-import { median, type Result } from '../results.js';
+import { disturbance, median, type Result } from '../results.js';
 import { type Link, ptnetLink, relayLink, vethLink } from './links.js';
 
 export interface Iperf3Options {
@@ -92,6 +93,7 @@ export async function iperf3Results({ rounds, seconds }: Iperf3Options): Promise
     console.error(`'${name}' is left out: no ${needs} on the PATH`);
     return false;
   });
+  const load = watchLoad();
   const all: Map<string, number>[] = [];
   for (let i = 0; i < rounds; i++) {
     const round = new Map<string, number>();
@@ -99,8 +101,10 @@ export async function iperf3Results({ rounds, seconds }: Iperf3Options): Promise
     all.push(round);
   }
   const of = (round: Map<string, number>, name: string): number => round.get(name) ?? Number.NaN;
+  const valuesOf = (name: string): number[] => all.map((round) => of(round, name));
+  const disturbed = disturbance(new Map(rows.map(({ name }) => [name, valuesOf(name)])), load());
   return rows.map(({ name, relay }) => {
-    const values = all.map((round) => of(round, name));
+    const values = valuesOf(name);
     const to = (other: string): number => median(all.map((round) => of(round, name) / of(round, other)));
     const ratio = { ...(name !== VETH && { veth: to(VETH) }), ...(relay !== undefined && { relay: to(relay) }) };
     return {
@@ -112,6 +116,7 @@ export async function iperf3Results({ rounds, seconds }: Iperf3Options): Promise
       min: Math.min(...values),
       max: Math.max(...values),
       ratio,
+      ...(disturbed !== undefined && { disturbed }),
     };
   });
 }
