@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Absent } from '../types.js';
+import { tie } from './children.js';
 import { findProgram, needProgram } from './find.js';
 
 const SWITCH = ['ovs-vswitchd-dpdk', '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk'];
@@ -49,7 +50,7 @@ export class OpenVSwitch {
   }
 
   async #start(socket: string, program: string, args: readonly string[]): Promise<void> {
-    const child = spawn(program, [...args], { env: this.#env, stdio: 'ignore' });
+    const child = tie(spawn(program, [...args], { env: this.#env, stdio: 'ignore' }));
     this.#children.push(child);
     for (let ms = 0; !existsSync(join(this.#folder, socket)); ms += 50) {
       if (child.exitCode !== null || child.signalCode !== null || ms > 1000 * LIMIT) {

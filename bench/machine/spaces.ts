@@ -1,6 +1,7 @@
 // Network namespaces, the Ethernet devices in them, and the programs that are run in them. What was made is removed by
 // `close`, and at the end of the process whatever ends it.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { atEnd, tie } from './children.js';
 
 /** Seconds that a program may take beyond what it was asked for. */
 const SPARE = 15;
@@ -10,11 +11,9 @@ function ip(...args: readonly string[]): string {
 }
 
 const spaces = new Set<string>();
-const children = new Set<ChildProcess>();
 
-/** Everything that is left; also after an error or a signal. */
+/** What is left; also after an error or a signal. */
 function removeAll(): void {
-  for (const child of children) child.kill('SIGKILL');
   for (const space of spaces) {
     try {
       ip('netns', 'del', space);
@@ -23,18 +22,6 @@ function removeAll(): void {
     }
   }
   spaces.clear();
-}
-
-let removes = false;
-
-/** Ends the process at a signal in a way that removes all; Node alone would just die. */
-function removeAtEnd(): void {
-  if (removes) return;
-  removes = true;
-  process.once('exit', removeAll);
-  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
-    process.once(signal, () => process.exit(code));
-  }
 }
 
 /** The address of an end. */
@@ -50,7 +37,7 @@ export class Spaces {
    * @throws Error what ip(8) says
    */
   constructor(count = 2) {
-    removeAtEnd();
+    atEnd(removeAll);
     const number = made++;
     this.names = ['a', 'b', 'c'].slice(0, count).map((end) => `ptnet-bench-${process.pid}-${number}${end}`);
     for (const name of this.names) {
@@ -101,8 +88,7 @@ export class Spaces {
 
   /** Starts a program at an end. Resolves with its output; rejects when it fails, or takes too long. */
   exec(end: number, seconds: number, command: string, args: readonly string[], onStdout?: (text: string) => void) {
-    const child = spawn(...this.command(end, command, args), { stdio: ['ignore', 'pipe', 'pipe'] });
-    children.add(child);
+    const child = tie(spawn(...this.command(end, command, args), { stdio: ['ignore', 'pipe', 'pipe'] }));
     let output = '';
     const note = (text: string): void => {
       output += text;
@@ -116,7 +102,6 @@ export class Spaces {
       child.once('error', (error) => fail(String(error)));
       child.once('close', (code, signal) => {
         clearTimeout(timer);
-        children.delete(child);
         if (code === 0) resolve(output);
         else fail(`ended with ${code ?? signal}`);
       });

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NativeTwin } from '../native.js';
 import { Absent, type TimedContender } from '../types.js';
+import { tie } from './children.js';
 import { findProgram, needProgram } from './find.js';
 import { OpenVSwitch } from './openvswitch.js';
 import { Spaces } from './spaces.js';
@@ -53,7 +54,7 @@ export async function vdeSwitch(native: NativeTwin | undefined, size: number): P
   const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
   const control = join(folder, 'vde');
   // It ends with its standard input.
-  const daemon = spawn(program, ['-s', control], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const daemon = tie(spawn(program, ['-s', control], { stdio: ['pipe', 'ignore', 'ignore'] }));
   const ended = once(daemon, 'close');
   const close = async (): Promise<void> => {
     daemon.stdin.end();

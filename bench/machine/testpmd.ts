@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median } from '../results.js';
 import { Absent, type Run, type TimedContender } from '../types.js';
+import { tie } from './children.js';
 import { needProgram } from './find.js';
 
 /** Periods (s) that are dropped: the connection is made, caches and clocks warm up. */
@@ -20,7 +21,7 @@ class Testpmd {
   #text = '';
 
   constructor(program: string, args: readonly string[]) {
-    this.#child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = tie(spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] }));
     this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
     const note = (chunk: Buffer): void => {
       this.#text += chunk;
