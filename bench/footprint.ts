@@ -29,7 +29,16 @@ interface Level {
   readonly figure: keyof Footprint;
 }
 
-/** What the contenders of one case, the values of a number, say about each level: where it is exceeded, and what that costs. */
+/** A step of the curve: what a packet costs at a value, after the value before it. */
+function step(before: Result, after: Result): string {
+  const more = Math.round(100 * (after.median / before.median - 1));
+  return `${more < 0 ? '−' : '+'}${Math.abs(more)} % a packet after ${before.contender}`;
+}
+
+/**
+ * What the contenders of one case, the values of a number, say about each level: where it is exceeded, and what that costs; and
+ * which step costs most, whatever makes it so.
+ */
 export function levelLines(results: readonly Result[], { caches, tlbPages }: Machine): string[] {
   const levels: Level[] = [
     ...caches.map(({ name, KiB }): Level => ({ name: `${name} (${KiB} KiB)`, limit: KiB, figure: 'KiB' })),
@@ -37,12 +46,16 @@ export function levelLines(results: readonly Result[], { caches, tlbPages }: Mac
       ? []
       : [{ name: `TLB (${tlbPages} pages)`, limit: tlbPages, figure: 'pages' } satisfies Level]),
   ];
-  return levels.map(({ name, limit, figure }) => {
+  const lines = levels.map(({ name, limit, figure }) => {
     const first = results.findIndex(({ extra }) => (extra?.[figure] ?? 0) > limit);
     if (first < 0) return `  ${name}: never exceeded`;
     if (first === 0) return `  ${name}: always exceeded`;
-    const [before, after] = [results[first - 1], results[first]];
-    const more = Math.round(100 * (after.median / before.median - 1));
-    return `  ${name}: exceeded from ${after.contender} on, at ${more < 0 ? '−' : '+'}${Math.abs(more)} % a packet after ${before.contender}`;
+    return `  ${name}: exceeded from ${results[first].contender} on, at ${step(results[first - 1], results[first])}`;
   });
+  const costs = results.slice(1).map(({ median }, i) => median / results[i].median);
+  const steepest = costs.indexOf(Math.max(...costs));
+  return [
+    ...lines,
+    `  steepest step: ${results[steepest + 1].contender}, at ${step(results[steepest], results[steepest + 1])}`,
+  ];
 }

@@ -14,6 +14,8 @@ export interface Timing {
   readonly warmup: number;
 }
 
+/** Milliseconds of warm-up of a native twin, in each round: it is compiled already, and starts anew. */
+const NATIVE_WARMUP = 40;
 const NATIVE = 'c';
 const NETMAP_TABLE = 'c, netmap table';
 /**
@@ -66,7 +68,7 @@ export async function runCase(work: Case, native: NativeTwin | undefined, timing
     for (let i = 0; i < timing.rounds; i++) {
       const runTwins = (): (readonly [string, number])[] =>
         twins.map(([name, run]) => {
-          const { ns, digest } = run(work, timing.warmup, timing.seconds * 1000);
+          const { ns, digest } = run(work, Math.min(timing.warmup, NATIVE_WARMUP), timing.seconds * 1000);
           digests.set(name, digest);
           return [name, ns];
         });

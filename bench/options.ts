@@ -19,7 +19,7 @@ export interface Options {
   readonly curves: string | undefined;
 }
 
-const NORMAL: Timing = { rounds: 5, seconds: 0.2, warmup: 120 };
+const NORMAL: Timing = { rounds: 5, seconds: 0.15, warmup: 120 };
 const QUICK: Timing = { rounds: 1, seconds: 0.04, warmup: 20 };
 const NORMAL_END_TO_END = { rounds: 3, seconds: 1 };
 const QUICK_END_TO_END = { rounds: 1, seconds: 1 };
