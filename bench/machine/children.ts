@@ -1,5 +1,8 @@
 // Programs and other things of the machine that must not outlive this process, whatever ends it.
 import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const children = new Set<ChildProcess>();
 const cleanups = new Set<() => void>();
@@ -30,4 +33,15 @@ export function tie<T extends ChildProcess>(child: T): T {
 export function atEnd(cleanup: () => void): void {
   watch();
   cleanups.add(cleanup);
+}
+
+/** A folder for sockets and files, which is removed by `removeFolder`, or at the end. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
+  atEnd(() => removeFolder(folder));
+  return folder;
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
 }

@@ -1,12 +1,12 @@
 // Open vSwitch on DPDK, one core that polls: a bridge between two ports that make and swallow frames as fast as they are asked
 // (net_null). Those have no bytes to look at, so a proof goes before: the frames that all contenders get, from one capture
 // file through such a bridge to another (net_pcap).
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PcapFrame, readPcap, writePcap } from 'ptnet';
 import { digestFrames, proofFrames } from '../program.js';
 import { Absent, type Run, type TimedContender } from '../types.js';
+import { makeFolder, removeFolder } from './children.js';
 import { OpenVSwitch } from './openvswitch.js';
 import { Spaces } from './spaces.js';
 
@@ -53,7 +53,7 @@ function framesSent(bridge: OpenVSwitch): number {
 
 /** The digest of what has come through the bridge. */
 async function prove(size: number): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
+  const folder = makeFolder();
   const path = (name: string): string => join(folder, name);
   const capture = (data: Uint8Array): PcapFrame => ({ data, originalLength: data.length, seconds: 0, nanoseconds: 0 });
   try {
@@ -75,7 +75,7 @@ async function prove(size: number): Promise<number> {
       return digestFrames(arrived.filter((frame) => frame[12] === 0x88 && frame[13] === 0xb5));
     });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   }
 }
 

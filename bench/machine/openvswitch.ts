@@ -2,11 +2,10 @@
 // a folder of their own, and the devices that it makes in a network namespace; no other Open vSwitch of the machine is
 // touched.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Absent } from '../types.js';
-import { tie } from './children.js';
+import { makeFolder, removeFolder, tie } from './children.js';
 import { findProgram, needProgram } from './find.js';
 
 const SWITCH = ['ovs-vswitchd-dpdk', '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk'];
@@ -24,7 +23,7 @@ type Command = (program: string, args: readonly string[]) => readonly [string, s
 
 /** A database and a switch that end with their folder. */
 export class OpenVSwitch {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
+  readonly #folder = makeFolder();
   readonly #env: NodeJS.ProcessEnv = { ...process.env, OVS_RUNDIR: this.#folder, OVS_LOGDIR: this.#folder };
   readonly #children: ChildProcess[] = [];
   readonly #database = `unix:${join(this.#folder, 'db')}`;
@@ -100,6 +99,6 @@ export class OpenVSwitch {
       await ended;
       clearTimeout(timer);
     }
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolder(this.#folder);
   }
 }

@@ -3,12 +3,11 @@
 // programs (bench/native/switched.c) send and take the frames that ours do, and prove them alike.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NativeTwin } from '../native.js';
 import { Absent, type TimedContender } from '../types.js';
-import { tie } from './children.js';
+import { makeFolder, removeFolder, tie } from './children.js';
 import { findProgram, needProgram } from './find.js';
 import { OpenVSwitch } from './openvswitch.js';
 import { Spaces } from './spaces.js';
@@ -51,7 +50,7 @@ export async function vdeSwitch(native: NativeTwin | undefined, size: number): P
   const name = 'vde_switch';
   const twin = needNative(native, name);
   const program = needProgram(name, name, 'vde2');
-  const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
+  const folder = makeFolder();
   const control = join(folder, 'vde');
   // It ends with its standard input.
   const daemon = tie(spawn(program, ['-s', control], { stdio: ['pipe', 'ignore', 'ignore'] }));
@@ -60,7 +59,7 @@ export async function vdeSwitch(native: NativeTwin | undefined, size: number): P
     daemon.stdin.end();
     daemon.kill();
     await ended;
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   };
   for (let ms = 0; !existsSync(join(control, 'ctl')); ms += 20) {
     if (ms > START || daemon.exitCode !== null) {

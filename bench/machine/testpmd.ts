@@ -1,12 +1,11 @@
 // DPDK's testpmd, where it is installed: two processes of it, one that sends and one that receives, over memif or
 // vhost-user, each with a core of its own and without huge pages. A frame is copied once on the way, as by a switch.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { median } from '../results.js';
 import { Absent, type Run, type TimedContender } from '../types.js';
-import { tie } from './children.js';
+import { makeFolder, removeFolder, tie } from './children.js';
 import { needProgram } from './find.js';
 
 /** Periods (s) that are dropped: the connection is made, caches and clocks warm up. */
@@ -101,7 +100,7 @@ const testpmdFor = (name: string): string => needProgram('dpdk-testpmd', name, '
 function contender(name: string, size: number, sidesOf: Sides): TimedContender {
   const program = testpmdFor(name);
   const run = async (seconds: number): Promise<Run> => {
-    const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
+    const folder = makeFolder();
     const processes: Testpmd[] = [];
     try {
       const socket = join(folder, 's');
@@ -115,7 +114,7 @@ function contender(name: string, size: number, sidesOf: Sides): TimedContender {
       const rates = await measure(name, processes, receiver, 1, seconds);
       return { value: 1e9 / median(rates) };
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      removeFolder(folder);
     }
   };
   return { name, slow: true, run, close: async () => {} };
