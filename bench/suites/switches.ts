@@ -11,39 +11,43 @@ import { nowNs } from '../threads/control.js';
 import { BATCH, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { openHost, VALE } from '../world.js';
 
-async function vale(size: number): Promise<TimedContender> {
+/** Batch of testpmd and Open vSwitch. */
+const SMALL_BATCH = 32;
+
+async function vale(size: number, batch = BATCH): Promise<TimedContender> {
+  const name = batch === BATCH ? 'ptnet' : `ptnet, batch ${batch}`;
   const { tx, rx, sync, close } = await openHost(VALE, 'ptnet');
   const [ring] = rx;
   makeFrames(tx, size, 1);
-  const digest = proveDelivery(tx, rx, sync, BATCH, size);
+  const digest = proveDelivery(tx, rx, sync, batch, size);
   const run = async (seconds: number): Promise<Run> => {
     let packets = 0;
     let sent = 0;
     const started = nowNs();
     while (nowNs() - started < 1e9 * seconds) {
       for (let i = 0; i < 256; i++) {
-        tx.advance(BATCH);
+        tx.advance(batch);
         sync();
-        sent += BATCH;
+        sent += batch;
         packets += ring.space;
         ring.advance(ring.space);
       }
     }
     const time = nowNs() - started;
-    if (packets !== sent) throw new Error(`ptnet: ${sent} packets sent, ${packets} received`);
+    if (packets !== sent) throw new Error(`${name}: ${sent} packets sent, ${packets} received`);
     return { value: time / packets };
   };
-  return { name: 'ptnet', digest, run, close };
+  return { name, digest, run, close };
 }
 
 export function switchesSuite({ sizes: [size], native, quick }: SuiteOptions): TimedCase[] {
   const common = { suite: 'switches', unit: 'ns/packet' };
   // Those take seconds to start.
-  const others = quick ? [] : [openVSwitch, nullContender, ringContender];
+  const others = quick ? [] : [openVSwitch, nullContender, ringContender].map((open) => () => open(size));
   const sockets = [vdeSwitch, kernelBridge, openVSwitchVeth].map((open) => () => open(native, size));
   const pair = { names: VALE, size, frames: true, loop: 'direct' as const };
   return [
-    { ...common, name: `one core, ${size}`, entrants: [vale, ...others].map((open) => () => open(size)) },
+    { ...common, name: `one core, ${size}`, entrants: [() => vale(size), () => vale(size, SMALL_BATCH), ...others] },
     { ...common, name: `two programs, ${size}`, entrants: [() => ptnetPair(pair), ...sockets] },
   ];
 }
