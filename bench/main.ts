@@ -33,6 +33,7 @@ import { judge } from './targets.js';
 import { runTimedCase } from './timed.js';
 import type { Case, SuiteOptions, TimedCase } from './types.js';
 import { v86Results, whyNoV86 } from './v86/suite.js';
+import { v86TcpResults } from './v86/tcp.js';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case | TimedCase)[]>> = {
   ring: ringSuite,
@@ -123,6 +124,7 @@ async function runV86({ json, sizes, endToEnd }: Options): Promise<Result[]> {
   const { rounds, seconds } = endToEnd;
   if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by that of v86's own card\n`);
   const all = await v86Results({ rounds, seconds, sizes });
+  all.push(await v86TcpResults(rounds, seconds));
   for (const results of all) console.log(json ? jsonLines(results) : rateTable(results));
   return all.flat();
 }

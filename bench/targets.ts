@@ -89,6 +89,25 @@ export const TARGETS: readonly Target[] = [
     required: 1 / 1.3,
     aim: 1 / 1.2,
   },
+  ...[60, 1500].flatMap((size) => [
+    {
+      path: `v86, transmit ${size}`,
+      suite: 'v86',
+      case: `transmit ${size}`,
+      against: 'virtio-net',
+      required: 50,
+      aim: 50,
+    },
+    {
+      path: `v86, receive ${size}`,
+      suite: 'v86',
+      case: `receive ${size}`,
+      against: 'virtio-net',
+      required: 20,
+      aim: 20,
+    },
+  ]),
+  { path: 'v86, TCP', suite: 'v86', case: 'TCP, guest to guest', against: 'virtio-net', required: 1, aim: 1.5 },
   { path: '32 rings', suite: 'scaling', case: 'rings', against: '1 ring', required: 1 / 1.3, aim: 1 / 1.2 },
 ];
 

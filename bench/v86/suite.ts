@@ -1,11 +1,12 @@
 // A Linux guest in v86 that sends and receives: through ptnet, by the program in the guest (examples/guest), beside v86's
-// own cards, whose frames go over v86's bus and no further. One guest a card, one after the other.
+// own cards, whose frames go over v86's bus and no further. One guest a card; they take turns.
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { attachPtnet, Netmap } from 'ptnet';
-import { median, type Result } from '../results.js';
+import type { Result } from '../results.js';
+import { inTurns } from './turns.js';
 
 export interface V86BenchOptions {
   readonly rounds: number;
@@ -20,10 +21,11 @@ interface Emulator {
   remove_listener(event: string, listener: (value: never) => void): void;
 }
 
-interface Linux {
+export interface Linux {
   readonly emulator: Emulator;
   boot(): Promise<void>;
   run(command: string, limit?: number): Promise<string>;
+  prints(pattern: RegExp, limit?: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,7 +37,7 @@ interface LinuxModule {
 /** Packets a second. */
 interface Contender {
   readonly name: string;
-  transmit(size: number): Promise<number>;
+  transmit(size: number, seconds: number): Promise<number>;
   receive(size: number, seconds: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -55,7 +57,8 @@ export function whyNoV86(): string | undefined {
   return missing.length === 0 ? undefined : `no ${folder}/${missing[0]}: run node examples/guest/image.mjs`;
 }
 
-async function prepare(type: string): Promise<Linux> {
+/** A guest with this card of v86's that is ready and does not run yet. */
+export async function prepare(type: string): Promise<Linux> {
   const { Linux, linuxOptions } = (await import(pathToFileURL('examples/guest/linux.mjs').href)) as LinuxModule;
   const { V86 } = (await import('v86')) as { V86: unknown };
   const image = Object.fromEntries(
@@ -145,40 +148,24 @@ async function cardContender(type: string): Promise<Contender> {
   };
 }
 
-/** Rates of a guest, in thousand packets a second. The ratios are of medians. */
+/** Rates of a guest, in thousand packets a second. */
 export async function v86Results({ rounds, seconds, sizes }: V86BenchOptions): Promise<Result[][]> {
-  const measured = new Map<string, Map<string, number[]>>();
-  const names: string[] = [];
-  for (const make of [ptnetContender, ...CARDS.map((type) => () => cardContender(type))]) {
-    const contender = await make();
-    names.push(contender.name);
+  const contenders: Contender[] = [];
+  const makers = [ptnetContender, ...CARDS.map((type) => () => cardContender(type))];
+  try {
+    for (const make of makers) contenders.push(await make());
+    const all: Result[][] = [];
     for (const size of sizes) {
-      for (const [what, run] of [
-        ['transmit', () => contender.transmit(size)],
-        ['receive', () => contender.receive(size, seconds)],
-      ] as const) {
-        const values: number[] = [];
-        for (let i = 0; i < rounds; i++) values.push((await run()) / 1000);
-        const key = `${what} ${size}`;
-        measured.set(key, (measured.get(key) ?? new Map<string, number[]>()).set(contender.name, values));
+      for (const what of ['transmit', 'receive'] as const) {
+        const turns = contenders.map((contender) => ({
+          name: contender.name,
+          run: async () => (await contender[what](size, seconds)) / 1000,
+        }));
+        all.push(await inTurns({ suite: 'v86', case: `${what} ${size}`, unit: 'kpps' }, turns, rounds));
       }
     }
-    await contender.close();
+    return all;
+  } finally {
+    for (const contender of contenders) await contender.close();
   }
-  const [ours, ...cards] = names;
-  return [...measured].map(([key, rows]) =>
-    [...rows].map(([contender, values]) => {
-      const to = (card: string): number => median(values) / median(rows.get(card) ?? []);
-      return {
-        suite: 'v86',
-        case: key,
-        contender,
-        unit: 'kpps',
-        median: median(values),
-        min: Math.min(...values),
-        max: Math.max(...values),
-        ...(contender === ours && { ratio: Object.fromEntries(cards.map((card) => [card, to(card)])) }),
-      };
-    }),
-  );
 }

@@ -47,7 +47,8 @@ enum {
   SYS_PPOLL = 309,
 };
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_NONBLOCK = 2048 };
-enum { EAGAIN = 11, SIGTERM = 15 };
+enum { EIO = 5, EAGAIN = 11, EINVAL = 22 };
+enum { SIGTERM = 15 };
 enum { PROT_READ_WRITE = 3, MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_LOCKED = 0x2000, MAP_POPULATE = 0x8000 };
 
 void *memcpy(void *to, const void *from, size_t n) {

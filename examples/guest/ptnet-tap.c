@@ -2,8 +2,8 @@
 // this program carries its frames, with their virtio-net header, to the rings and back. In place of the ptnet driver, which
 // works in the kernel and sleeps until an interrupt; this looks every 50 us while there is nothing to do.
 //
-//   ptnet-tap device interface      until SIGTERM, when it prints what it has carried. SIGKILL leaves the host with a CSB
-//                                   in memory that is somebody else's: write 2 to PTCTL, as `ptnet-guest info` does not
+//   ptnet-tap device interface      until SIGTERM, when it prints what it has carried. Not SIGKILL: the host would go on
+//                                   with a CSB in memory that is somebody else's then
 //
 // The kernel's segments of up to 64 KiB go as they are: checksums and segmentation are left to who receives.
 #include "ptnet.h"
@@ -19,7 +19,8 @@ struct iovec {
   u32 len;
 };
 
-static u32 sent, received, errors;
+/** Frames that came while the interface was down, and that the kernel did not take although it was up. */
+static u32 sent, received, down, errors;
 
 static void ask(int fd, u32 request, const void *argument, const char *what) {
   long result = syscall3(SYS_IOCTL, fd, request, (long)argument);
@@ -100,7 +101,9 @@ static u32 pump_in(int fd) {
       parts[n++] = (struct iovec){buffer(&rx, slot), len > rx.size ? rx.size : len};
       more = word >> 16 & NS_MOREFRAG;
     } while (more && n < space && n < MOST_SLOTS);
-    if (more || parts[0].len < HEADER || syscall3(SYS_WRITEV, fd, (long)parts, n) < 0) errors++;
+    long result = more || parts[0].len < HEADER ? -EINVAL : syscall3(SYS_WRITEV, fd, (long)parts, n);
+    if (result == -EIO) down++;
+    else if (result < 0) errors++;
     else received++;
     rx.head = after(&rx, rx.head, n);
     space -= n;
@@ -116,6 +119,7 @@ static void stop(int signal) {
   print("TAP");
   print_value("sent", sent);
   print_value("received", received);
+  print_value("down", down);
   print_value("errors", errors);
   print_value("kicks", tx.kicks + rx.kicks);
   print("\n");

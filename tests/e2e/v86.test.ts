@@ -160,6 +160,36 @@ describe('two Linux guests in v86', { skip }, () => {
     }
   });
 
+  test('the device as an interface of the guests’ kernels, by a TAP device: TCP/IP, segments, a file by its hash', async () => {
+    const guests = [a.linux, b.linux];
+    const frames = (await countersOf('vale0:a')).txPackets;
+    const bytes = (await countersOf('vale0:a')).txBytes;
+    for (const [i, guest] of guests.entries()) {
+      await guest.run(
+        `ptnet-tap ${SWITCH} ptn0 > /tmp/tap & until ip link show ptn0 > /dev/null 2>&1; do sleep 1; done`,
+      );
+      await guest.run(
+        `ip addr add 10.87.0.${i + 1}/24 dev ptn0; ip link set ptn0 up; pidof httpd > /dev/null || httpd -h /www`,
+      );
+      await guest.run('dd if=/dev/urandom of=/www/file bs=65536 count=64 2>/dev/null');
+    }
+    assert.match(await a.linux.run('ping -c 3 -W 5 10.87.0.2'), / 3 packets received/);
+    for (const [i, guest] of guests.entries()) {
+      const [sent] = (await guests[1 - i].run('sha256sum /www/file')).split(' ');
+      const get = `wget -q -O /file http://10.87.0.${2 - i}/file; sha256sum /file`;
+      assert.equal((await guest.run(get, LONG)).split(' ')[0], sent);
+    }
+    const counters = await countersOf('vale0:a');
+    assert.ok(counters.txBytes - bytes > 4 << 20);
+    assert.ok((counters.txBytes - bytes) / (counters.txPackets - frames) > 1514, 'segments larger than a frame');
+    const stop = 'killall ptnet-tap; while pidof ptnet-tap > /dev/null; do sleep 1; done; cat /tmp/tap';
+    const ends = await Promise.all(guests.map((guest) => guest.run(stop)));
+    for (const { errors, sent, received } of ends.map((text) => values(text, 'TAP'))) {
+      assert.equal(errors, 0);
+      assert.ok(sent > 50 && received > 50);
+    }
+  });
+
   test('a hostile guest stops neither the host nor the other guest', async () => {
     const attack = a.linux.run(`ptnet-guest hostile ${SWITCH} 200000 77`, LONG);
     const more = attack.then(() => a.linux.run(`ptnet-guest hostile ${PIPE} 200000 78`, LONG));

@@ -167,9 +167,9 @@ export class FakeV86 {
   };
 
   /** The guest writes to the configuration space of a function, through the bus. */
-  configure(name: string, offset: number, size: 1 | 2 | 4, value: number): void {
+  configure(name: string, offset: number, size: 1 | 2 | 4, value: number, n = 0): void {
     const { pci } = this.v86.cpu['devices'] as { pci: Record<string, (at: number, value: number) => void> };
-    pci[`pci_write${8 * size}`]((0x80000000 | (this.device(name).pci_id << 8) | offset) >> 0, value);
+    pci[`pci_write${8 * size}`]((0x80000000 | (this.device(name, n).pci_id << 8) | offset) >> 0, value);
   }
 
   /** v86 lets the guest write everything. */
