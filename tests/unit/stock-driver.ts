@@ -19,6 +19,7 @@ class Ring {
   cur = 0;
   hwcur = 0;
   hwtail = 0;
+  interrupts = 0;
 
   readonly driver: StockDriver;
   readonly index: number;
@@ -107,7 +108,6 @@ export class StockDriver {
   /** What the interface has received, and whether its transmit queue is stopped. */
   readonly received: Uint8Array[] = [];
   stopped = false;
-  interrupts = 0;
   /** Backend users: the interface when it is up, netmap mode. */
   #users = 0;
   #up = false;
@@ -199,8 +199,8 @@ export class StockDriver {
     const mine = this.v86.taken.filter((vector) => vector >= base && vector < base + 16);
     this.v86.taken.splice(0, Infinity, ...this.v86.taken.filter((vector) => !mine.includes(vector)));
     for (const vector of mine) {
-      this.interrupts++;
       const ring = [...this.tx, ...this.rx][vector - base];
+      ring.interrupts++;
       if (!this.#up) continue; // an application's poll
       if (ring.isTx) this.stopped = false;
       else {

@@ -37,6 +37,8 @@ function frame(n: number): Uint8Array {
   return bytes;
 }
 const numberOf = (bytes: Uint8Array): number => bytes[14] | (bytes[15] << 8);
+/** Of the rx rings: those of tx rings come after each doorbell, as CREATE has asked for them and no driver says otherwise. */
+const interrupts = ({ rx }: StockDriver): number => rx.reduce((sum, ring) => sum + ring.interrupts, 0);
 const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
 
 function numbers(port: HostPort): number[] {
@@ -73,14 +75,14 @@ for (const header of [12, 0]) {
         driver.takeInterrupts();
       }
       assert.deepEqual(driver.received.map(numberOf), count(200));
-      assert.equal(driver.interrupts, 200);
+      assert.equal(interrupts(driver), 200);
       driver.received.length = 0;
       for (const n of count(40)) other.trySend(Uint8Array.from([...new Uint8Array(header), ...frame(n)]));
       other.txsync();
       other.waiting.service();
       driver.takeInterrupts();
       assert.deepEqual(driver.received.map(numberOf), count(40));
-      assert.equal(driver.interrupts, 201);
+      assert.equal(interrupts(driver), 201);
     });
   });
 }
@@ -129,7 +131,7 @@ test('netmap mode, and the interface with it: positions go on, the loop runs whi
   rx.sync(); // poll: nothing is there, and the application wants to be told
   await other.send(frame(3));
   driver.takeInterrupts();
-  assert.equal(driver.interrupts, 1);
+  assert.equal(interrupts(driver), 1);
   rx.sync();
   assert.deepEqual([rx.head, rx.hwtail, numberOf(driver.take(rx, rx.head))], [0, 1, 3]);
   rx.head = rx.cur = 1;
@@ -163,7 +165,8 @@ test('unloaded and loaded again, with its CSB elsewhere: the old pages are left 
     assert.deepEqual(numbers(other), [round]);
     await other.send(frame(100 + round));
     driver.takeInterrupts();
-    assert.deepEqual(driver.received.map(numberOf), [100 + round]);
+    // What came while no driver was there has waited in the ring.
+    assert.deepEqual(driver.received.map(numberOf), round === 0 ? [100] : [99, 100 + round]);
     driver.unregister('interface');
     driver.detach();
     const pages = (): number[] => count(2048).map((i) => v86.ram.load(csb + 4 * i));
@@ -177,9 +180,10 @@ test('unloaded and loaded again, with its CSB elsewhere: the old pages are left 
 });
 
 test('devices of one region have one memdev; one is unloaded while the other runs', async () => {
-  await attach({ name: 'vale0:a' }, { name: 'vale1:b', shareRegion: true });
+  await attach({ name: 'netmap:p{1' }, { name: 'netmap:p{2' });
   assert.equal(v86.devices.filter(({ name }) => name === 'ptnetmap-memdev').length, 1);
-  const others = [await netmap.open('vale0:other'), await netmap.open('vale1:other')];
+  const share = { shareRegion: true };
+  const others = [await netmap.open('netmap:p}1', share), await netmap.open('netmap:p}2', share)];
   const drivers = [new StockDriver(v86, 0, CSB), new StockDriver(v86, 1, OTHER_CSB)];
   for (const driver of drivers) {
     driver.attach();
