@@ -123,10 +123,14 @@ async function runV86({ json, sizes, endToEnd }: Options): Promise<Result[]> {
   }
   const { rounds, seconds } = endToEnd;
   if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by that of v86's own card\n`);
-  const all = await v86Results({ rounds, seconds, sizes });
-  all.push(await v86TcpResults(rounds, seconds));
-  for (const results of all) console.log(json ? jsonLines(results) : rateTable(results));
-  return all.flat();
+  const all: Result[] = [];
+  const report = (results: readonly Result[]): void => {
+    console.log(json ? jsonLines(results) : rateTable(results));
+    all.push(...results);
+  };
+  await v86Results({ rounds, seconds, sizes }, report);
+  report(await v86TcpResults(rounds, seconds));
+  return all;
 }
 
 async function main(args: string[]): Promise<void> {

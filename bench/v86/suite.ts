@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { attachPtnet, Netmap } from 'ptnet';
 import type { Result } from '../results.js';
-import { inTurns } from './turns.js';
+import { inTurns, type Pausable } from './turns.js';
 
 export interface V86BenchOptions {
   readonly rounds: number;
@@ -15,7 +15,7 @@ export interface V86BenchOptions {
   readonly sizes: readonly number[];
 }
 
-interface Emulator {
+interface Emulator extends Pausable {
   readonly bus: { send(event: string, data: Uint8Array): void };
   add_listener(event: string, listener: (value: never) => void): void;
   remove_listener(event: string, listener: (value: never) => void): void;
@@ -37,6 +37,7 @@ interface LinuxModule {
 /** Packets a second. */
 interface Contender {
   readonly name: string;
+  readonly linux: Linux;
   transmit(size: number, seconds: number): Promise<number>;
   receive(size: number, seconds: number): Promise<number>;
   close(): Promise<void>;
@@ -88,6 +89,7 @@ async function ptnetContender(): Promise<Contender> {
   await linux.boot();
   return {
     name: 'ptnet, MMIO',
+    linux,
     transmit: async (size) => rate(await linux.run(`ptnet-guest flood 0 ${PTNET_PACKETS} ${size}`, LIMIT)),
     receive: async (size, seconds) => {
       const packets = Math.round(1_000_000 * seconds);
@@ -123,6 +125,7 @@ async function cardContender(type: string): Promise<Contender> {
     Number(await linux.run('cat /sys/class/net/eth0/statistics/rx_packets'));
   return {
     name: type === 'virtio' ? 'virtio-net' : type,
+    linux,
     transmit: async (size) => {
       let frames = 0;
       const count = (): void => {
@@ -148,23 +151,29 @@ async function cardContender(type: string): Promise<Contender> {
   };
 }
 
-/** Rates of a guest, in thousand packets a second. */
-export async function v86Results({ rounds, seconds, sizes }: V86BenchOptions): Promise<Result[][]> {
+/** Rates of a guest, in thousand packets a second; `report` is given each case. */
+export async function v86Results(
+  { rounds, seconds, sizes }: V86BenchOptions,
+  report: (results: Result[]) => void,
+): Promise<void> {
   const contenders: Contender[] = [];
   const makers = [ptnetContender, ...CARDS.map((type) => () => cardContender(type))];
   try {
-    for (const make of makers) contenders.push(await make());
-    const all: Result[][] = [];
+    for (const make of makers) {
+      const contender = await make();
+      contenders.push(contender);
+      await contender.linux.emulator.stop();
+    }
     for (const size of sizes) {
       for (const what of ['transmit', 'receive'] as const) {
         const turns = contenders.map((contender) => ({
           name: contender.name,
+          emulators: [contender.linux.emulator],
           run: async () => (await contender[what](size, seconds)) / 1000,
         }));
-        all.push(await inTurns({ suite: 'v86', case: `${what} ${size}`, unit: 'kpps' }, turns, rounds));
+        report(await inTurns({ suite: 'v86', case: `${what} ${size}`, unit: 'kpps' }, turns, rounds));
       }
     }
-    return all;
   } finally {
     for (const contender of contenders) await contender.close();
   }

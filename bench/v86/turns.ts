@@ -1,9 +1,17 @@
-// Cases of guests: all of them run at the same time, and take turns at the case.
+// Cases of guests that take turns. Who waits for its turn stands still: also a Linux without work takes time in an emulator.
 import { watchLoad } from '../load.js';
 import { disturbance, median, OURS, type Result } from '../results.js';
 
+/** An emulator that can stand still. */
+export interface Pausable {
+  run(): Promise<void>;
+  stop(): Promise<void>;
+}
+
 export interface Turn {
   readonly name: string;
+  /** What it needs; the emulators stand still before the first turn. */
+  readonly emulators: readonly Pausable[];
   /** A rate: more is better. */
   run(): Promise<number>;
 }
@@ -17,7 +25,11 @@ export async function inTurns(
   const load = watchLoad();
   const values = new Map(turns.map(({ name }) => [name, [] as number[]]));
   for (let i = 0; i < rounds; i++) {
-    for (const { name, run } of turns) values.get(name)?.push(await run());
+    for (const { name, emulators, run } of turns) {
+      for (const emulator of emulators) await emulator.run();
+      values.get(name)?.push(await run());
+      for (const emulator of emulators) await emulator.stop();
+    }
   }
   const disturbed = disturbance(values, load());
   return [...values].map(([contender, list]) => {
