@@ -235,7 +235,9 @@ export class Thread {
     if (this.#localWaits.size === 0) return;
     const now = this.seq();
     for (const wait of this.#localWaits) {
-      if (wait.seen !== now) wait.resolve();
+      if (wait.seen === now) continue;
+      this.#localWaits.delete(wait); // its promise's turn may come after many more events
+      wait.resolve();
     }
   }
 
