@@ -49,23 +49,30 @@ export function copyByModule(dst: CopyMemory, src: CopyMemory): Copy | undefined
 
 /** By 64-bit elements, where both addresses are multiples of 8. */
 export function copyByQuads(dst: CopyMemory, src: CopyMemory): Copy {
-  let s = quadsOf(src);
-  let d = quadsOf(dst);
+  let s = arraysOf(src);
+  let d = arraysOf(dst);
   const byWords = copyByWords(dst, src);
   return (to, from, len) => {
-    if (s.length === 0) s = quadsOf(src); // the memory has grown
-    if (d.length === 0) d = quadsOf(dst);
+    if (s.i64.length === 0) s = arraysOf(src); // the memory has grown
+    if (d.i64.length === 0) d = arraysOf(dst);
     if (((to | from) & 7) !== 0) {
       byWords(to, from, len);
       return;
     }
-    copyElements(d, (to / 8) >>> 0, s, (from / 8) >>> 0, len >>> 3);
-    copyTail(dst, to, src, from, len & ~7, len);
+    copyElements(d.i64, (to / 8) >>> 0, s.i64, (from / 8) >>> 0, len >>> 3);
+    copyTail(d, to, s, from, len & ~7, len);
   };
 }
 
-function quadsOf({ u8 }: CopyMemory): BigInt64Array {
-  return new BigInt64Array(u8.buffer, 0, Math.floor(u8.length / 8));
+/** Arrays over a memory as it is now. */
+interface Arrays {
+  readonly i64: BigInt64Array;
+  readonly i32: Int32Array;
+  readonly u8: Uint8Array;
+}
+
+function arraysOf({ i32, u8 }: CopyMemory): Arrays {
+  return { i64: new BigInt64Array(u8.buffer, 0, Math.floor(u8.length / 8)), i32, u8 };
 }
 
 /** By 32-bit words, where both addresses are multiples of 4. */
@@ -122,11 +129,18 @@ function copyBytes(d: Uint8Array, to: number, s: Uint8Array, from: number, len: 
 }
 
 /** What is left from byte `at` on: at most 7 bytes. */
-function copyTail(dst: CopyMemory, to: number, src: CopyMemory, from: number, at: number, len: number): void {
+function copyTail(
+  d: Omit<Arrays, 'i64'>,
+  to: number,
+  s: Omit<Arrays, 'i64'>,
+  from: number,
+  at: number,
+  len: number,
+): void {
   let i = at;
   if (len - i >= 4) {
-    dst.i32[(to + i) >>> 2] = src.i32[(from + i) >>> 2];
+    d.i32[(to + i) >>> 2] = s.i32[(from + i) >>> 2];
     i += 4;
   }
-  for (; i < len; i++) dst.u8[to + i] = src.u8[from + i];
+  for (; i < len; i++) d.u8[to + i] = s.u8[from + i];
 }
