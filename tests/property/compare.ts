@@ -10,7 +10,7 @@ import type { Endpoint, World } from './world.js';
 /** Where a region is. */
 export interface Memory {
   readonly memId: number;
-  readonly u8: Uint8Array;
+  readonly ring: NetmapRing;
   readonly bufBase: number;
 }
 
@@ -66,7 +66,7 @@ function compareRing(name: string, real: NetmapRing, kr: Kring): void {
 function compareBuffers(region: Region, memory: Memory | undefined): void {
   if (!memory || memory.bufBase === 0) return; // no port has told yet where it is
   const { high, bufSize, data } = region;
-  const bytes = memory.u8.subarray(memory.bufBase, memory.bufBase + high * bufSize);
+  const bytes = memory.ring.u8.subarray(memory.bufBase, memory.bufBase + high * bufSize);
   if (Buffer.compare(bytes, data.subarray(0, bytes.length)) === 0) return;
   const at = bytes.findIndex((byte, i) => byte !== data[i]);
   assert.fail(`buffer ${Math.floor(at / bufSize)}, byte ${at % bufSize}: ${bytes[at]}, the oracle has ${data[at]}`);

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import type { Netmap } from '../../src/index.js';
 import { type Command, command, openCommand, portsCommand, portsStart } from './commands.js';
 import type { OpenRequest } from './oracle-host.js';
-import { makeHost, World } from './world.js';
+import { type MemoryKind, makeHost, World } from './world.js';
 
 const RUNS = Number(process.env['PTNET_FUZZ_RUNS'] ?? 1000);
 const TIME_LIMIT = Math.max(60_000, 100 * RUNS);
@@ -23,18 +23,18 @@ const sequence = fc
 class Hosts {
   #netmap: Netmap | undefined;
   #clean = '';
-  readonly #shared: boolean;
+  readonly #kind: MemoryKind;
 
-  constructor(shared: boolean) {
-    this.#shared = shared;
+  constructor(kind: MemoryKind) {
+    this.#kind = kind;
   }
 
   async run(guests: readonly OpenRequest[], commands: readonly Command[]): Promise<void> {
     if (!this.#netmap) {
-      this.#netmap = await makeHost(this.#shared);
+      this.#netmap = await makeHost(this.#kind);
       this.#clean = JSON.stringify(await this.#netmap.inspect());
     }
-    const world = new World(this.#netmap);
+    const world = new World(this.#netmap, this.#kind);
     try {
       if (guests.length > 0) await world.addGuest(guests);
       await world.run(commands);
@@ -94,9 +94,10 @@ const GUESTS: fc.Arbitrary<OpenRequest[]> = fc.tuple(
   passedThrough('p{1', 'p}1', 'vale0:h'),
 );
 
-for (const shared of [true, false]) {
-  describe(`the host and the oracle agree (${shared ? 'shared' : 'unshared'} memory)`, () => {
-    const hosts = new Hosts(shared);
+for (const kind of ['shared', 'unshared', 'growing'] as const) {
+  describe(`the host and the oracle agree (${kind} memory)`, () => {
+    const hosts = new Hosts(kind);
+    const shared = kind === 'shared';
     after(() => hosts.close());
 
     test('on ports of the host', () => check(hosts, fc.constant([]), shared ? 0.5 : 0.1));

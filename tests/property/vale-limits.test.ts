@@ -41,12 +41,12 @@ function random(seed: number): (below: number) => number {
 describe('the switch and the oracle agree at the limits', () => {
   let netmap: Netmap;
   before(async () => {
-    netmap = await makeHost(true);
+    netmap = await makeHost('shared');
   });
   after(() => netmap.close());
 
   async function play(commands: readonly Command[]): Promise<Record<string, number>> {
-    const world = new World(netmap);
+    const world = new World(netmap, 'shared');
     await world.run(commands);
     const { ports } = await netmap.inspect();
     const { drops } = ports[0].counters;
@@ -55,7 +55,7 @@ describe('the switch and the oracle agree at the limits', () => {
   }
 
   test('a bucket full of nine ports’ addresses: the ninth is not learned, and counted', async () => {
-    const world = new World(netmap);
+    const world = new World(netmap, 'shared');
     const ports = Array.from({ length: 9 }, (_, i) => i);
     await world.run(ports.map((i) => open(`vale0:p${i}`, 8)));
     await world.run(ports.map((i) => send(i, [{ dst: BROADCAST, src: BUCKET[i], body: i }])));
@@ -66,7 +66,7 @@ describe('the switch and the oracle agree at the limits', () => {
   });
 
   test('a port that floods a bucket evicts its own addresses once it has half of it', async () => {
-    const world = new World(netmap);
+    const world = new World(netmap, 'shared');
     await world.run([open('vale0:a', 8), open('vale0:b', 8)]);
     await world.run(BUCKET.slice(0, 4).map((src) => send(0, [{ dst: BROADCAST, src, body: 1 }])));
     await world.run(BUCKET.slice(4).map((src) => send(1, [{ dst: BROADCAST, src, body: 1 }])));

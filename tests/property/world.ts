@@ -36,10 +36,16 @@ export interface Endpoint {
 
 type EndpointRing = RingPair & { readonly endpoint: Endpoint };
 
+/** Whose memory a host is in: of several threads, of one, or of one whose owner grows it all the time. */
+export type MemoryKind = 'shared' | 'unshared' | 'growing';
+
 /** A host with small buffers, so that all of them can be compared. */
-export async function makeHost(shared: boolean): Promise<Netmap> {
+export async function makeHost(kind: MemoryKind): Promise<Netmap> {
   const pages = (1 << 26) / 65536;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  const memory =
+    kind === 'growing'
+      ? new WebAssembly.Memory({ initial: pages })
+      : new WebAssembly.Memory({ initial: pages, maximum: pages, shared: kind === 'shared' });
   new Uint8Array(memory.buffer).set(PROGRAM_BYTES, PROGRAM_BASE);
   const ranges = { memory, privateRange: PRIVATE_RANGE, regionRange: REGION_RANGE };
   return Netmap.create({ ...ranges, privatePools: POOLS, pools: GLOBAL_POOLS });
@@ -51,13 +57,20 @@ export class World {
   readonly endpoints: Endpoint[] = [];
   /** Where regions lie, and their mem ids, as the first open of a port told. */
   readonly memory = new Map<Region, Memory>();
+  readonly #grows: boolean;
   readonly #interfaces = new Map<string, { real: NetmapInterface; ends: Endpoint[] }>();
   #guest: Guest | undefined;
   #drivers: PtnetDriver[] = [];
   #service = (): void => {};
 
-  constructor(netmap: Netmap) {
+  constructor(netmap: Netmap, kind: MemoryKind) {
     this.netmap = netmap;
+    this.#grows = kind === 'growing';
+  }
+
+  /** The memory's owner grows it, if that is so. No pages are needed for all views of it to be gone. */
+  #grow(): void {
+    if (this.#grows) this.netmap.memory.grow(0);
   }
 
   get #guests(): GuestPort[] {
@@ -85,7 +98,7 @@ export class World {
       model.open();
       const ring = driver.nifp.txRings > 0 ? this.endpoints[i].real.txRings[0] : undefined;
       const memId = ports.find((port) => port.name === name)?.memId ?? 0;
-      if (ring) this.memory.set(models[i].adapter.region, { memId, u8: ring.u8, bufBase: ring.bufBase });
+      if (ring) this.memory.set(models[i].adapter.region, { memId, ring, bufBase: ring.bufBase });
     }
     this.#settle();
     await compareWorlds(this);
@@ -93,8 +106,11 @@ export class World {
 
   async run(commands: readonly Command[]): Promise<void> {
     for (const command of commands) {
+      this.#grow();
       await this.#apply(command);
+      this.#grow();
       this.#settle();
+      this.#grow();
       await compareWorlds(this);
     }
   }
@@ -208,7 +224,7 @@ export class World {
       const { adapter } = model;
       this.endpoints.push({ name: real.name, real, model });
       const rings = [...real.txRings, ...real.rxRings];
-      this.memory.set(adapter.region, { memId: real.memId, u8: rings[0].u8, bufBase: rings[0].bufBase });
+      this.memory.set(adapter.region, { memId: real.memId, ring: rings[0], bufBase: rings[0].bufBase });
     } else {
       const expected = model instanceof OracleError ? model.code : 'success';
       assert.equal(
@@ -232,13 +248,13 @@ export class World {
     this.#interfaces.set(name, { real, ends: made });
     this.endpoints.push(...made);
     const [ring] = real.wire.txRings;
-    this.memory.set(ends[0].adapter.region, { memId: real.wire.memId, u8: ring.u8, bufBase: ring.bufBase });
+    this.memory.set(ends[0].adapter.region, { memId: real.wire.memId, ring, bufBase: ring.bufBase });
     const { regions } = await this.netmap.inspect();
     const known = [...this.memory.values()].map(({ memId }) => memId);
     const fresh = regions.find(({ memId }) => !known.includes(memId) || this.#isGone(memId));
     assert.ok(fresh, 'the region that applications will share');
     const { region } = this.host.adapters.get(name) as { region: Region };
-    this.memory.set(region, { memId: fresh.memId, u8: ring.u8, bufBase: 0 });
+    this.memory.set(region, { memId: fresh.memId, ring, bufBase: 0 });
   }
 
   /** Whether the region with this mem id is one of the past. */
