@@ -16,7 +16,7 @@ export type { GuestRam } from './hosts/csb-mirror.js';
 export { deliverMsi } from './hosts/msi.js';
 export { type Bar, configSpace, type PciConfig } from './hosts/pci-config.js';
 export { PtnetFunction, type PtnetPlatform } from './hosts/ptnet-function.js';
-export { attachPtnet, type V86Port, type V86Ptnet } from './hosts/v86.js';
+export { attachPtnet, type V86Options, type V86Port, type V86Ptnet } from './hosts/v86.js';
 export { attachNic, type V86Nic, type V86NicOptions } from './hosts/v86-nic.js';
 export { type Joint, type JointCounters, joinInterface, type StackAdapter } from './io/join.js';
 export { type PcapCapture, type PcapFrame, type PcapWriteOptions, readPcap, writePcap } from './io/pcap.js';

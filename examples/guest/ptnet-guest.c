@@ -303,10 +303,10 @@ static void run_hostile(u32 writes, u32 seed) {
         *(volatile u32 *)(region + random() % rings) = value;
         break;
       case 6: // mostly a CSB that is right, so that the loop runs
-        set(GH_BAH, 0);
-        set(GH_BAL, random() % 8 ? pages[0] : value);
-        set(HG_BAH, 0);
-        set(HG_BAL, random() % 8 ? pages[1] : value);
+        set(GH_BAH, random() % 8 ? 0 : value);
+        set(GH_BAL, random() % 8 ? pages[0] : odd_number());
+        set(HG_BAH, random() % 8 ? 0 : value);
+        set(HG_BAL, random() % 8 ? pages[1] : odd_number());
         set(PTCTL, 1);
         break;
       case 7:

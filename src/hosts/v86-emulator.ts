@@ -18,7 +18,7 @@ type Read = (address: number) => number;
 type Write = (value: number, address: number) => void;
 
 interface V86Cpu {
-  readonly devices: { readonly pci: V86Pci };
+  readonly devices: { readonly pci: V86Pci; readonly rtc?: { cmos_write?(index: number, value: number): void } };
   readonly io: V86Io;
   readonly wasm_memory: WebAssembly.Memory;
   readonly mem8: { readonly byteOffset: number };
@@ -88,6 +88,11 @@ const APIC_STATE_SIZE = 184;
 const APIC_IRR = 64;
 const APIC_TMR = 128;
 
+/** Where the firmware looks how much RAM there is: two bytes, units of 64 KiB above 16 MiB. */
+const CMOS_RAM = 0x34;
+const CMOS_RAM_UNIT = 0x10000;
+export const CMOS_RAM_START = 16 << 20;
+
 /** The innards of a v86 that is ready and does not run yet. */
 export class V86Machine {
   readonly cpu: V86Cpu;
@@ -125,6 +130,22 @@ export class V86Machine {
     } finally {
       this.#undo = new Undo();
     }
+  }
+
+  /** Address of guest-physical 0 in the emulator's memory, which v86 takes in whole pages. */
+  get ramBase(): number {
+    return this.cpu.mem8.byteOffset;
+  }
+
+  /**
+   * Tells the firmware that the machine has so much RAM, a multiple of 64 KiB above 16 MiB. What is above stays memory for
+   * the guest's loads and stores, and the firmware puts its tables below.
+   */
+  announceRam(size: number): void {
+    const units = (size - CMOS_RAM_START) / CMOS_RAM_UNIT;
+    const { rtc } = this.cpu.devices;
+    rtc?.cmos_write?.(CMOS_RAM, units & 0xff);
+    rtc?.cmos_write?.(CMOS_RAM + 1, units >>> 8);
   }
 
   /** Whether a PCI function is there. */
@@ -328,6 +349,7 @@ function checkMake(cpu: V86Cpu): void {
     ['get_state_apic', cpu.get_state_apic],
     ['handle_irqs', cpu.handle_irqs],
     ['reboot_internal', cpu.reboot_internal],
+    ['rtc.cmos_write', cpu.devices.rtc?.cmos_write],
   ];
   const lists: [string, unknown][] = [
     ['pci.devices', pci.devices],

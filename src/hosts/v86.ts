@@ -1,6 +1,13 @@
 // ptnet devices inside v86, the x86 emulator: `attachPtnet` puts ptnetmap-memdev and ptnet on its PCI bus.
 
-import { PTNET_IO_SIZE, PTNET_MDEV_IO_SIZE, PTNETMAP_PCI_DEVICE_ID, PTNETMAP_PCI_NETIF_ID } from '../abi.js';
+import {
+  PTNET_IO_KICK_BASE,
+  PTNET_IO_SIZE,
+  PTNET_MDEV_IO_SIZE,
+  PTNETMAP_PCI_DEVICE_ID,
+  PTNETMAP_PCI_NETIF_ID,
+} from '../abi.js';
+import type { Cable } from '../cable/cable.js';
 import type { Guest } from '../control/guests.js';
 import type { Netmap } from '../control/netmap.js';
 import type { PassthroughOptions } from '../control/operations.js';
@@ -19,8 +26,10 @@ import {
   resetConfig,
 } from './pci-config.js';
 import { PtnetFunction } from './ptnet-function.js';
+import { RamWindow } from './ram-window.js';
 import { regionWindow } from './region-window.js';
 import { type BarHandlers, MMIO_GRANULE, type V86Emulator, V86Machine } from './v86-emulator.js';
+import { ramSpace } from './v86-ram.js';
 
 /** A port of the host that a guest is to have. */
 export interface V86Port extends PassthroughOptions {
@@ -29,9 +38,23 @@ export interface V86Port extends PassthroughOptions {
   readonly name: string;
 }
 
+/** How a guest reaches rings and buffers. */
+export interface V86Options {
+  /**
+   * `mmio`, the default: each access is a call into the host, and the guest sees its region of the host's memory.
+   *
+   * `ram`: accesses are the guest's own loads and stores, many times faster. The region lies in RAM at the end of the
+   * emulator's memory, which the guest is not told of, and a cable carries the frames: the guest sees those only. Linux
+   * wants the kernel parameter `pci=nocrs` then.
+   */
+  readonly window?: 'mmio' | 'ram';
+}
+
 /** What has been put into an emulator. */
 export interface V86Ptnet {
   readonly guest: Guest;
+  /** With a RAM window, the cables between the guest's memory (`a`) and the ports (`b`), in the ports' order. */
+  readonly cables: readonly Cable[];
   /** Interrupt messages that the guest had told the devices to send, and that no local APIC takes. */
   readonly lostMessages: number;
   /** Accesses of the guest that failed in the host, and read as all ones. Must stay 0. */
@@ -60,13 +83,16 @@ const buses = new WeakMap<object, Bus>();
  * Puts a ptnet device for each port on the PCI bus of a v86, and a memdev for each region. The emulator must be ready and
  * not have run yet (`autostart: false`, `'emulator-ready'`), and have an APIC (`acpi: true`).
  *
- * Rings and buffers are reached by MMIO: the guest sees its region, and no other part of the memory. Ports are opened
- * with the layout for i386 and, unless `loop` says otherwise, served by the emulator's own thread. If it fails, the
- * emulator and the host are as they were.
- * @throws NetmapError EINVAL (not ready, no ACPI, no ports, ports of different hosts), EOPNOTSUPP (another version of v86), ENOSPC
- *   (no place on the bus), and what `Netmap.open` throws
+ * The guest sees its region, and no other part of a host's memory. Ports are opened with the layout for i386 and, unless
+ * `loop` says otherwise, served by the emulator's own thread. If it fails, the emulator and the host are as they were.
+ * @throws NetmapError EINVAL (not ready, no ACPI, no ports, ports of different hosts, a loop mode that a RAM window has not),
+ *   EOPNOTSUPP (another version of v86), ENOSPC (no place on the bus, or in RAM), and what `Netmap.open` throws
  */
-export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readonly V86Port[]): Promise<V86Ptnet> {
+export async function attachPtnet(
+  emulator: V86Emulator,
+  ports: V86Port | readonly V86Port[],
+  { window = 'mmio' }: V86Options = {},
+): Promise<V86Ptnet> {
   const all = [ports].flat() as V86Port[];
   if (all.length === 0) throw netmapError('EINVAL', 'no ports', { op: 'attachPtnet' });
   const v86 = new V86Machine(emulator);
@@ -74,18 +100,17 @@ export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readon
   if (all.some((port) => port.netmap !== netmap)) {
     throw netmapError('EINVAL', 'the ports are of different hosts', { op: 'attachPtnet' });
   }
-  const guest = await netmap.createGuest({ ramSize: 4096 * all.length });
+  const space = ramSpace(v86);
+  const ramSize = space.ramSize();
+  const given = window === 'ram' ? await RamWindow.open(all, space) : await passThrough(netmap, all);
   try {
-    for (const { name, netmap: _, ...options } of all) {
-      await guest.passthrough(name, { dataModel: 'i386', loop: 'direct', ...options });
-    }
-    const machine = await guest.machine();
     const bus = { ...(buses.get(v86.cpu) ?? { memory: FIRST_MEMORY, io: FIRST_IO }) };
-    const attachment = v86.whole(() => new Attachment(v86, bus, machine, all));
+    const attachment = v86.whole(() => new Attachment(v86, bus, given, all));
     buses.set(v86.cpu, bus);
-    machine.serve(attachment.signal);
+    given.machine.serve(attachment.signal);
     return {
-      guest,
+      guest: given.guest,
+      cables: given.cables,
       get lostMessages() {
         return attachment.lostMessages;
       },
@@ -94,9 +119,36 @@ export async function attachPtnet(emulator: V86Emulator, ports: V86Port | readon
       },
       close: async () => {
         attachment.close();
-        await guest.close();
+        await given.close();
       },
     };
+  } catch (error) {
+    await given.close();
+    if (window === 'ram') space.announce(ramSize);
+    throw error;
+  }
+}
+
+/** A guest with its devices, and where its region is, if that is in its RAM. */
+interface Given {
+  readonly guest: Guest;
+  readonly machine: HostedMachine;
+  readonly cables: readonly Cable[];
+  /** Guest-physical. */
+  readonly address?: number;
+  readonly size?: number;
+  kicked?(device: number): void;
+  close(): Promise<void>;
+}
+
+/** A guest of the ports' own host. */
+async function passThrough(netmap: Netmap, ports: readonly V86Port[]): Promise<Given> {
+  const guest = await netmap.createGuest({ ramSize: 4096 * ports.length });
+  try {
+    for (const { name, netmap: _, ...options } of ports) {
+      await guest.passthrough(name, { dataModel: 'i386', loop: 'direct', ...options });
+    }
+    return { guest, machine: await guest.machine(), cables: [], close: () => guest.close() };
   } catch (error) {
     await guest.close();
     throw error;
@@ -108,11 +160,14 @@ class Attachment {
   readonly #v86: V86Machine;
   readonly #bus: Bus;
   readonly #devices: PtnetFunction[] = [];
+  readonly #given: Given;
   readonly #stop = new AbortController();
 
-  constructor(v86: V86Machine, bus: Bus, machine: HostedMachine, ports: readonly V86Port[]) {
+  constructor(v86: V86Machine, bus: Bus, given: Given, ports: readonly V86Port[]) {
+    const { machine } = given;
     this.#v86 = v86;
     this.#bus = bus;
+    this.#given = given;
     v86.answerHotplug();
     for (const device of machine.functions) {
       if (device.deviceId === PTNETMAP_PCI_DEVICE_ID) this.#addMemdev(machine, device);
@@ -136,8 +191,10 @@ class Attachment {
   #addMemdev(machine: HostedMachine, device: PciFunction): void {
     const { base, size } = device.memoryBar ?? { base: 0, size: 0 };
     const io = this.#ioBar(PTNET_MDEV_IO_SIZE);
-    const memory = this.#memoryBar(Math.max(MMIO_GRANULE, 2 ** Math.ceil(Math.log2(size))), true);
-    this.#v86.mapMemory(memory.address, memory.size, regionWindow(machine, base, size));
+    const memory = this.#windowBar() ?? this.#memoryBar(Math.max(MMIO_GRANULE, 2 ** Math.ceil(Math.log2(size))), true);
+    if (memory.address >= FIRST_MEMORY) {
+      this.#v86.mapMemory(memory.address, memory.size, regionWindow(machine, base, size));
+    }
     this.#v86.mapPorts(io.address, io.size, registers(device));
     this.#register('ptnetmap-memdev', { ...identity(device), classCode: 0xff0000, bars: [io, memory] });
   }
@@ -167,10 +224,10 @@ class Attachment {
           if (space && (space[COMMAND >>> 2] & COMMAND_INTX_DISABLE) === 0) v86.pulseIntx(pciId);
         },
       },
-      page,
+      this.#given.kicked ? undefined : page,
       concurrent,
     );
-    v86.mapPorts(io.address, io.size, registers(model));
+    v86.mapPorts(io.address, io.size, this.#kicking(page, registers(model)));
     const msix: BarHandlers = {
       read: (offset, size) => model.msixRead(offset, size),
       write: (offset, size, value) => model.msixWrite(offset, size, value),
@@ -180,6 +237,19 @@ class Attachment {
     space = registered;
     this.#devices.push(model);
     v86.onReset(() => model.reset());
+  }
+
+  /** Registers whose doorbells are told of. */
+  #kicking(device: number, bar: BarHandlers): BarHandlers {
+    const given = this.#given;
+    if (!given.kicked) return bar;
+    return {
+      read: bar.read,
+      write: (offset, size, value) => {
+        bar.write(offset, size, value);
+        if (offset >= PTNET_IO_KICK_BASE) given.kicked?.(device);
+      },
+    };
   }
 
   /** A function on the bus. `written` is called when its configuration has been. */
@@ -208,6 +278,13 @@ class Attachment {
     if (address + size > IO_END) throw netmapError('ENOSPC', 'no I/O ports are left', { op: 'attachPtnet' });
     this.#bus.io += PTNET_IO_SIZE;
     return { kind: 'io', address, size };
+  }
+
+  /** The BAR over a RAM window: what v86 has there is RAM, so nothing is mapped. */
+  #windowBar(): Bar | undefined {
+    const { address, size } = this.#given;
+    if (address === undefined || size === undefined) return undefined;
+    return { kind: 'memory', address, size, prefetchable: true };
   }
 
   #memoryBar(size: number, prefetchable: boolean): Bar {

@@ -1,5 +1,5 @@
 // Linux guests in v86, each in a thread of its own, on one shared memory: a pipe between them, served in the guests' threads
-// and by a loop worker.
+// and by a loop worker; and each with a RAM window, in a memory of its own.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ interface Answer {
 class GuestThread {
   readonly #worker: Worker;
 
-  constructor(netmap: Netmap, port: object) {
+  constructor(netmap: Netmap, port: object, window: 'mmio' | 'ram') {
     const url = (path: string): string => pathToFileURL(path).href;
     const workerData = {
       ptnet: url(join(root, 'dist/index.js')),
@@ -32,6 +32,7 @@ class GuestThread {
       folder: imageFolder,
       handle: netmap.handle(),
       port,
+      window,
     };
     this.#worker = new Worker(join(fixtures, 'v86-worker.mjs'), { workerData });
   }
@@ -60,11 +61,20 @@ class GuestThread {
   }
 }
 
-for (const loop of ['direct', 'notify'] as const satisfies readonly LoopMode[]) {
-  test(`two guests in two threads on a pipe, kernel loops in mode ${loop}`, { skip, timeout: LIMIT }, async () => {
+const WAYS: readonly [LoopMode, 'mmio' | 'ram'][] = [
+  ['direct', 'mmio'],
+  ['notify', 'mmio'],
+  ['direct', 'ram'],
+];
+
+for (const [loop, window] of WAYS) {
+  test(`two guests in two threads on a pipe, kernel loops in mode ${loop}, window ${window}`, {
+    skip,
+    timeout: LIMIT,
+  }, async () => {
     const netmap = await Netmap.create({ memorySize: 512 << 20, threads: loop === 'direct' ? 0 : 1 });
-    const a = new GuestThread(netmap, { name: 'netmap:p{1', loop });
-    const b = new GuestThread(netmap, { name: 'netmap:p}1', loop });
+    const a = new GuestThread(netmap, { name: 'netmap:p{1', loop }, window);
+    const b = new GuestThread(netmap, { name: 'netmap:p}1', loop }, window);
     try {
       await Promise.all([a.next(), b.next()]);
       for (const length of [60, 1500]) {

@@ -1,7 +1,8 @@
 // What attachPtnet needs of a v86, without an emulator: a PCI bus, ports, memory-mapped ranges, RAM and a local APIC that
 // note what is done to them.
 
-const RAM_BASE = 0x20000;
+/** Address of guest-physical 0 in the memory. */
+export const RAM_BASE = 0x20000;
 const APIC = 0x8000;
 const APIC_SIZE = 184;
 const GRANULE = 0x20000;
@@ -25,7 +26,10 @@ export class FakeV86 {
   /** Bytes mapped by each call. */
   readonly ranges: { address: number; size: number }[] = [];
   readonly devices: (Device & { space: Int32Array })[] = [];
-  readonly memory = new WebAssembly.Memory({ initial: 32, maximum: 64 });
+  /** As v86's: it grows, and has no maximum. */
+  readonly memory: WebAssembly.Memory;
+  /** Bytes of RAM that the firmware is told of. */
+  announced: number | undefined;
   /** Vectors that the CPU was told to look at, and pulses of the pin. */
   readonly taken: number[] = [];
   readonly pulses: string[] = [];
@@ -35,8 +39,10 @@ export class FakeV86 {
   rebooted = 0;
   readonly v86: { cpu: Record<string, unknown> };
 
-  constructor() {
-    const { memory } = this;
+  constructor(ram = FAKE_RAM) {
+    const memory = new WebAssembly.Memory({ initial: (RAM_BASE + ram) / 65536 });
+    this.memory = memory;
+    this.ram = { ...this.ram, size: ram };
     const devices: unknown[] = [];
     const device_spaces: unknown[] = [];
     const { maps, ports } = this;
@@ -47,7 +53,7 @@ export class FakeV86 {
       memory_map_write32: maps.write32,
       wasm_memory: memory,
       mem8: { byteOffset: RAM_BASE },
-      memory_size: Int32Array.of(FAKE_RAM),
+      memory_size: Int32Array.of(ram),
       acpi_enabled: Uint8Array.of(1),
       get_apic_addr: () => APIC,
       get_state_apic: () => new Uint8Array(memory.buffer, APIC, APIC_SIZE),
@@ -59,6 +65,7 @@ export class FakeV86 {
         this.rebooted++;
       },
       devices: {
+        rtc: { cmos_write: (index: number, value: number) => this.#cmos(index, value) },
         pci: {
           devices,
           device_spaces,
@@ -159,7 +166,7 @@ export class FakeV86 {
     mapped(size === 1 ? write8 : write32, address)(address | 0, value);
   }
 
-  readonly ram = {
+  ram = {
     size: FAKE_RAM,
     load: (address: number): number => new DataView(this.memory.buffer).getInt32(RAM_BASE + address, true),
     store: (address: number, value: number): void =>
@@ -170,6 +177,12 @@ export class FakeV86 {
   configure(name: string, offset: number, size: 1 | 2 | 4, value: number, n = 0): void {
     const { pci } = this.v86.cpu['devices'] as { pci: Record<string, (at: number, value: number) => void> };
     pci[`pci_write${8 * size}`]((0x80000000 | (this.device(name, n).pci_id << 8) | offset) >> 0, value);
+  }
+
+  #cmos(index: number, value: number): void {
+    const units = ((this.announced ?? 16 << 20) - (16 << 20)) / 65536;
+    if (index === 0x34) this.announced = (16 << 20) + ((units & 0xff00) | value) * 65536;
+    if (index === 0x35) this.announced = (16 << 20) + ((units & 0xff) | (value << 8)) * 65536;
   }
 
   /** v86 lets the guest write everything. */
