@@ -14,7 +14,7 @@ export const ARENA_SIZE = 64;
 // struct thread: one per attached thread. Thread ids are 1..63; 0 means "none" and is the value of a free lock.
 //   line 0: written by wakers      line 1: written by the thread and by the control thread
 export const THREAD_SEQ = 0; // the waiter word: incremented by every event that concerns the thread
-export const THREAD_SLEEPERS = 4; // how many waits are pending on THREAD_SEQ
+export const THREAD_SLEEPERS = 4; // not 0: waits may be pending on THREAD_SEQ that nobody has notified
 export const THREAD_STATE = 64; // THREAD_FREE and on
 export const THREAD_ID = 68;
 export const THREAD_ARENA = 72;
@@ -256,11 +256,11 @@ export const KLOOP_TX = 44; // address of the first tx kring
 export const KLOOP_RX = 48;
 export const KLOOP_IRQS_ON = 52; // 0 = no interrupts wanted (no irqfd)
 export const KLOOP_PASSES = 56;
+export const KLOOP_WATCHES = 60; // 1 = of a monitor: what arrives for the rings that it watches tells its thread, not the loop
 export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
 export const KLOOP_STARTS = 68; // how many times it was started
-export const KLOOP_WATCHES = 72; // 1 = of a monitor: what arrives for the rings that it watches tells its thread, not the loop
-export const KLOOP_PORT_GONE = 80; // 1 = the interface was taken away: the guest's driver is told
-export const KLOOP_SEEN = 76; // THREAD_SEQ of its thread when it last looked
+export const KLOOP_SEEN = 72; // THREAD_SEQ of its thread when it last looked
+export const KLOOP_PORT_GONE = 76; // 1 = the interface was taken away: the guest's driver is told
 export const KLOOP_SIZE = 128;
 
 export const KLOOP_IDLE = 0;

@@ -14,10 +14,15 @@ import {
 
 /** Wakes the thread whose record is at `threadPtr`. */
 export function threadWake(threadPtr: usize): void {
-  // Pairs with the sleeper: sleepers += 1, then wait(seq == seen). Both sides are seq-cst, so either the sleeper sees
-  // the new seq, or we see the sleeper (tests/model/waiter.pml).
+  // Pairs with the sleeper: sleepers = 1, then wait(seq == seen). Both sides are seq-cst, so either the sleeper sees the
+  // new seq, or we see the sleeper (tests/model/waiter.pml). A wait that was woken may be pending for long, until the
+  // thread's event loop turns: the word is cleared, so that one notification serves all events until then. Who set it
+  // between our two looks, and would sleep on a cleared word, is stopped by the second addition.
   atomic.add<u32>(threadPtr, 1, THREAD_SEQ);
-  if (atomic.load<u32>(threadPtr, THREAD_SLEEPERS) != 0) atomic.notify(threadPtr + THREAD_SEQ, -1);
+  if (atomic.load<u32>(threadPtr, THREAD_SLEEPERS) == 0) return;
+  atomic.store<u32>(threadPtr, 0, THREAD_SLEEPERS);
+  atomic.add<u32>(threadPtr, 1, THREAD_SEQ);
+  atomic.notify(threadPtr + THREAD_SEQ, -1);
 }
 
 /**

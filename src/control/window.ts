@@ -3,7 +3,7 @@
 
 import { KLOOP_GUEST, KLOOP_IRQ_PENDING, KLOOP_PORT_GONE, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
 import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
-import type { Thread } from '../threads/thread.js';
+import type { PassCopies, Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
 
 /** One access to BAR 0 of a function of the guest. */
@@ -32,7 +32,8 @@ class FunctionWindow implements PciFunction {
   readonly #index: number;
   /** Address of the device's struct kloop, 0 = none. */
   #loop: number;
-  readonly #isDevice: boolean;
+  /** Address of the word with its pending interrupts; undefined: it has none. */
+  readonly pending: number | undefined;
   #gone = false;
   #handler: ((vector: number) => void) | undefined;
 
@@ -46,7 +47,7 @@ class FunctionWindow implements PciFunction {
     this.#id = id;
     this.#index = index;
     this.#loop = info.loop;
-    this.#isDevice = info.loop !== 0;
+    this.pending = info.loop === 0 ? undefined : info.loop + KLOOP_IRQ_PENDING;
   }
 
   /** The function is unplugged: reads give all ones, writes nothing, as on a real bus. */
@@ -66,7 +67,7 @@ class FunctionWindow implements PciFunction {
 
   ioWrite(offset: number, size: 1 | 2 | 4, value: number): void {
     if (this.#gone) return;
-    if (this.#isDevice && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
+    if (this.pending !== undefined && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
       if (this.#loop === 0) return;
       const { arena, ptr } = this.#thread;
       arena.wasm.kloopKick(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2, ptr);
@@ -106,37 +107,61 @@ export interface GuestMachine {
   disconnect(): void;
 }
 
+/** A class, not an object with closures: syncs ask each guest's machine whether it is gone, by one and the same code. */
+class Machine implements HostedMachine {
+  readonly functions: readonly FunctionWindow[];
+  readonly ram: HostedMachine['ram'];
+  readonly views: HostedMachine['views'];
+  readonly wasm: HostedMachine['wasm'];
+  readonly waiting: Thread;
+  readonly tunables: GuestInfo['tunables'];
+  readonly #mirrors = new Set<() => void>();
+  #taken = false;
+
+  constructor(thread: Thread, functions: readonly FunctionWindow[], info: GuestInfo) {
+    this.functions = functions;
+    this.ram = info.ram;
+    this.views = thread.arena;
+    this.wasm = thread.arena.wasm;
+    this.waiting = thread;
+    this.tunables = info.tunables;
+  }
+
+  get gone(): boolean {
+    return this.#taken || this.waiting.hostClosed;
+  }
+
+  serve(signal: AbortSignal): void {
+    void this.waiting.serve(signal);
+  }
+
+  mirror(copies: PassCopies): () => void {
+    const end = this.waiting.addCopies(copies);
+    this.#mirrors.add(end);
+    return end;
+  }
+
+  take(): void {
+    for (const end of this.#mirrors) end();
+    this.#taken = true;
+    for (const f of this.functions) f.remove();
+    this.waiting.wake(); // whoever waits for interrupts sees that the machine is gone
+  }
+}
+
 /** Builds the machine of a guest that runs in this thread. */
 export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): GuestMachine {
   const functions = info.functions.map((f, index) => new FunctionWindow(thread, path, info.id, index, f));
-  const stop = thread.addService(() => {
-    for (const f of functions) f.deliver();
-  });
-  let gone = false;
-  const mirrors = new Set<() => void>();
-  const machine: HostedMachine = {
-    get gone() {
-      return gone || thread.hostClosed;
-    },
-    functions,
-    ram: info.ram,
-    views: thread.arena,
-    wasm: thread.arena.wasm,
-    waiting: thread,
-    tunables: info.tunables,
-    serve: (signal) => void thread.serve(signal),
-    mirror: (copies) => {
-      const end = thread.addCopies(copies);
-      mirrors.add(end);
-      return end;
-    },
+  const stops = functions.flatMap((f) =>
+    f.pending === undefined ? [] : thread.addService(() => f.deliver(), f.pending),
+  );
+  const stop = (): void => {
+    for (const end of stops) end();
   };
+  const machine = new Machine(thread, functions, info);
   const disconnect = (): void => {
     stop();
-    for (const end of mirrors) end();
-    gone = true;
-    for (const f of functions) f.remove();
-    thread.wake(); // whoever waits for interrupts sees that the machine is gone
+    machine.take();
   };
   return { machine, stop, disconnect };
 }

@@ -42,6 +42,12 @@ export interface PassCopies {
   copyOut(): void;
 }
 
+/** Work of a thread, and the index of the word that says whether there is any. */
+interface Service {
+  readonly run: () => void;
+  readonly word: number | undefined;
+}
+
 interface LocalWait {
   seen: number;
   resolve: () => void;
@@ -55,9 +61,10 @@ export class Thread {
   /** Whether this thread may block (Atomics.wait). */
   readonly canBlock: boolean;
   readonly #seq: number;
+  readonly #controlState: number;
   readonly #token: number;
   readonly #localWaits = new Set<LocalWait>();
-  readonly #services = new Set<() => void>();
+  #services: readonly Service[] = [];
   readonly #copies = new Set<PassCopies>();
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
@@ -70,6 +77,7 @@ export class Thread {
     this.ptr = arena.threadPtr(id);
     this.canBlock = canBlock && arena.shared;
     this.#seq = (this.ptr + THREAD_SEQ) >>> 2;
+    this.#controlState = (arena.threadPtr(CONTROL_THREAD) + THREAD_STATE) >>> 2;
   }
 
   /**
@@ -102,9 +110,9 @@ export class Thread {
     this.arena.wasm.threadWake(control);
   }
 
-  /** Whether the control thread has closed the host. */
+  /** Whether the control thread has closed the host. A plain look, as every sync of a guest has one. */
   get hostClosed(): boolean {
-    return this.arena.load(this.arena.threadPtr(CONTROL_THREAD) + THREAD_STATE) !== THREAD_LIVE;
+    return this.arena.u32[this.#controlState] !== THREAD_LIVE;
   }
 
   /** The waiter word now. To be read before looking for work. */
@@ -127,24 +135,18 @@ export class Thread {
   /** Blocks until an event after `seen`, or for `timeout` ms. False on timeout. Only where `canBlock`. */
   sleep(seen: number, timeout = Infinity): boolean {
     const { i32 } = this.arena;
-    const sleepers = (this.ptr + THREAD_SLEEPERS) >>> 2;
-    Atomics.add(i32, sleepers, 1);
+    Atomics.store(i32, (this.ptr + THREAD_SLEEPERS) >>> 2, 1);
     const outcome = Atomics.wait(i32, this.#seq, seen, timeout);
     this.#checkAlive();
-    Atomics.sub(i32, sleepers, 1);
     return outcome !== 'timed-out';
   }
 
   /** A thread that was taken for dead while it slept has lost its ports, and its record may be another's by now. */
   #checkAlive(): void {
-    if (this.#isAlive()) return;
-    throw netmapError('ESRCH', 'the host has taken this thread for dead', { op: 'sleep' });
-  }
-
-  /** Whether the record is this thread's: it has not left, and was not taken for dead. */
-  #isAlive(): boolean {
     const { arena, ptr } = this;
-    return arena.load(ptr + THREAD_TOKEN) === this.#token && arena.load(ptr + THREAD_STATE) === THREAD_LIVE;
+    const isAlive = arena.load(ptr + THREAD_TOKEN) === this.#token && arena.load(ptr + THREAD_STATE) === THREAD_LIVE;
+    if (isAlive) return;
+    throw netmapError('ESRCH', 'the host has taken this thread for dead', { op: 'sleep' });
   }
 
   /**
@@ -199,16 +201,10 @@ export class Thread {
   #waitShared(seen: number): Promise<boolean> {
     if (this.#pending?.seen === seen) return this.#pending.promise;
     const { i32 } = this.arena;
-    const sleepers = (this.ptr + THREAD_SLEEPERS) >>> 2;
-    Atomics.add(i32, sleepers, 1);
+    Atomics.store(i32, (this.ptr + THREAD_SLEEPERS) >>> 2, 1);
     const wait = Atomics.waitAsync(i32, this.#seq, seen);
-    if (!wait.async) {
-      Atomics.sub(i32, sleepers, 1);
-      return Promise.resolve(true);
-    }
+    if (!wait.async) return Promise.resolve(true);
     const promise = wait.value.then(() => {
-      // A wait that the thread's end has woken comes late: the count is nobody's then, or already that of another thread.
-      if (this.#isAlive()) Atomics.sub(i32, sleepers, 1);
       if (this.#pending?.promise === promise) this.#pending = undefined;
       return true;
     });
@@ -244,11 +240,16 @@ export class Thread {
   /**
    * Registers work that this thread does when it is woken with THREAD_ATTENTION set: interrupts of its devices, requests to
    * the control thread.
+   * @param word address of a word that is 0 while there is none of it. With many guests in a thread, each of their interrupts
+   *   looks at all these words (npm run bench scaling)
    * @returns takes it back
    */
-  addService(service: () => void): () => void {
-    this.#services.add(service);
-    return () => this.#services.delete(service);
+  addService(run: () => void, word?: number): () => void {
+    const service = { run, word: word === undefined ? undefined : word >>> 2 };
+    this.#services = [...this.#services, service];
+    return () => {
+      this.#services = this.#services.filter((other) => other !== service);
+    };
   }
 
   /** Has words copied around each pass of this thread over its kernel loops. Returns what ends it. */
@@ -284,7 +285,7 @@ export class Thread {
         const worked = arena.u32[loops] === 0 ? 0 : this.#pass();
         if (arena.u32[attention] !== 0) {
           Atomics.store(arena.u32, attention, 0);
-          for (const service of this.#services) service();
+          for (const { run, word } of this.#services) if (word === undefined || arena.u32[word] !== 0) run();
         } else if (worked === 0) {
           break;
         }

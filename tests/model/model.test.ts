@@ -65,7 +65,7 @@ expect('csb-rx', 'TSO', 'GUEST_SYNC PACKETS=3 NO_APP_SL', 'sound');
 
 expect('waiter', 'TSO', '', 'sound', true);
 expect('waiter', 'SC', '', 'sound');
-for (const mistake of ['SEQ_AFTER_SCAN', 'SLEEPERS_TOO_EARLY', 'WORK_TOO_LATE']) {
+for (const mistake of ['SEQ_AFTER_SCAN', 'SLEEPERS_TOO_EARLY', 'WORK_TOO_LATE', 'ADD_ONCE']) {
   expect('waiter', 'TSO', mistake, 'lost wake');
   expect('waiter', 'SC', mistake, 'lost wake');
 }

@@ -4,17 +4,20 @@
  *   sleeper                          waker
  *     v = load seq                     publish work
  *     scan for work                    add seq, 1
- *     none: add sleepers, 1            if load sleepers: notify
- *           wait while seq == v
- *           sub sleepers, 1
+ *     none: sleepers = 1               if load sleepers:
+ *           wait while seq == v          sleepers = 0
+ *                                        add seq, 1
+ *                                        notify
  *
  * The atomic add to seq carries the work out of the waker's store buffer before it loads sleepers; the sleeper
- * counts itself before it compares seq. So one of the two sees the other. Options, each of them a mistake:
+ * sets the word before it compares seq. So one of the two sees the other. Whoever sets the word before it is cleared, and
+ * compares after it, does so with a seq from before the second add. Options, each of them a mistake:
  *   SEQ_AFTER_SCAN      v is loaded after the scan
  *   SLEEPERS_TOO_EARLY  the waker loads sleepers before it adds to seq
  *   WORK_TOO_LATE       the waker publishes after it has added to seq
  *   RELAXED_SEQ         the waker's add overtakes its work
- *   RELAXED_SLEEPERS    the sleeper's add is overtaken by its load of seq
+ *   RELAXED_SLEEPERS    the sleeper's store is overtaken by its load of seq
+ *   ADD_ONCE            the waker does not add to seq after it has cleared sleepers
  */
 #ifndef WAKERS
 #define WAKERS 2
@@ -36,6 +39,7 @@ byte done;
 bool lost_wake;
 
 #define add(word, value) atomic { SL; mem[word] = mem[word] + value }
+#define set(word, value) atomic { SL; mem[word] = value }
 
 proctype Sleeper(byte me) {
   byte v, w, seen[WAKERS];
@@ -65,15 +69,10 @@ proctype Sleeper(byte me) {
 #ifdef RELAXED_SLEEPERS
       store(SLEEPERS, 1);
 #else
-      add(SLEEPERS, 1);
+      set(SLEEPERS, 1);
 #endif
       asleep = load(SEQ) == v; /* wait: compares and sleeps in one step */
-      !asleep;
-#ifdef RELAXED_SLEEPERS
-      store(SLEEPERS, 0)
-#else
-      add(SLEEPERS, -1)
-#endif
+      !asleep
     :: else
     fi
   od
@@ -105,7 +104,12 @@ proctype Waker(byte me) {
     notify = load(SLEEPERS);
 #endif
     if
-    :: notify -> asleep = false
+    :: notify ->
+      set(SLEEPERS, 0);
+#ifndef ADD_ONCE
+      add(SEQ, 1);
+#endif
+      asleep = false
     :: else
     fi
   od
