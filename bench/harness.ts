@@ -53,7 +53,11 @@ async function runSuite(
 /** The native twins of a case: their names among the contenders, and what runs one. */
 function twinsOf(work: Case, native: NativeTwin | undefined): readonly (readonly [string, NativeTwin['run']])[] {
   if (!native || work.task === undefined) return [];
-  return [[NATIVE, native.run], ...(work.netmapTable ? [[NETMAP_TABLE, native.runTable] as const] : [])];
+  return [
+    [NATIVE, native.run],
+    ...(work.netmapTable ? [[NETMAP_TABLE, native.runTable] as const] : []),
+    ...(work.widths ? Object.entries(native.runWidths) : []),
+  ];
 }
 
 export async function runCase(work: Case, native: NativeTwin | undefined, timing: Timing): Promise<Result[]> {

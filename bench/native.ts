@@ -42,6 +42,8 @@ export interface NativeTwin {
   readonly runSwitched: (path: readonly string[], size: number, warmup: number, ms: number) => NativeRun;
   /** ns of each way of a frame between two guests; `rest` ms before each, or none: they poll. */
   readonly pings: (count: number, rest: number) => number[];
+  /** The same as `run` with narrower vectors than the machine may have, by the names of the contenders; x86-64 only. */
+  readonly runWidths: Readonly<Record<string, RunTwin>>;
   /** ns from waking a thread that sleeps in a futex until it runs; `rest` ms before each. */
   readonly futexWays: (count: number, rest: number) => number[];
 }
@@ -73,6 +75,22 @@ function start(binary: string, args: readonly (string | number)[], ms: number): 
 
 const numbers = (text: string): number[] => text.trim().split('\n').map(Number);
 
+/** What gcc calls the generations of x86-64 whose vectors are so wide. The Wasm's have 128 bits. */
+const WIDTHS: Readonly<Record<string, string>> = {
+  'c, 256-bit vectors': 'x86-64-v3',
+  'c, 128-bit vectors': 'x86-64-v2',
+};
+
+/** Compiles them; those fail whose instructions the machine lacks, when they are run. */
+function compileWidths(cc: string): Record<string, RunTwin> {
+  if (process.arch !== 'x64') return {};
+  const twins = Object.entries(WIDTHS).map(([name, march]) => {
+    const binary = compile(cc, 'twin.c', `twin-${march}`, [`-march=${march}`]);
+    return binary === undefined ? [] : [[name, runner(binary)] as const];
+  });
+  return Object.fromEntries(twins.flat());
+}
+
 function runner(binary: string): RunTwin {
   return ({ task = '', size, batch = BATCH }, warmup, ms) =>
     JSON.parse(start(binary, [task, size, batch, warmup, ms], ms)) as NativeRun;
@@ -92,6 +110,7 @@ export function buildNative(): NativeTwin | undefined {
     compiler,
     run: runner(twin),
     runTable: runner(table),
+    runWidths: compileWidths(cc),
     runSwitched: (path, size, warmup, ms) => JSON.parse(start(switched, [...path, size, warmup, ms], ms)) as NativeRun,
     pings: (count, rest) => numbers(start(twin, ['ping', 60, count, rest, 0], count * rest)),
     futexWays: (count, rest) => numbers(start(futex, [count, 1000 * rest], count * rest)),

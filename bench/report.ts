@@ -9,6 +9,8 @@ const NAMES: Readonly<Record<string, string>> = {
   js: 'plain JavaScript',
   c: 'C',
   'c, netmap table': "C, netmap's table",
+  'c, 256-bit vectors': 'C, 256-bit vectors',
+  'c, 128-bit vectors': 'C, 128-bit vectors',
 };
 
 const WIDTHS = [32, 10, 22, 9, 9, 9];

@@ -44,6 +44,8 @@ export interface Case extends CaseBase {
   readonly size: number;
   /** Whether the twin with netmap's table, hash and strides runs too. */
   readonly netmapTable?: boolean;
+  /** Whether the twins with narrower vectors run too. */
+  readonly widths?: boolean;
   open(): Promise<OpenCase>;
 }
 

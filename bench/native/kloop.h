@@ -186,12 +186,21 @@ static bool kloop_run(struct kloop *loop, struct thread *self) {
   return busy ? (result & (MORE | MOVED)) != 0 : true;
 }
 
+/** Odd in a pass: for the control thread, which waits for passes that may have seen a loop that is no more. */
+static void count_pass(struct thread *self) {
+  u32 passes = atomic_load_explicit(&self->passes, memory_order_relaxed);
+  atomic_store(&self->passes, passes + 1);
+}
+
 static u32 kloop_pass(struct thread *self) {
   u32 n = atomic_load(&self->nloops), worked = 0;
+  if (n == 0) return 0;
+  count_pass(self);
   for (u32 i = 0; i < n; i++) {
     struct kloop *loop = atomic_load(&self->loops[i]);
     if (loop && kloop_run(loop, self)) worked++;
   }
+  count_pass(self);
   return worked;
 }
 

@@ -102,7 +102,7 @@ struct kring {
   u32 hwlease;
   _Atomic u32 lease_head;
   u32 lease_tail;
-  LINE _Atomic u64 waiters;
+  LINE _Atomic u64 waiters, watchers;
   _Atomic u32 contended;
   LINE _Atomic u64 stats[STAT_COUNT];
 };
@@ -180,7 +180,7 @@ struct thread {
   u32 spin_limit;
   struct scratch *scratch;
   struct thread *threads;
-  _Atomic u32 attention, nloops;
+  _Atomic u32 attention, nloops, passes;
   _Atomic(struct kloop *) loops[MAX_LOOPS];
   u32 ndevices;
   struct kloop *devices[2]; // those of the guests that run here

@@ -15,9 +15,8 @@ static double now_ns(void) {
 /** Blocks until an event after `seen`, or for a time. */
 static void thread_sleep(struct thread *t, u32 seen, double ms) {
   struct timespec timeout = {.tv_sec = (time_t)(ms / 1e3), .tv_nsec = (long)(ms * 1e6) % 1000000000};
-  atomic_fetch_add(&t->sleepers, 1);
+  atomic_store(&t->sleepers, 1);
   syscall(SYS_futex, &t->seq, FUTEX_WAIT_PRIVATE, seen, &timeout, NULL, 0);
-  atomic_fetch_sub(&t->sleepers, 1);
 }
 
 /** What poll(2) is asked for: whether it is there. Looking syncs. */

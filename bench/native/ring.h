@@ -30,13 +30,16 @@ COLD static void futex_wake(struct thread *t) {
 
 static void thread_wake(struct thread *t) {
   atomic_fetch_add(&t->seq, 1);
-  if (atomic_load(&t->sleepers) != 0) futex_wake(t);
+  if (atomic_load(&t->sleepers) == 0) return;
+  atomic_store(&t->sleepers, 0);
+  atomic_fetch_add(&t->seq, 1);
+  futex_wake(t);
 }
 
 static void kring_notify(struct kring *kr, struct thread *self) {
   struct kloop *loop = atomic_load(&kr->loop);
   if (loop) atomic_store(&loop->event, 1);
-  u64 waiters = atomic_load(&kr->waiters);
+  u64 waiters = atomic_load(&kr->waiters) | atomic_load(&kr->watchers);
   while (waiters != 0) {
     thread_wake(&self->threads[__builtin_ctzll(waiters)]);
     waiters &= waiters - 1;

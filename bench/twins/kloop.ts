@@ -10,7 +10,7 @@ const { KLOOP_IRQS_ON, KLOOP_IRQ_PENDING, KLOOP_KTOA, KLOOP_MODE, KLOOP_MODE_BUS
 const { KLOOP_MODE_NOTIFY, KLOOP_NRX, KLOOP_NTX, KLOOP_OWNER, KLOOP_PASSES, KLOOP_RUNNING, KLOOP_RX } = abi;
 const { KLOOP_STATE, KLOOP_THREAD, KLOOP_TX, KRING_HWCUR, KRING_HWTAIL, KRING_NSLOTS, KRING_RHEAD } = abi;
 const { KRING_RTAIL, KRING_SIZE, STAT_INTERRUPTS, STAT_KICKS, THREAD_ATTENTION, THREAD_ID } = abi;
-const { THREAD_LOOPS, THREAD_NLOOPS } = abi;
+const { THREAD_LOOPS, THREAD_NLOOPS, THREAD_PASSES } = abi;
 
 const MORE = 1;
 const MOVED = 2;
@@ -169,11 +169,14 @@ function kloopRun(mem: Memory, loop: number, self: number): boolean {
 function kloopPass(mem: Memory, self: number): number {
   const { i32 } = mem;
   const n = Atomics.load(i32, (self + THREAD_NLOOPS) >>> 2);
+  const passes = (self + THREAD_PASSES) >>> 2; // odd in a pass
   let worked = 0;
+  Atomics.store(i32, passes, i32[passes] + 1);
   for (let i = 0; i < n; i++) {
     const loop = Atomics.load(i32, (self + THREAD_LOOPS + 4 * i) >>> 2);
     if (loop !== 0 && kloopRun(mem, loop, self)) worked++;
   }
+  Atomics.store(i32, passes, i32[passes] + 1);
   return worked;
 }
 

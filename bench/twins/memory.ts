@@ -2,7 +2,7 @@
 // with atomics where the Wasm has them. Paths that no bench takes end in notInTheBench(), behind the same tests.
 import { abi } from 'ptnet';
 
-const { ARENA_THREADS, KRING_LOOP, KRING_STATS, KRING_WAITERS, KLOOP_EVENT } = abi;
+const { ARENA_THREADS, KRING_LOOP, KRING_STATS, KRING_WAITERS, KRING_WATCHERS, KLOOP_EVENT } = abi;
 const { THREAD_ARENA, THREAD_SEQ, THREAD_SIZE, THREAD_SLEEPERS } = abi;
 
 /** Typed arrays over the arena's memory. */
@@ -57,7 +57,11 @@ export function statAddShared({ u32 }: Memory, kr: number, stat: number, n: numb
 
 export function threadWake({ i32 }: Memory, thread: number): void {
   Atomics.add(i32, (thread + THREAD_SEQ) >>> 2, 1);
-  if (Atomics.load(i32, (thread + THREAD_SLEEPERS) >>> 2) !== 0) Atomics.notify(i32, (thread + THREAD_SEQ) >>> 2);
+  const sleepers = (thread + THREAD_SLEEPERS) >>> 2;
+  if (Atomics.load(i32, sleepers) === 0) return;
+  Atomics.store(i32, sleepers, 0);
+  Atomics.add(i32, (thread + THREAD_SEQ) >>> 2, 1);
+  Atomics.notify(i32, (thread + THREAD_SEQ) >>> 2);
 }
 
 export function kringNotify(mem: Memory, kr: number, self: number): void {
@@ -65,7 +69,7 @@ export function kringNotify(mem: Memory, kr: number, self: number): void {
   const loop = Atomics.load(i32, (kr + KRING_LOOP) >>> 2);
   if (loop !== 0) Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 1);
   // Two halves of a 64-bit word: the benches have one thread, whose bit is in the first.
-  let waiters = Atomics.load(i32, (kr + KRING_WAITERS) >>> 2);
+  let waiters = Atomics.load(i32, (kr + KRING_WAITERS) >>> 2) | Atomics.load(i32, (kr + KRING_WATCHERS) >>> 2);
   if (waiters === 0) return;
   const threads = i32[(i32[(self + THREAD_ARENA) >>> 2] + ARENA_THREADS) >>> 2];
   while (waiters !== 0) {
