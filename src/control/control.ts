@@ -17,6 +17,7 @@ import {
   THREAD_PASSES,
   THREAD_SCRATCH,
   THREAD_SIZE,
+  THREAD_SLEEPERS,
   THREAD_STATE,
   THREAD_TOKEN,
 } from '../abi.js';
@@ -239,6 +240,18 @@ export class Control {
     }
     this.#pollers.recover(tid);
     this.files.recover(tid);
+    this.#wakeAll();
+  }
+
+  /** A waker may have died after it had taken a sleeper's word back: that sleeper nobody would notify any more. */
+  #wakeAll(): void {
+    const { arena } = this;
+    for (let id = 1; id < THREAD_MAX; id++) {
+      const thread = arena.threadPtr(id);
+      if (arena.load(thread + THREAD_STATE) !== THREAD_LIVE) continue;
+      arena.store(thread + THREAD_SLEEPERS, 1);
+      arena.wasm.threadWake(thread);
+    }
   }
 
   /** The queued half of a thread's end. */
@@ -358,10 +371,7 @@ export class Control {
     this.#stop.abort();
     this.arena.store(this.thread.ptr + THREAD_STATE, THREAD_FREE);
     // Guests in other threads learn it now; ports of the host have, when their rings stopped.
-    for (let id = 1; id < THREAD_MAX; id++) {
-      const thread = this.arena.threadPtr(id);
-      if (this.arena.load(thread + THREAD_STATE) === THREAD_LIVE) this.arena.wasm.threadWake(thread);
-    }
+    this.#wakeAll();
     this.arena.wasm.threadWake(this.thread.ptr);
   }
 }

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { THREAD_MAX, THREAD_SLEEPERS } from '../../src/abi.js';
 import { abi, Netmap, type NetmapOptions, type NetmapPort } from '../../src/index.js';
+import { Arena } from '../../src/memory/arena.js';
 import { arenaIn, assertForeignUntouched, makeMemory } from './foreign.js';
 import { HELLO, mac } from './frames.js';
 import { putFrame, takeFrames } from './ping-pong.js';
@@ -138,6 +140,25 @@ describe('a wait ends when', () => {
       const { wait } = await asleep(port.poll(POLLIN, { signal: abort.signal }).catch((error) => error));
       abort.abort(new Error('enough'));
       assert.equal((await within(LIMIT, 'the end of a wait', wait)).message, 'enough');
+    }));
+
+  test('another thread has died that had taken the sleeper’s word back, and notified nobody', () =>
+    withPeers(2, {}, async (netmap, peer, waker) => {
+      const port = await netmap.open('netmap:p{1');
+      await openIn(netmap, peer, 'netmap:p}1');
+      await openIn(netmap, waker, 'netmap:q{1');
+      const { wait } = await asleep(peer.call('poll', { events: POLLIN }));
+      const { memory, arena: ptr } = netmap.handle();
+      const arena = Arena.attach(memory, ptr);
+      const words = Array.from({ length: THREAD_MAX - 1 }, (_, i) => arena.threadPtr(i + 1) + THREAD_SLEEPERS);
+      const sleepers = words.filter((word) => arena.load(word) !== 0);
+      assert.ok(sleepers.length > 0);
+      for (const word of sleepers) arena.store(word, 0);
+      putFrame(port.txRings[0], mac(2), mac(1), 0, HELLO);
+      assert.equal(port.txsync(), 0);
+      await asleep(wait);
+      await waker.end();
+      assert.equal(await within(LIMIT, 'a wake-up', wait), POLLIN);
     }));
 });
 
