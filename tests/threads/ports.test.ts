@@ -15,16 +15,19 @@ test('frames come back in order from a backend in a worker, and monitors see the
     const before = (await netmap.inspect()).regions;
     await backend.call('plug', { handle: netmap.handle(backend.worker), name: 'eth0' });
     const keep = await netmap.open('netmap:eth0-0/T');
-    const watching = [
-      copy.call<Record<string, number>>('watch', { handle: netmap.handle(copy.worker), spec: 'netmap:eth0/rt' }),
-      zero.call<Record<string, number>>('watch', { handle: netmap.handle(zero.worker), spec: 'netmap:eth0/z' }),
-    ];
+    const [count, other] = [new SharedArrayBuffer(8), new SharedArrayBuffer(8)];
+    const rt = { handle: netmap.handle(copy.worker), spec: 'netmap:eth0/rt', count };
+    const z = { handle: netmap.handle(zero.worker), spec: 'netmap:eth0/z', count: other };
+    const watching = [copy.call<Record<string, number>>('watch', rt), zero.call<Record<string, number>>('watch', z)];
     await until(5000, 'two monitors', async () => ((await netmap.inspect()).ports.length === 5 ? true : undefined));
     const args = { handle: netmap.handle(user.worker), spec: 'netmap:eth0', frames: ECHOES };
     assert.equal(await user.call('echo', args, 120_000), ECHOES);
+    await until(10_000, 'all frames seen by the copy monitor, or lost', async () => {
+      const [seen, lost] = new Int32Array(count);
+      return seen + lost === 2 * ECHOES ? true : undefined;
+    });
     await keep.close();
     const [copied, swapped] = await Promise.all(watching);
-    assert.equal(copied['tx'] + copied['rx'] + copied['lost'], 2 * ECHOES);
     assert.ok(copied['tx'] > 0 && copied['rx'] > 0 && swapped['tx'] > 0 && swapped['rx'] > 0);
     await backend.end();
     await until(5000, 'the interface gone with its thread', async () => {
