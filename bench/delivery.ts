@@ -1,7 +1,7 @@
 // Contenders that move packets from a sender to receivers: with the application that bench/program.ts is, or with one
 // that only moves head and cur, so that the engine alone is timed.
 import { ownCopy } from './own-copy.js';
-import type { Case, Contender, OpenCase } from './types.js';
+import { type Case, type Contender, type OpenCase, WASM_PROGRAM } from './types.js';
 import type { Engine, World } from './world.js';
 
 /** What the application does with slots and frames. */
@@ -23,9 +23,6 @@ export interface DeliveryCase extends Delivery {
   readonly wasmProgram?: boolean;
   open(engine: Engine): Promise<World>;
 }
-
-/** Who does the data path, and the application in which language. */
-const WASM_PROGRAM = 'ptnet, Wasm program';
 
 async function ownProgram(): Promise<typeof import('./contender.js')> {
   return ownCopy(new URL('./contender.js', import.meta.url));

@@ -151,9 +151,10 @@ async function main(args: string[]): Promise<void> {
   if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));
-  if (before && !options.json) console.log(comparison(before, results));
   // JSON has one object a line and nothing else.
-  (options.json ? console.error : console.log)(elapsedLine(elapsed));
+  const note = options.json ? console.error : console.log;
+  if (before) note(comparison(before, results));
+  note(elapsedLine(elapsed));
 }
 
 try {

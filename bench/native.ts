@@ -1,5 +1,6 @@
 // The native twins: compiled once from bench/native, run as child processes that time themselves.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,17 +49,24 @@ export interface NativeTwin {
   readonly futexWays: (count: number, rest: number) => number[];
 }
 
-/** Compiles one program unless it is newer than all sources. */
-function compile(cc: string, source: string, name: string, flags: readonly string[]): string | undefined {
-  const binary = join(OUTPUT, name);
+interface Compiler {
+  readonly program: string;
+  /** Its own name and version. */
+  readonly version: string;
+}
+
+/** Compiles one program unless that compiler has done so since the sources changed. */
+function compile(cc: Compiler, source: string, name: string, flags: readonly string[]): string | undefined {
+  const key = createHash('sha256').update(cc.version).digest('hex').slice(0, 8);
+  const binary = join(OUTPUT, `${name}-${key}`);
   const times = readdirSync(SOURCES).map((file) => statSync(join(SOURCES, file)).mtimeMs);
   if (existsSync(binary) && Math.max(...times) <= statSync(binary).mtimeMs) return binary;
   mkdirSync(OUTPUT, { recursive: true });
   // Under another name first: who else runs the benches now keeps a whole program.
   const fresh = `${binary}.${process.pid}`;
   const args = [...FLAGS, ...flags, '-o', fresh, join(SOURCES, source)];
-  const { status, stderr } = spawnSync(cc, args, { encoding: 'utf8' });
-  if (status !== 0) return leftOut(`${cc} failed:\n${stderr}`);
+  const { status, stderr } = spawnSync(cc.program, args, { encoding: 'utf8' });
+  if (status !== 0) return leftOut(`${cc.program} failed:\n${stderr}`);
   renameSync(fresh, binary);
   return binary;
 }
@@ -98,16 +106,17 @@ function runner(binary: string): RunTwin {
 
 /** Builds the twins unless they are newer than their sources. Undefined, with a reason, where that cannot be done. */
 export function buildNative(): NativeTwin | undefined {
-  const cc = [process.env['CC'], 'gcc', 'cc'].find((name) => name && spawnSync(name, ['--version']).status === 0);
-  if (!cc) return leftOut('no C compiler found');
-  const compiler = spawnSync(cc, ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0];
+  const program = [process.env['CC'], 'gcc', 'cc'].find((name) => name && spawnSync(name, ['--version']).status === 0);
+  if (!program) return leftOut('no C compiler found');
+  const version = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0];
+  const cc = { program, version };
   const twin = compile(cc, 'twin.c', 'twin', []);
   const table = compile(cc, 'twin.c', 'twin-netmap-table', ['-DNETMAP_TABLE']);
   const futex = compile(cc, 'futex.c', 'futex', []);
   const switched = compile(cc, 'switched.c', 'switched', []);
   if (!twin || !table || !futex || !switched) return undefined;
   return {
-    compiler,
+    compiler: version,
     run: runner(twin),
     runTable: runner(table),
     runWidths: compileWidths(cc),

@@ -1,7 +1,7 @@
 // Numbers of a case: medians of its rounds, ratios made within each round, and whether something disturbed it.
 import type { Load } from './load.js';
 
-/** The numbers of one contender, in the case's unit. `ratio`: how many times better ours is than each of the others. */
+/** The numbers of one contender, in the case's unit. `ratio`, in ours: how many times better than each of the others. */
 export interface Result {
   readonly suite: string;
   readonly case: string;
@@ -23,6 +23,8 @@ export interface Result {
 export type Round = ReadonlyMap<string, { readonly value: number; readonly extra?: Readonly<Record<string, number>> }>;
 
 export const OURS = 'ptnet';
+/** What the names of further contenders that are ours begin with. */
+const OTHER_FORM = `${OURS}, `;
 /** Beyond these, a run was disturbed: (max - min) / median of the rounds, and cores that others kept busy. */
 const SPREAD_LIMIT = 0.25;
 const LOAD_LIMIT = 0.1;
@@ -81,9 +83,9 @@ export function disturbance(
   return reasons.length > 0 ? reasons.join('; ') : undefined;
 }
 
-/** One result a contender, in the order of `names`. */
+/** One result a contender, in the order of `names`. Another form of ours is compared with all others, too. */
 export function summarise(work: Summarised, names: readonly string[], rounds: readonly Round[], load?: Load): Result[] {
-  const ours = work.ours ?? OURS;
+  const { ours = OURS } = work;
   const values = new Map(names.map((name) => [name, rounds.flatMap((round) => round.get(name)?.value ?? [])]));
   const disturbed = disturbance(values, load);
   return names.map((name) => {
@@ -102,9 +104,9 @@ export function summarise(work: Summarised, names: readonly string[], rounds: re
       ...(extra && { extra }),
       ...(disturbed !== undefined && { disturbed }),
     };
-    const others = names.filter((other) => other !== ours);
-    if (name !== ours || others.length === 0) return result;
-    const ratio = others.map((other) => [other, median(ratios(rounds, other, ours))]);
+    const others = names.filter((other) => other !== name);
+    if ((name !== ours && !name.startsWith(OTHER_FORM)) || others.length === 0) return result;
+    const ratio = others.map((other) => [other, median(ratios(rounds, other, name))]);
     return { ...result, ratio: Object.fromEntries(ratio) as Record<string, number> };
   });
 }

@@ -5,6 +5,16 @@ import type { NativeTwin } from './native.js';
 export const BATCH = 256;
 export const RING_SLOTS = 1024;
 
+/**
+ * Further forms of ours: with an application in Wasm, in the batches of others, with kernel loops in a thread of their own, in an
+ * emulator.
+ */
+export const WASM_PROGRAM = 'ptnet, Wasm program';
+export const SMALL_BATCHES = 'ptnet, batch 32';
+export const LOOP_THREAD = 'ptnet, loop thread';
+export const MMIO = 'ptnet, MMIO';
+export const RAM_WINDOW = 'ptnet, RAM window';
+
 /** Something that runs in this process. */
 export interface Contender {
   /** The case's `ours` (default `ptnet`) is compared with the others. */
@@ -29,7 +39,7 @@ interface CaseBase {
   readonly name: string;
   /** Of the values: always one of which less is better. */
   readonly unit: string;
-  /** The contender that is ours. Default: ptnet. */
+  /** The contender that is ours. Default: ptnet. Those whose names begin with `ptnet, ` are further forms of ours. */
   readonly ours?: string;
 }
 

@@ -25,3 +25,13 @@ export function needProgram(name: string, contender: string, debian: string): st
   if (!path) throw new Absent(`${contender}: no ${name} (Debian: ${debian})`);
   return path;
 }
+
+/** What a program of the machine does. @throws Absent, in the contender's name, whatever goes wrong with it */
+export async function orAbsent<T>(contender: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Absent) throw error;
+    throw new Absent(`${contender}: ${(error as Error).message.trim().split('\n')[0]}`);
+  }
+}

@@ -24,7 +24,12 @@ type Command = (program: string, args: readonly string[]) => readonly [string, s
 /** A database and a switch that end with their folder. */
 export class OpenVSwitch {
   readonly #folder = makeFolder();
-  readonly #env: NodeJS.ProcessEnv = { ...process.env, OVS_RUNDIR: this.#folder, OVS_LOGDIR: this.#folder };
+  readonly #env: NodeJS.ProcessEnv = {
+    ...process.env,
+    OVS_RUNDIR: this.#folder,
+    OVS_LOGDIR: this.#folder,
+    RUNTIME_DIRECTORY: this.#folder, // DPDK's
+  };
   readonly #children: ChildProcess[] = [];
   readonly #database = `unix:${join(this.#folder, 'db')}`;
   readonly #name: string;

@@ -5,16 +5,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NativeTwin } from '../native.js';
+import type { NativeRun, NativeTwin } from '../native.js';
 import { Absent, type TimedContender } from '../types.js';
 import { makeFolder, removeFolder, tie } from './children.js';
-import { findProgram, needProgram } from './find.js';
+import { findProgram, needProgram, orAbsent } from './find.js';
 import { OpenVSwitch } from './openvswitch.js';
 import { Spaces } from './spaces.js';
 
 /** Milliseconds in which a switch must have started. */
 const START = 5000;
 const WARM_UP = 20;
+/** A frame with an MTU of 1500: what they all carry. */
+const LONGEST = 1514;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -27,11 +29,12 @@ interface Path {
 }
 
 async function contender(native: NativeTwin, { name, size, path, close }: Path): Promise<TimedContender> {
-  const open = (): number => native.runSwitched(path, size, 1, 1).digest;
+  const work = (warmup: number, ms: number): Promise<NativeRun> =>
+    orAbsent(name, () => native.runSwitched(path, size, warmup, ms));
   try {
-    const digest = open();
+    const { digest } = await work(1, 1);
     const run: TimedContender['run'] = async (seconds) => {
-      const { ns, dropped = 0 } = native.runSwitched(path, size, WARM_UP, 1000 * seconds);
+      const { ns, dropped = 0 } = await work(WARM_UP, 1000 * seconds);
       return { value: ns, extra: { 'dropped %': dropped } };
     };
     return { name, digest, run, close };
@@ -41,14 +44,15 @@ async function contender(native: NativeTwin, { name, size, path, close }: Path):
   }
 }
 
-function needNative(native: NativeTwin | undefined, name: string): NativeTwin {
+function needNative(native: NativeTwin | undefined, name: string, size: number): NativeTwin {
+  if (size > LONGEST) throw new Absent(`${name}: no frames longer than ${LONGEST} bytes`);
   if (!native) throw new Absent(`${name}: no C compiler for its programs`);
   return native;
 }
 
 export async function vdeSwitch(native: NativeTwin | undefined, size: number): Promise<TimedContender> {
   const name = 'vde_switch';
-  const twin = needNative(native, name);
+  const twin = needNative(native, name, size);
   const program = needProgram(name, name, 'vde2');
   const folder = makeFolder();
   const control = join(folder, 'vde');
@@ -103,7 +107,7 @@ const between = ({ names }: Spaces): string[] => [
 
 export async function kernelBridge(native: NativeTwin | undefined, size: number): Promise<TimedContender> {
   const name = 'kernel bridge';
-  const twin = needNative(native, name);
+  const twin = needNative(native, name, size);
   const spaces = cabled(name);
   const close = async (): Promise<void> => spaces.close();
   try {
@@ -119,7 +123,7 @@ export async function kernelBridge(native: NativeTwin | undefined, size: number)
 
 export async function openVSwitchVeth(native: NativeTwin | undefined, size: number): Promise<TimedContender> {
   const name = 'Open vSwitch, veth';
-  const twin = needNative(native, name);
+  const twin = needNative(native, name, size);
   OpenVSwitch.need(name);
   const spaces = cabled(name);
   const bridge = new OpenVSwitch(name, (program, args) => spaces.command(SWITCH, program, args));
@@ -128,8 +132,10 @@ export async function openVSwitchVeth(native: NativeTwin | undefined, size: numb
     spaces.close();
   };
   try {
-    await bridge.start([]);
-    for (const port of PORTS) bridge.addPort(port, []);
+    await orAbsent(name, async () => {
+      await bridge.start([]);
+      for (const port of PORTS) bridge.addPort(port, []);
+    });
   } catch (error) {
     await close();
     throw error;

@@ -19,8 +19,10 @@ class Testpmd {
   readonly #ended: Promise<unknown>;
   #text = '';
 
-  constructor(program: string, args: readonly string[]) {
-    this.#child = tie(spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] }));
+  /** @param folder where DPDK keeps its files, too */
+  constructor(program: string, args: readonly string[], folder: string) {
+    const env = { ...process.env, RUNTIME_DIRECTORY: folder };
+    this.#child = tie(spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'], env }));
     this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
     const note = (chunk: Buffer): void => {
       this.#text += chunk;
@@ -97,27 +99,34 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const testpmdFor = (name: string): string => needProgram('dpdk-testpmd', name, 'dpdk-dev');
 
-function contender(name: string, size: number, sidesOf: Sides): TimedContender {
-  const program = testpmdFor(name);
+/** A contender whose runs start anew, in a folder of their own. */
+function slow(name: string, measureIn: (folder: string, seconds: number) => Promise<Run>): TimedContender {
   const run = async (seconds: number): Promise<Run> => {
     const folder = makeFolder();
-    const processes: Testpmd[] = [];
     try {
-      const socket = join(folder, 's');
-      const sides = sidesOf(socket);
-      for (const [core, { device, mode }] of sides.entries()) {
-        for (let ms = 0; core > 0 && ms < 1000 * LIMIT && !existsSync(socket); ms += 50) await pause(50);
-        const args = [...common(core, `ptnet${process.pid}${core}`), `--vdev=${device}`, ...rest(mode, size)];
-        processes.push(new Testpmd(program, args));
-      }
-      const receiver = processes[sides.findIndex(({ mode }) => mode === 'rxonly')];
-      const rates = await measure(name, processes, receiver, 1, seconds);
-      return { value: 1e9 / median(rates) };
+      return await measureIn(folder, seconds);
     } finally {
       removeFolder(folder);
     }
   };
   return { name, slow: true, run, close: async () => {} };
+}
+
+function contender(name: string, size: number, sidesOf: Sides): TimedContender {
+  const program = testpmdFor(name);
+  return slow(name, async (folder, seconds) => {
+    const processes: Testpmd[] = [];
+    const socket = join(folder, 's');
+    const sides = sidesOf(socket);
+    for (const [core, { device, mode }] of sides.entries()) {
+      for (let ms = 0; core > 0 && ms < 1000 * LIMIT && !existsSync(socket); ms += 50) await pause(50);
+      const args = [...common(core, `ptnet${process.pid}${core}`), `--vdev=${device}`, ...rest(mode, size)];
+      processes.push(new Testpmd(program, args, folder));
+    }
+    const receiver = processes[sides.findIndex(({ mode }) => mode === 'rxonly')];
+    const rates = await measure(name, processes, receiver, 1, seconds);
+    return { value: 1e9 / median(rates) };
+  });
 }
 
 export const memifContender = async (size: number): Promise<TimedContender> =>
@@ -136,14 +145,13 @@ export const vhostContender = async (size: number): Promise<TimedContender> =>
 /** Two ports of one process on one core, which exchanges the addresses of each frame. */
 function oneCore(name: string, size: number, devices: readonly string[], more: readonly string[] = []): TimedContender {
   const program = testpmdFor(name);
-  const run = async (seconds: number): Promise<Run> => {
+  return slow(name, async (folder, seconds) => {
     const args = [...common(1, `ptnet${process.pid}o`), ...devices.map((device) => `--vdev=${device}`)];
-    const forwarder = new Testpmd(program, [...args, ...rest('macswap', size), ...more]);
+    const forwarder = new Testpmd(program, [...args, ...rest('macswap', size), ...more], folder);
     // Two ports a period: each forwards what the other receives.
     const rates = await measure(name, [forwarder], forwarder, 2, seconds);
     return { value: 1e9 / (2 * median(rates)) };
-  };
-  return { name, slow: true, run, close: async () => {} };
+  });
 }
 
 export const nullContender = async (size: number): Promise<TimedContender> => {

@@ -1,13 +1,15 @@
 // Latency: a 60-byte frame to and fro between two guests, each in a worker, over a pipe. `busy`: the programs poll, one frame
-// after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2). Beside it the same in C, where
+// after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2); with kernel loops in the programs'
+// own workers, and in a third one (`loop thread`), which sleeps, too, so that a frame takes two wake-ups. Beside it the same in C, where
 // poll sleeps in a futex, and the bare cost of a wake-up, by Atomics.notify and by a native futex. A run is one series of
 // frames, of which two percentiles are cases.
 import { Worker } from 'node:worker_threads';
-import { Netmap } from 'ptnet';
+import { type LoopMode, Netmap } from 'ptnet';
 import type { NativeTwin } from '../native.js';
+import { OURS } from '../results.js';
 import { PING_BYTES } from '../threads/control.js';
 import type { PingMode, PingTask } from '../threads/ping.js';
-import { Absent, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
+import { Absent, LOOP_THREAD, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { PIPE } from '../world.js';
 
 const WORKER = new URL('../threads/ping.js', import.meta.url);
@@ -43,14 +45,20 @@ function nextMessage<T>(worker: Worker): Promise<T> {
   });
 }
 
-async function openPing(name: string, mode: PingMode, rounds: number): Promise<TimedContender> {
-  const netmap = mode === 'atomics' ? undefined : await Netmap.create({ memorySize: MEMORY });
+async function openPing(
+  name: string,
+  mode: PingMode,
+  rounds: number,
+  loop: LoopMode = 'direct',
+): Promise<TimedContender> {
+  const threads = loop === 'direct' ? 0 : 1;
+  const netmap = mode === 'atomics' ? undefined : await Netmap.create({ memorySize: MEMORY, threads });
   const words = new SharedArrayBuffer(PING_BYTES);
   const rest = mode === 'busy' ? 0 : REST;
   const workers: Worker[] = [];
   for (const [i, port] of PIPE.entries()) {
     const guest = await netmap?.createGuest();
-    await guest?.passthrough(port, { loop: 'direct' });
+    await guest?.passthrough(port, { loop });
     const handle = netmap && guest && { netmap: netmap.handle(), guest: guest.id };
     const task: PingTask = { starts: i === 0, mode, rest, words, ...(handle && { guest: handle }) };
     const worker = new Worker(WORKER, { workerData: task });
@@ -92,14 +100,15 @@ export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
       ...common,
       name: 'busy, median',
       further: { [`busy, ${HIGH}`]: HIGH },
-      entrants: [() => openPing('ptnet', 'busy', many), () => nativePing(native, 'c', ({ pings }) => pings(many, 0))],
+      entrants: [() => openPing(OURS, 'busy', many), () => nativePing(native, 'c', ({ pings }) => pings(many, 0))],
     },
     {
       ...common,
       name: 'notify, median',
       further: { [`notify, ${HIGH}`]: HIGH },
       entrants: [
-        () => openPing('ptnet', 'notify', few),
+        () => openPing(OURS, 'notify', few),
+        () => openPing(LOOP_THREAD, 'notify', few, 'notify'),
         () => nativePing(native, 'c', ({ pings }) => pings(few, REST)),
         () => openPing('Atomics', 'atomics', few),
         () => nativePing(native, 'futex', ({ futexWays }) => futexWays(few, REST)),

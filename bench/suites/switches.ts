@@ -7,15 +7,15 @@ import { kernelBridge, openVSwitchVeth, vdeSwitch } from '../machine/switched.js
 import { nullContender, ringContender } from '../machine/testpmd.js';
 import { ptnetPair } from '../pairs.js';
 import { makeFrames, proveDelivery } from '../program.js';
+import { OURS } from '../results.js';
 import { nowNs } from '../threads/control.js';
-import { BATCH, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
+import { BATCH, type Run, SMALL_BATCHES, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { openHost, VALE } from '../world.js';
 
 /** Batch of testpmd and Open vSwitch. */
 const SMALL_BATCH = 32;
 
-async function vale(size: number, batch = BATCH): Promise<TimedContender> {
-  const name = batch === BATCH ? 'ptnet' : `ptnet, batch ${batch}`;
+async function vale(name: string, size: number, batch: number): Promise<TimedContender> {
   const { tx, rx, sync, close } = await openHost(VALE, 'ptnet');
   const [ring] = rx;
   makeFrames(tx, size, 1);
@@ -47,7 +47,11 @@ export function switchesSuite({ sizes: [size], native, quick }: SuiteOptions): T
   const sockets = [vdeSwitch, kernelBridge, openVSwitchVeth].map((open) => () => open(native, size));
   const pair = { names: VALE, size, frames: true, loop: 'direct' as const };
   return [
-    { ...common, name: `one core, ${size}`, entrants: [() => vale(size), () => vale(size, SMALL_BATCH), ...others] },
+    {
+      ...common,
+      name: `one core, ${size}`,
+      entrants: [() => vale(OURS, size, BATCH), () => vale(SMALL_BATCHES, size, SMALL_BATCH), ...others],
+    },
     { ...common, name: `two programs, ${size}`, entrants: [() => ptnetPair(pair), ...sockets] },
   ];
 }

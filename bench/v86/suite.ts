@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { attachPtnet, Netmap } from 'ptnet';
 import type { Result } from '../results.js';
+import { MMIO, RAM_WINDOW } from '../types.js';
 import { inTurns, type Pausable } from './turns.js';
 
 export interface V86BenchOptions {
@@ -94,7 +95,7 @@ async function ptnetContender(window: 'mmio' | 'ram'): Promise<Contender> {
   const device = await attachPtnet(linux.emulator, ports, { window });
   await linux.boot();
   return {
-    name: window === 'ram' ? 'ptnet, RAM window' : 'ptnet, MMIO',
+    name: window === 'ram' ? RAM_WINDOW : MMIO,
     linux,
     transmit: async (size) => rate(await linux.run(`ptnet-guest flood 0 ${PTNET_PACKETS} ${size}`, LIMIT)),
     receive: async (size, seconds) => {

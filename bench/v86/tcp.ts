@@ -2,6 +2,7 @@
 // (examples/guest), beside v86's own cards on a switch of the same host.
 import { attachNic, attachPtnet, Netmap } from 'ptnet';
 import type { Result } from '../results.js';
+import { MMIO } from '../types.js';
 import { type Linux, prepare } from './suite.js';
 import { inTurns, type Pausable } from './turns.js';
 
@@ -81,7 +82,7 @@ export async function v86TcpResults(rounds: number, seconds: number): Promise<Re
     }
     const [virtio, ne2k] = pairs;
     const turns = [
-      { name: 'ptnet, MMIO', emulators: emulatorsOf(virtio), run: () => overPtnet(virtio, seconds) },
+      { name: MMIO, emulators: emulatorsOf(virtio), run: () => overPtnet(virtio, seconds) },
       { name: 'virtio-net', emulators: emulatorsOf(virtio), run: () => connect(virtio, 86, seconds) },
       { name: 'ne2k', emulators: emulatorsOf(ne2k), run: () => connect(ne2k, 86, seconds) },
     ];
