@@ -68,7 +68,7 @@ const VERDICTS: Readonly<Record<Judged['verdict'], string>> = {
 /** The targets, with what this run has given. */
 export function targetTable(judged: readonly Judged[]): string {
   const line = (...cells: string[]): string => {
-    const widths = [34, 24, 8, 10, 8];
+    const widths = [46, 24, 8, 10, 8];
     return cells
       .map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : i < 5 ? cell.padStart(widths[i]) : `  ${cell}`))
       .join('');

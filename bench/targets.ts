@@ -1,6 +1,6 @@
 // What the project wants to reach: ratios to named contenders, in one run. The last table of a report.
 import { OURS, type Result } from './results.js';
-import { LOOP_THREAD, MMIO, SMALL_BATCHES, WASM_PROGRAM } from './types.js';
+import { LOOP_THREAD, MMIO, RAM_WINDOW, SMALL_BATCHES, WASM_PROGRAM } from './types.js';
 
 interface Target {
   readonly path: string;
@@ -39,12 +39,12 @@ const WAKE_UPS = [
 /** Guests in v86, beside its own cards. */
 const EMULATED = [
   ...[60, 1500].flatMap((size) => [
-    { case: `transmit ${size}`, required: 50, aim: 50 },
-    { case: `receive ${size}`, required: 20, aim: 20 },
+    { case: `transmit ${size}`, ours: RAM_WINDOW, required: 50, aim: 50 },
+    { case: `receive ${size}`, ours: RAM_WINDOW, required: 20, aim: 20 },
   ]),
-  { case: 'TCP, guest to guest', required: 1, aim: 1.5 },
+  { case: 'TCP, guest to guest', ours: MMIO, required: 1, aim: 1.5 },
 ].map((target): Target => {
-  return { ...target, path: `v86, ${target.case}`, suite: 'v86', ours: MMIO, against: 'virtio-net' };
+  return { ...target, path: `v86, ${target.case}`, suite: 'v86', against: 'virtio-net' };
 });
 
 export const TARGETS: readonly Target[] = [

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { tie } from '../machine/children.js';
+import { Spaces } from '../machine/spaces.js';
 import { jsonLines, rateTable } from '../report.js';
 import { median, type Result } from '../results.js';
 
@@ -38,9 +40,7 @@ const ip = (...args: readonly string[]): string => execFileSync('ip', args, { en
 
 /** A namespace with a cable, and a macvtap device at one end of it. */
 function makeSpace(): string {
-  const space = `ptnet-bench-${process.pid}`;
-  ip('netns', 'add', space);
-  process.once('exit', () => ip('netns', 'del', space));
+  const [space] = new Spaces(1).names;
   ip('-n', space, 'link', 'add', 'near', 'type', 'veth', 'peer', 'name', 'far');
   for (const device of ['lo', 'near', 'far']) ip('-n', space, 'link', 'set', device, 'up');
   return space;
@@ -70,6 +70,7 @@ async function measure(
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  tie(child);
   let generator: ReturnType<typeof spawn> | undefined;
   let rate = Number.NaN;
   for await (const line of createInterface({ input: child.stdout })) {
@@ -80,9 +81,8 @@ async function measure(
     if (kind === 'tap') ip('-n', space, 'link', 'set', device, 'up');
     if (direction === 'transmit') continue;
     const from = kind === 'tap' ? device : 'far';
-    generator = spawn('ip', ['netns', 'exec', space, LOOPS, 'generate', from, `${size}`, `${seconds + 10}`], {
-      stdio: 'ignore',
-    });
+    const generate = ['netns', 'exec', space, LOOPS, 'generate', from, `${size}`, `${seconds + 10}`];
+    generator = tie(spawn('ip', generate, { stdio: 'ignore' }));
   }
   generator?.kill();
   if (!(rate > 0)) throw new Error(`${command[0]} ${args.join(' ')} has no result`);
@@ -134,5 +134,4 @@ function toResults(name: string, rates: ReadonlyMap<string, readonly number[]>):
   }));
 }
 
-process.once('SIGINT', () => process.exit(130));
 await main();

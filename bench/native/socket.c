@@ -1,12 +1,10 @@
 // The other ends of the socket benches, and the bare loops that our backends are compared with. Frames go through unix
-// sockets with their length before them, or to vde_switch as datagrams.
+// sockets with their length before them.
 //   socket send PATH SIZE MS WRITE    sends frames, WRITE bytes of them a system call (0: one frame a call)
 //   socket recv PATH MS               counts frames for MS milliseconds from the first one on
 //   socket pair SIZE MS WRITE         both, joined without anything in between
-//   socket vde-send CTL SIZE MS, socket vde-recv CTL MS    the same at a vde_switch, by libvdeplug
 // Receivers say who they are by a first frame. Prints frames a second.
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -119,46 +117,6 @@ static double run_pair(int size, double seconds, int per_write) {
     return rate;
 }
 
-typedef struct vdeconn VDECONN;
-static VDECONN *(*vde_open_real)(char *, char *, int, void *);
-static ssize_t (*vde_recv)(VDECONN *, void *, size_t, int);
-static ssize_t (*vde_send)(VDECONN *, const void *, size_t, int);
-static int (*vde_datafd)(VDECONN *);
-
-static VDECONN *join_vde(char *path) {
-    void *library = dlopen("libvdeplug.so.2", RTLD_NOW);
-    if (!library) library = dlopen("libvdeplug.so.3", RTLD_NOW);
-    if (!library) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(2);
-    }
-    *(void **)&vde_open_real = dlsym(library, "vde_open_real");
-    *(void **)&vde_recv = dlsym(library, "vde_recv");
-    *(void **)&vde_send = dlsym(library, "vde_send");
-    *(void **)&vde_datafd = dlsym(library, "vde_datafd");
-    VDECONN *connection = vde_open_real(path, "bench", 1, NULL);
-    if (!connection) die(path);
-    return connection;
-}
-
-static double recv_vde(VDECONN *connection, double seconds) {
-    static uint8_t ring[1024][MAX_FRAME];
-    uint8_t hello[60];
-    build(hello, sizeof hello, 3, 2);
-    vde_send(connection, hello, sizeof hello, 0);
-    uint64_t frames = 0;
-    double start = 0, last = 0;
-    while (last - start < seconds || start == 0) {
-        struct pollfd ready = {.fd = vde_datafd(connection), .events = POLLIN};
-        if (poll(&ready, 1, IDLE_MS) <= 0) break;
-        if (vde_recv(connection, ring[frames & 1023], MAX_FRAME, 0) <= 0) break;
-        frames++;
-        last = now();
-        if (start == 0) start = last;
-    }
-    return last > start ? frames / (last - start) : 0;
-}
-
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     const char *mode = argc > 1 ? argv[1] : "";
@@ -173,15 +131,6 @@ int main(int argc, char **argv) {
         rate = recv_frames(fd, atof(argv[3]) / 1e3);
     } else if (!strcmp(mode, "pair") && argc == 5) {
         rate = run_pair(atoi(argv[2]), atof(argv[3]) / 1e3, atoi(argv[4]));
-    } else if (!strcmp(mode, "vde-send") && argc == 5) {
-        VDECONN *connection = join_vde(argv[2]);
-        uint8_t frame[MAX_FRAME];
-        int size = atoi(argv[3]);
-        build(frame, size, 2, 1);
-        for (double end = now() + atof(argv[4]) / 1e3; now() < end;) vde_send(connection, frame, size, 0);
-        return 0;
-    } else if (!strcmp(mode, "vde-recv") && argc == 4) {
-        rate = recv_vde(join_vde(argv[2]), atof(argv[3]) / 1e3);
     } else {
         fprintf(stderr, "bad arguments\n");
         return 2;

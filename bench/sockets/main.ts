@@ -2,15 +2,18 @@
 // node build/ts/bench/sockets/main.js [--rounds N] [--time MS]
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { abi, Netmap, type NetmapPort } from 'ptnet';
 import { type BackendPort, openBackend } from 'ptnet/backends';
+import { makeFolder, tie } from '../machine/children.js';
+import { vdeSwitch } from '../machine/switched.js';
+import { buildNative } from '../native.js';
 import { median } from '../results.js';
+import { Absent } from '../types.js';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 const BINARY = join(ROOT, 'build/bench/socket');
@@ -21,19 +24,18 @@ const WRITES = [0, 65536];
 const { values } = parseArgs({ options: { rounds: { type: 'string' }, time: { type: 'string' } } });
 const rounds = Number(values.rounds ?? 3);
 const ms = Number(values.time ?? 1000);
-const folder = mkdtempSync(join(tmpdir(), 'ptnet-bench-'));
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const folder = makeFolder();
 
 function build(): void {
   mkdirSync(join(ROOT, 'build/bench'), { recursive: true });
   const source = join(ROOT, 'bench/native/socket.c');
-  const { status, stderr } = spawnSync('gcc', ['-O3', '-march=native', '-Wall', '-o', BINARY, source, '-ldl']);
+  const { status, stderr } = spawnSync('gcc', ['-O3', '-march=native', '-Wall', '-o', BINARY, source]);
   if (status !== 0) throw new Error(`gcc: ${stderr}`);
 }
 
 /** Starts the program of the other ends. */
 const other = (...args: readonly (string | number)[]): ChildProcess =>
-  spawn(BINARY, args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  tie(spawn(BINARY, args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] }));
 
 /** The rate that it prints. */
 async function rateOf(child: ChildProcess): Promise<number> {
@@ -125,31 +127,12 @@ const switching = (size: number, write: number): Promise<number> => {
   });
 };
 
-async function vde(size: number): Promise<number> {
-  const control = join(folder, 'vde');
-  const daemon = spawn('vde_switch', ['-s', control, '-x'], { stdio: ['pipe', 'ignore', 'ignore'] });
-  const over = once(daemon, 'close');
-  try {
-    for (let tries = 0; !existsSync(join(control, 'ctl')); tries++) {
-      if (tries === 100) throw new Error('vde_switch does not start');
-      await sleep(20);
-    }
-    const rate = rateOf(other('vde-recv', control, ms));
-    await sleep(200);
-    const sender = other('vde-send', control, size, 2 * ms);
-    const ended = once(sender, 'close');
-    const result = await rate;
-    sender.kill();
-    await ended;
-    return result;
-  } finally {
-    daemon.kill();
-    await over;
-    rmSync(control, { recursive: true, force: true });
-  }
+/** Names what the machine does not have. */
+function absent(error: unknown): undefined {
+  if (!(error instanceof Absent)) throw error;
+  console.error(`absent: ${error.message}`);
 }
 
-const hasVde = spawnSync('vde_switch', ['--version']).error === undefined;
 type Contender = readonly [name: string, measure: () => Promise<number>];
 
 /** Contenders take turns; prints medians, and what ours are of the last one. */
@@ -165,12 +148,13 @@ async function compare(title: string, contenders: readonly Contender[]): Promise
     const high = (Math.max(...rates[i]) / 1e6).toFixed(2);
     const ratio = i < contenders.length - 1 ? `${(rate / reference).toFixed(2)} x` : '';
     console.log(
-      `${title.padEnd(34)}${name.padEnd(22)}${(rate / 1e6).toFixed(2).padStart(7)} Mpps (${low}-${high}) ${ratio}`,
+      `${title.padEnd(36)}${name.padEnd(22)}${(rate / 1e6).toFixed(2).padStart(7)} Mpps (${low}-${high}) ${ratio}`,
     );
   }
 }
 
 build();
+const native = buildNative();
 for (const size of SIZES) {
   for (const write of WRITES) {
     const title = `${size} B, ${write === 0 ? 'one frame' : `${write / 1024} KiB`} a write`;
@@ -184,9 +168,11 @@ for (const size of SIZES) {
     ['qemu:unix', () => sending(size)],
     ['C, 64 KiB a write', () => rateOf(other('pair', size, ms, 65536))],
   ]);
+  const switched = await vdeSwitch(native, size).catch(absent);
   await compare(`switch of two, ${size} B`, [
     ['qemu:unix, one a write', () => switching(size, 0)],
     ['qemu:unix, 64 KiB', () => switching(size, 65536)],
-    ...(hasVde ? [['vde_switch', () => vde(size)] as const] : []),
+    ...(switched ? [[switched.name, async () => 1e9 / (await switched.run(ms / 1000)).value] as const] : []),
   ]);
+  await switched?.close();
 }
