@@ -1,14 +1,14 @@
 // The smallest form of the benches: each suite runs, and the answers of all contenders agree (else the bench ends with 1).
 // Nothing is asserted about speed.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Result } from '../../bench/results.js';
 import { TARGETS } from '../../bench/targets.js';
 import { WASM_PROGRAM } from '../../bench/types.js';
-import { iperf3, ipProgram, whyNoNamespaces } from './netns.js';
+import { assertNoBenchSpaces, iperf3, whyNoNamespaces } from './netns.js';
 import { findProgram, root, run } from './support.js';
 
 /** Suites whose cases have twins. */
@@ -39,13 +39,6 @@ async function bench(...args: string[]): Promise<Map<string, Result[]>> {
     cases.set(key, [...(cases.get(key) ?? []), line]);
   }
   return cases;
-}
-
-/** No namespace is left of a bench that has ended. Others may run the benches at this moment, too. */
-async function assertNoSpaces(): Promise<void> {
-  const { stdout } = await run(ipProgram.path, ['netns', 'list'], { limit: 10 });
-  const left = [...stdout.matchAll(/ptnet-bench-(\d+)/g)].filter(([, pid]) => !existsSync(`/proc/${pid}`));
-  assert.deepEqual(left, []);
 }
 
 const runs = new Map<readonly string[], Promise<Map<string, Result[]>>>();
@@ -175,7 +168,7 @@ test('the switches of the machine are beside ours, and nothing is left', {
   const cases = await bench('switches');
   const contenders = cases.get('switches two programs, 60')?.map(({ contender }) => contender) ?? [];
   assert.ok(contenders.includes('kernel bridge'), contenders.join(', '));
-  await assertNoSpaces();
+  await assertNoBenchSpaces();
 });
 
 test('programs that fail, and those that are missing, are absent', { skip: process.platform === 'win32' }, async () => {
@@ -209,7 +202,7 @@ test('iperf3 between namespaces: every row, and nothing is left', {
     assert.equal('veth' in (ratio ?? {}), contender !== 'veth', contender);
     assert.equal('relay' in (ratio ?? {}), /^(VALE|pipe)/.test(contender), contender);
   }
-  await assertNoSpaces();
+  await assertNoBenchSpaces();
 });
 
 test('where iperf3 cannot run, the bench says why', { skip: process.platform === 'win32' }, async () => {
@@ -218,4 +211,12 @@ test('where iperf3 cannot run, the bench says why', { skip: process.platform ===
   assert.equal(code, 0, report);
   assert.equal(stdout, '');
   assert.match(stderr, /^iperf3 is left out: ./m);
+});
+
+test('where no guest image is, the bench says so', async () => {
+  const options = { limit: 60, env: { PTNET_GUEST_IMAGE: join(root, 'no-such-folder') } };
+  const { code, stdout, stderr, report } = await run(process.execPath, [main, '--quick', '--json', 'v86'], options);
+  assert.equal(code, 0, report);
+  assert.equal(stdout, '');
+  assert.match(stderr, /^v86 is left out: no .*no-such-folder/m);
 });

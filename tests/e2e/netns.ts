@@ -1,5 +1,6 @@
 // Two network namespaces whose Ethernet devices are TAPs on two ptnet interfaces of two guests, joined by a VALE switch or
 // by a pipe; and what a machine needs for that.
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type Capability, joinInterface, Netmap, openTap, PtnetDriver, PtnetInterface } from 'ptnet';
@@ -27,6 +28,13 @@ export function whyNoNamespaces(): string | false {
   } catch (error) {
     return `no network namespaces: ${String(error)}`;
   }
+}
+
+/** No namespace is left of a bench that has ended. Others may run the benches at this moment, too. */
+export async function assertNoBenchSpaces(): Promise<void> {
+  const { stdout } = await run(ipProgram.path, ['netns', 'list'], { limit: 10 });
+  const left = [...stdout.matchAll(/ptnet-bench-(\d+)/g)].filter(([, pid]) => !existsSync(`/proc/${pid}`));
+  assert.deepEqual(left, []);
 }
 
 export interface LabOptions {
