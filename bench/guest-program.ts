@@ -8,6 +8,8 @@ import type { Drained } from './program.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const SOURCE = join(ROOT, 'bench', 'assembly', 'program.ts');
+/** What it imports: where fields are. */
+const LAYOUT = join(ROOT, 'assembly', 'abi', 'netmap.ts');
 const BINARY = join(ROOT, 'build', 'bench', 'program.wasm');
 const COMPILER = join(ROOT, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
 /** As asconfig.json has it for the package's own module. */
@@ -18,7 +20,8 @@ const FLAGS = [
 ];
 
 function compile(): Uint8Array<ArrayBuffer> {
-  if (!existsSync(BINARY) || statSync(SOURCE).mtimeMs > statSync(BINARY).mtimeMs) {
+  const changed = Math.max(...[SOURCE, LAYOUT].map((path) => statSync(path).mtimeMs));
+  if (!existsSync(BINARY) || changed > statSync(BINARY).mtimeMs) {
     mkdirSync(dirname(BINARY), { recursive: true });
     // Under another name first: who else runs the benches now keeps a whole module.
     const fresh = `${BINARY}.${process.pid}`;
