@@ -141,6 +141,7 @@ export function judge(results: readonly Result[]): Judged[] {
       return suite === target.suite && name === target.case && contender === (target.ours ?? OURS);
     });
     const ratio = ours?.ratio?.[target.against];
-    return { ...target, ratio, verdict: verdictOf(target, ratio), disturbed: ours?.disturbed !== undefined };
+    const disturbed = ratio !== undefined && ours?.disturbed !== undefined;
+    return { ...target, ratio, verdict: verdictOf(target, ratio), disturbed };
   });
 }
