@@ -18,17 +18,18 @@ function syncer(name: string, { tx, syncTx }: World): Contender {
   return { name, run, digest: (result + tx.tail) >>> 0, check };
 }
 
-type Make = (ours: World, plain: World) => Promise<Contender[]>;
+/** Each contender has a ring of its own. */
+type Make = (ours: World, other: World, plain: World) => Promise<Contender[]>;
 
 function ringCase(name: string, task: string, unit: string, make: Make): Case {
   const open = async (): Promise<OpenCase> => {
     const ours = await openHost(PIPE, 'ptnet');
+    const other = await openHost(PIPE, 'ptnet');
     const plain = await openHost(PIPE, 'js');
     const close = async (): Promise<void> => {
-      await ours.close();
-      await plain.close();
+      for (const world of [ours, other, plain]) await world.close();
     };
-    return { contenders: await make(ours, plain), close };
+    return { contenders: await make(ours, other, plain), close };
   };
   return { suite: 'ring', name, task, size: SIZE, unit, open };
 }
@@ -41,9 +42,9 @@ async function programmed(make: (programs: Programs) => Contender): Promise<Cont
 }
 
 function slotCase(name: string, kind: 'filler' | 'reader'): Case {
-  return ringCase(name, `ring-${name}`, 'ns/slot', async (ours, plain) => [
+  return ringCase(name, `ring-${name}`, 'ns/slot', async (ours, other, plain) => [
     await programmed((own) => own[kind](own.words, ours)),
-    await programmed((own) => own[kind](own.accessors, ours)),
+    await programmed((own) => own[kind](own.accessors, other)),
     await programmed((own) => own[kind](own.dataView(plain.netmap.memory), plain)),
   ]);
 }
@@ -52,6 +53,6 @@ export function ringSuite(): Case[] {
   return [
     slotCase('fill', 'filler'),
     slotCase('read', 'reader'),
-    ringCase('sync', 'ring-sync', 'ns/sync', async (ours, plain) => [syncer('ptnet', ours), syncer('js', plain)]),
+    ringCase('sync', 'ring-sync', 'ns/sync', async (ours, _, plain) => [syncer('ptnet', ours), syncer('js', plain)]),
   ];
 }
