@@ -27,19 +27,24 @@ export function slotsSwap(rx: usize, tx: usize, limit: u32): u32 {
   const rxn = load<u32>(rx, NETMAP_RING_NUM_SLOTS);
   const txn = load<u32>(tx, NETMAP_RING_NUM_SLOTS);
   const count = movable(rx, tx, rxn, txn, limit);
-  let r = load<u32>(rx, NETMAP_RING_CUR);
-  let t = load<u32>(tx, NETMAP_RING_CUR);
-  for (let i: u32 = 0; i < count; i++) {
-    const from = rx + NETMAP_RING_SLOT + <usize>r * NETMAP_SLOT_SIZE;
-    const to = tx + NETMAP_RING_SLOT + <usize>t * NETMAP_SLOT_SIZE;
+  const rxSlots = rx + NETMAP_RING_SLOT;
+  const txSlots = tx + NETMAP_RING_SLOT;
+  const rxEnd = rxSlots + <usize>rxn * NETMAP_SLOT_SIZE;
+  const txEnd = txSlots + <usize>txn * NETMAP_SLOT_SIZE;
+  let from = rxSlots + <usize>load<u32>(rx, NETMAP_RING_CUR) * NETMAP_SLOT_SIZE;
+  let to = txSlots + <usize>load<u32>(tx, NETMAP_RING_CUR) * NETMAP_SLOT_SIZE;
+  for (let left = count; left != 0; left--) {
     const w = load<u64>(from);
-    const idx = load<u32>(to);
+    const idx = <u64>load<u32>(to);
     store<u64>(to, (w & (0xffffffffffff | ((<u64>NS_MOREFRAG) << 48))) | ((<u64>NS_BUF_CHANGED) << 48));
-    store<u32>(from, idx);
-    store<u16>(from, NS_BUF_CHANGED, 6);
-    r = r + 1 == rxn ? 0 : r + 1;
-    t = t + 1 == txn ? 0 : t + 1;
+    store<u64>(from, (w & 0xffff00000000) | idx | ((<u64>NS_BUF_CHANGED) << 48));
+    from += NETMAP_SLOT_SIZE;
+    to += NETMAP_SLOT_SIZE;
+    if (from == rxEnd) from = rxSlots;
+    if (to == txEnd) to = txSlots;
   }
+  const r = <u32>(from - rxSlots) / NETMAP_SLOT_SIZE;
+  const t = <u32>(to - txSlots) / NETMAP_SLOT_SIZE;
   advance(rx, tx, r, t);
   return count;
 }

@@ -54,7 +54,7 @@ export function pipeTxsync(kr: usize, self: usize): void {
     const end = tx + <usize>run * NETMAP_SLOT_SIZE;
     let lastEnd: usize = 0;
     while (tx < end) {
-      const r = plain ? copyPlain(tx, end, rx - tx, bufLimit, plainLimit) : <u64>tx;
+      const r = plain ? copyRun(tx, end, rx - tx, bufLimit, plainLimit) : <u64>tx;
       const taken = <usize>(<u32>r) - tx;
       if (taken != 0) {
         packets += taken / NETMAP_SLOT_SIZE;
@@ -123,7 +123,7 @@ export function pipeRxsync(kr: usize, self: usize): void {
     let tx = txSlots + <usize>k * NETMAP_SLOT_SIZE;
     const end = rx + <usize>run * NETMAP_SLOT_SIZE;
     while (rx < end) {
-      const taken = plain ? <usize>(<u32>copyPlain(rx, end, tx - rx, bufLimit, plainLimit)) - rx : 0;
+      const taken = plain ? <usize>(<u32>copyRun(rx, end, tx - rx, bufLimit, plainLimit)) - rx : 0;
       if (taken != 0) {
         rx += taken;
         tx += taken;
@@ -148,6 +148,13 @@ export function pipeRxsync(kr: usize, self: usize): void {
   if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
   atomic.store<u32>(peer, ringPrev(head, n), KRING_MAILTAIL); // pairs with the load at the start of pipeTxsync
   kringNotify(peer, self);
+}
+
+/** Copies what it can of the usual slots, and else of those with exchanged buffers: see below. */
+function copyRun(slot: usize, end: usize, delta: usize, bufLimit: u32, plainLimit: u32): u64 {
+  // The flag tells only which loop to try: each reads and checks for itself.
+  if (load<u16>(slot, NETMAP_SLOT_FLAGS) & NS_BUF_CHANGED) return copyChanged(slot, end, delta, bufLimit, plainLimit);
+  return copyPlain(slot, end, delta, bufLimit, plainLimit);
 }
 
 /**
@@ -185,6 +192,51 @@ function copyPlain(slot: usize, end: usize, delta: usize, bufLimit: u32, plainLi
     if (<u32>w - 2 >= bufLimit) break;
     if (<u32>(w >> 32) > plainLimit) break;
     v128.store(slot + delta, v);
+    bytes += w >> 32;
+    slot += NETMAP_SLOT_SIZE;
+  }
+  return (bytes << 32) | <u64>slot;
+}
+
+/**
+ * The same for slots that may also have NS_BUF_CHANGED, as those of a program that exchanges buffers have: the flag goes
+ * along, and is cleared in the slot that it came from.
+ */
+function copyChanged(slot: usize, end: usize, delta: usize, bufLimit: u32, plainLimit: u32): u64 {
+  const end4 = slot + ((end - slot) & ~63);
+  const two = i64x2.splat(2);
+  const rest = i64x2.splat(~((<u64>NS_BUF_CHANGED) << 48));
+  const most = i64x2.splat(<u64>(bufLimit - 1) | ((<u64>plainLimit) << 32));
+  let sums = i32x4.splat(0);
+  while (slot != end4) {
+    const v0 = v128.load(slot);
+    const v1 = v128.load(slot, 16);
+    const v2 = v128.load(slot, 32);
+    const v3 = v128.load(slot, 48);
+    const a = i32x4.sub(v128.and(v128.shuffle<u64>(v0, v1, 0, 2), rest), two);
+    const b = i32x4.sub(v128.and(v128.shuffle<u64>(v2, v3, 0, 2), rest), two);
+    const overA = v128.xor(a, i32x4.min_u(a, most));
+    const overB = v128.xor(b, i32x4.min_u(b, most));
+    if (v128.any_true(v128.or(overA, overB))) break;
+    v128.store(slot + delta, v0);
+    v128.store(slot + delta, v1, 16);
+    v128.store(slot + delta, v2, 32);
+    v128.store(slot + delta, v3, 48);
+    store<u16>(slot, 0, NETMAP_SLOT_FLAGS);
+    store<u16>(slot, 0, NETMAP_SLOT_FLAGS + NETMAP_SLOT_SIZE);
+    store<u16>(slot, 0, NETMAP_SLOT_FLAGS + 2 * NETMAP_SLOT_SIZE);
+    store<u16>(slot, 0, NETMAP_SLOT_FLAGS + 3 * NETMAP_SLOT_SIZE);
+    sums = i32x4.add(sums, i32x4.add(a, b));
+    slot += 4 * NETMAP_SLOT_SIZE;
+  }
+  let bytes = <u64>(<u32>i32x4.extract_lane(sums, 1)) + <u64>(<u32>i32x4.extract_lane(sums, 3));
+  while (slot != end) {
+    const v = v128.load(slot);
+    const w = v128.extract_lane<u64>(v, 0) & ~((<u64>NS_BUF_CHANGED) << 48);
+    if (<u32>w - 2 >= bufLimit) break;
+    if (<u32>(w >> 32) > plainLimit) break;
+    v128.store(slot + delta, v);
+    store<u16>(slot, 0, NETMAP_SLOT_FLAGS);
     bytes += w >> 32;
     slot += NETMAP_SLOT_SIZE;
   }

@@ -38,6 +38,40 @@ static inline u32 copy_plain(const struct slot *slot, const struct slot *end, st
   return (u32)(s - (const slot_vector *)slot);
 }
 
+/** The same for slots that may also have NS_BUF_CHANGED: the flag goes along, and is cleared where it came from. */
+static inline u32 copy_changed(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain,
+                               u64 *bytes) {
+  slot_vector *s = (slot_vector *)slot, *last = (slot_vector *)end, *d = (slot_vector *)to;
+  const slot_vector rest = {~((u64)NS_BUF_CHANGED << 48), ~0ull};
+  u64 sum = 0;
+  for (; last - s >= 4; s += 4, d += 4) {
+    slot_vector v0 = s[0], v1 = s[1], v2 = s[2], v3 = s[3];
+    slot_vector p0 = v0 & rest, p1 = v1 & rest, p2 = v2 & rest, p3 = v3 & rest;
+    if (!is_plain(p0, limit, plain) || !is_plain(p1, limit, plain)) break;
+    if (!is_plain(p2, limit, plain) || !is_plain(p3, limit, plain)) break;
+    d[0] = v0;
+    d[1] = v1;
+    d[2] = v2;
+    d[3] = v3;
+    for (int i = 0; i < 4; i++) slot_set_flags((struct slot *)&s[i], 0);
+    sum += (p0[0] >> 32) + (p1[0] >> 32) + (p2[0] >> 32) + (p3[0] >> 32);
+  }
+  for (; s != last; s++, d++) {
+    slot_vector v = *s, p = v & rest;
+    if (!is_plain(p, limit, plain)) break;
+    *d = v;
+    slot_set_flags((struct slot *)s, 0);
+    sum += p[0] >> 32;
+  }
+  *bytes += sum;
+  return (u32)(s - (slot_vector *)slot);
+}
+
+static inline u32 copy_run(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain, u64 *bytes) {
+  if (SLOT_FLAGS(slot_word(slot)) & NS_BUF_CHANGED) return copy_changed(slot, end, to, limit, plain, bytes);
+  return copy_plain(slot, end, to, limit, plain, bytes);
+}
+
 static void pipe_txsync(struct kring *kr, struct thread *self) {
   kr->hwtail = atomic_load(&kr->mailtail);
   u32 n = kr->nslots, head = kr->rhead, k = kr->hwcur;
@@ -52,7 +86,7 @@ static void pipe_txsync(struct kring *kr, struct thread *self) {
     u32 run = min_u32(m, n - k);
     struct slot *tx = txs + k, *rx = rxs + k, *end = tx + run, *last_end = NULL;
     while (tx < end) {
-      u32 taken = copy_plain(tx, end, rx, limit, plain, &bytes);
+      u32 taken = copy_run(tx, end, rx, limit, plain, &bytes);
       if (taken) {
         packets += taken;
         tx += taken;
@@ -107,7 +141,7 @@ static void pipe_rxsync(struct kring *kr, struct thread *self) {
     u32 run = min_u32(m, n - k);
     struct slot *rx = rxs + k, *tx = txs + k, *end = rx + run;
     while (rx < end) {
-      u32 taken = copy_plain(rx, end, tx, limit, plain, &bytes);
+      u32 taken = copy_run(rx, end, tx, limit, plain, &bytes);
       if (taken) {
         rx += taken;
         tx += taken;

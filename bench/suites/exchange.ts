@@ -13,6 +13,7 @@ import { selfOf } from '../world.js';
 const MEMORY = 1 << 28;
 const SIZE = 60;
 const PROOF = 16;
+const CHANGED = abi.NS_BUF_CHANGED << 16; // of a slot's second word, len | flags << 16
 const SLOTS = { txSlots: RING_SLOTS, rxSlots: RING_SLOTS };
 
 interface Setup {
@@ -81,9 +82,9 @@ function swapSlots(rx: NetmapRing, tx: NetmapRing, limit: number): number {
     const to = tx.slotBase + 4 * t;
     const index = i32[to];
     i32[to] = i32[from];
-    i32[to + 1] = (i32[from + 1] & 0xffff) | (abi.NS_BUF_CHANGED << 16);
+    i32[to + 1] = (i32[from + 1] & 0xffff) | CHANGED;
     i32[from] = index;
-    i32[from + 1] = abi.NS_BUF_CHANGED << 16;
+    i32[from + 1] = CHANGED;
     r = rx.next(r);
     t = tx.next(t);
   }
@@ -120,18 +121,26 @@ async function keep(plain: boolean): Promise<Setup> {
   if (kept.length !== BATCH) throw new Error(`${kept.length} extra buffers instead of ${BATCH}`);
   const shelf = Int32Array.from(kept);
   const take: typeof drain = (ring, into) => {
-    const { i32, slotBase, tail } = ring;
-    const words = ring.bufSize >>> 2;
-    const numbers = (ring.bufBase + SEQ_OFS) >>> 2;
+    const { i32, slotBase, bufBase, bufSize, numSlots, tail } = ring;
+    const numbers = (bufBase + SEQ_OFS) >>> 2;
+    const stride = bufSize >>> 2;
+    let sum = 0;
+    let k = 0;
     into.packets += ring.space;
-    for (let i = ring.head, k = 0; i !== tail; i = ring.next(i), k++) {
-      const slot = slotBase + 4 * i;
-      const index = i32[slot];
-      into.sum = (into.sum + (i32[slot + 1] & 0xffff) + i32[numbers + index * words]) | 0;
-      i32[slot] = shelf[k];
-      i32[slot + 1] |= abi.NS_BUF_CHANGED << 16;
-      shelf[k] = index;
+    for (let i = ring.head; i !== tail; ) {
+      const next = i < tail ? tail : numSlots;
+      const end = slotBase + 4 * next;
+      for (let slot = slotBase + 4 * i; slot < end; slot += 4, k++) {
+        const index = i32[slot];
+        const len = i32[slot + 1] & 0xffff;
+        sum = (sum + len + i32[numbers + Math.imul(index, stride)]) | 0;
+        i32[slot] = shelf[k];
+        i32[slot + 1] = len | CHANGED;
+        shelf[k] = index;
+      }
+      i = next === numSlots ? 0 : next;
     }
+    into.sum = (into.sum + sum) | 0;
     ring.head = tail;
     ring.cur = tail;
   };
