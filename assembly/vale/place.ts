@@ -22,7 +22,14 @@ import {
   STAT_DROP_TOO_LONG,
   STAT_FORWARDED,
 } from '../abi/arena';
-import { NETMAP_RING_SLOT, NETMAP_SLOT_LEN, NETMAP_SLOT_SIZE, NS_MOREFRAG, NS_RFRAGS_SHIFT } from '../abi/netmap';
+import {
+  NETMAP_RING_SLOT,
+  NETMAP_SLOT_FLAGS,
+  NETMAP_SLOT_LEN,
+  NETMAP_SLOT_SIZE,
+  NS_MOREFRAG,
+  NS_RFRAGS_SHIFT,
+} from '../abi/netmap';
 import { packetCopy } from '../packet/copy';
 import { hasOffsets, slotOffset } from '../ring/offset';
 import { ringNext } from '../ring/wrap';
@@ -65,6 +72,17 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
         continue;
       }
       const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
+      const size = <usize>(w >> 48) * SCRATCH_ENTRY_SIZE; // of its entries, and of its slots
+      const placed = size > end - e ? 0 : placeFragments(e, size, slot - e, bufBase, bufSize, plainBufs, plainLimit);
+      if (placed != 0) {
+        delivered++;
+        bytes += placed;
+        e += size;
+        slot += size;
+        if (slot == ringEnd) slot = ringSlots;
+        full = slot == leaseEnd;
+        continue;
+      }
       const len = <u32>(w >> 32) & 0xffff;
       const offset = slotOffset(dkr, slot);
       if (w >> 48 == 1 && len <= bufSize - offset) {
@@ -101,7 +119,7 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
             bytes += packetLength(e);
           }
         }
-        e += <usize>(w >> 48) * SCRATCH_ENTRY_SIZE;
+        e += size;
       }
       full = slot == leaseEnd;
     }
@@ -178,6 +196,71 @@ function placePlain(
     v128.store(lastDst, d, 48);
   }
   return (bytes << 32) | <u64>e;
+}
+
+/**
+ * Copies one packet of several slots, of at least 16 bytes each, whose entries are `size` bytes from `e` on, into the slots
+ * `delta` behind them. Returns its bytes; 0 if there is anything unusual about it, and then nothing of it has arrived:
+ * the slots are still the switch's. A loop of its own, without calls, as placePlain.
+ */
+function placeFragments(
+  e: usize,
+  size: usize,
+  delta: usize,
+  bufBase: usize,
+  bufSize: u32,
+  bufLimit: u32,
+  plainLimit: u32,
+): u32 {
+  if (size == SCRATCH_ENTRY_SIZE) return 0;
+  const end = e + size;
+  const mark = (<u32>size / SCRATCH_ENTRY_SIZE) << NS_RFRAGS_SHIFT;
+  const flags = (mark | NS_MOREFRAG) << 16;
+  let bytes: u32 = 0;
+  while (e != end) {
+    const len = <u32>load<u16>(e, SCRATCH_LEN);
+    if (len - 16 > plainLimit - 16) return 0;
+    const idx = load<u32>(e + delta); // the receiver's: read once
+    if (idx - 2 >= bufLimit) return 0;
+    store<u32>(e + delta, len | flags, NETMAP_SLOT_LEN);
+    bytes += len;
+    let src: usize = load<u32>(e, SCRATCH_ADDR);
+    let dst = bufBase + <usize>idx * bufSize;
+    const endSrc = src + len;
+    const endDst = dst + len;
+    e += SCRATCH_ENTRY_SIZE;
+    if (len < 64) {
+      while (src < endSrc - 16) {
+        v128.store(dst, v128.load(src));
+        src += 16;
+        dst += 16;
+      }
+      v128.store(endDst - 16, v128.load(endSrc - 16));
+      continue;
+    }
+    while (src < endSrc - 64) {
+      const a = v128.load(src);
+      const b = v128.load(src, 16);
+      const c = v128.load(src, 32);
+      const d = v128.load(src, 48);
+      v128.store(dst, a);
+      v128.store(dst, b, 16);
+      v128.store(dst, c, 32);
+      v128.store(dst, d, 48);
+      src += 64;
+      dst += 64;
+    }
+    const a = v128.load(endSrc - 64);
+    const b = v128.load(endSrc - 64, 16);
+    const c = v128.load(endSrc - 64, 32);
+    const d = v128.load(endSrc - 64, 48);
+    v128.store(endDst - 64, a);
+    v128.store(endDst - 64, b, 16);
+    v128.store(endDst - 64, c, 32);
+    v128.store(endDst - 64, d, 48);
+  }
+  store<u16>(end + delta - NETMAP_SLOT_SIZE, mark, NETMAP_SLOT_FLAGS);
+  return bytes;
 }
 
 /** Copies the unicast and the broadcast queue, in the order in which the packets were sent. */
