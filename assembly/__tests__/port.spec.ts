@@ -265,6 +265,43 @@ describe('pipe, flags and buffers', () => {
     expectTable();
   });
 
+  test('slots with and without NS_BUF_CHANGED follow one another, and a bad one, at every place of a run', () => {
+    for (let at: u32 = 0; at < 4; at++) {
+      for (let pattern: u32 = 0; pattern < 64; pattern++) {
+        for (let bad: u32 = 0; bad <= 10; bad++) {
+          const label = (at * 64 + pattern) * 16 + bad; // of 10, none is bad
+          const a = newPipe(16);
+          const tx = txKring(a);
+          const rx = rxKring(peerOf(a));
+          turnTo(tx, 4 * at);
+          turnTo(rx, 4 * at);
+          const first = head(tx);
+          for (let k: u32 = 0; k < 10; k++) {
+            put(tx, 50 + k, (pattern >> (k % 6)) & 1 ? NS_BUF_CHANGED : 0, k);
+            if (k == bad) setSlot(tx, (first + k) % 16, 1, 50 + k, (pattern >> (k % 6)) & 1 ? NS_BUF_CHANGED : 0);
+          }
+          const bytesBefore = stat(tx, STAT_BYTES);
+          const packetsBefore = stat(tx, STAT_PACKETS);
+          check(sync(tx) == 0 && sync(rx) == 0 && avail(rx) == 10, label);
+          check(stat(tx, STAT_BYTES) - bytesBefore == 545 - (bad < 10 ? 50 + bad : 0), label);
+          check(stat(tx, STAT_PACKETS) - packetsBefore == 10 && stat(tx, STAT_BAD_SLOT) == (bad < 10 ? 1 : 0), label);
+          for (let k: u32 = 0; k < 10; k++) {
+            const i = (first + k) % 16;
+            const flags: u32 = (pattern >> (k % 6)) & 1 ? NS_BUF_CHANGED : 0;
+            if (k == bad) {
+              check(slotLen(rx, i) == 0 && slotFlags(rx, i) == 0 && slotFlags(tx, i) == flags, label);
+              continue;
+            }
+            check(slotIdx(rx, i) == slotIdx(tx, i) && slotLen(rx, i) == 50 + k && slotFlags(rx, i) == flags, label);
+            check(slotFlags(tx, i) == 0 && slotLen(tx, i) == 50 + k && numberOf(rx, i) == k, label);
+          }
+        }
+      }
+    }
+    expectTable();
+    eq(guardsIntact(), 1);
+  });
+
   test("a sender's slot with a bad index or length is counted, and arrives as an empty slot of the receiver's buffer", () => {
     // index, length, good
     const rows: u32[] = [

@@ -207,6 +207,53 @@ describe('delivery, fragments', () => {
     eq(guardsIntact(), 1);
   });
 
+  test('single packets behind one that crosses the end of a batch wait for the next batch', () => {
+    two(2048, 64);
+    for (let frags: u32 = 2; frags <= 64; frags += 31) {
+      turnTo(tx, 100);
+      turnTo(rx, 1200);
+      for (let k: u32 = 0; k < 1023; k++) send(tx, mac(1), mac(0), 14, k);
+      sendPacket(mac(1), frags, 5);
+      for (let k: u32 = 0; k < 900; k++) send(tx, mac(1), mac(0), 60, k);
+      check(sync(tx) == 0 && received(b) == 1923 + frags, frags);
+      check(holdsPacket(1023, mac(1), frags, 5), frags);
+      for (let k: u32 = 0; k < 900; k++) check(holds(rx, 1023 + frags + k, mac(1), mac(0), 60, k), frags * 1000 + k);
+      drain(b);
+    }
+    expectTable();
+    eq(guardsIntact(), 1);
+  });
+
+  test('exactly len bytes of each fragment are copied, for every length 14..200, and one of another length', () => {
+    for (let path: u32 = 0; path < 2; path++) {
+      two(8, 256, 0, path == 0);
+      for (let len: u32 = 14; len <= 200; len++) {
+        const first = head(rx);
+        const label = path * 1000 + len;
+        for (let k: u32 = 0; k < 3; k++) memory.fill(bufOf(rx, (first + k) % 8), 0xee, 256);
+        send(tx, mac(1), mac(0), len, len, NS_MOREFRAG);
+        send(tx, mac(1), mac(0), 5, len, NS_MOREFRAG, len);
+        send(tx, mac(1), mac(0), len, len, 0, len + 5);
+        check(sync(tx) == 0 && received(b) == 3, label);
+        for (let k: u32 = 0, from: u32 = 0; k < 3; k++) {
+          const at = bufOf(rx, (first + k) % 8);
+          const m: u32 = k == 1 ? 5 : len;
+          check(slotLen(rx, (first + k) % 8) == m && bytesAre(at, mac(1), mac(0), len, from, m), label);
+          check(allBytes(at + m, 256 - m, 0xee), label);
+          from += m;
+        }
+        drain(b);
+        send(tx, mac(1), mac(0), len, len + 1, NS_MOREFRAG);
+        send(tx, mac(1), mac(0), len, len + 1, 0, len);
+        check(sync(tx) == 0 && received(b) == 2 && holds(rx, 0, mac(1), mac(0), len, len + 1), label);
+        check(bytesAre(bufOf(rx, (head(rx) + 1) % 8), mac(1), mac(0), len + 1, len, len), label);
+        drain(b);
+      }
+    }
+    expectTable();
+    eq(guardsIntact(), 1);
+  });
+
   test('a packet that does not fit is dropped with all later ones of the batch, and the slots left are free again', () => {
     for (let path: u32 = 0; path < 2; path++) {
       for (let room: u32 = 0; room <= 6; room++) {

@@ -48,7 +48,7 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
 
   const plainLimit = min<u32>(bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
   const plainBufs = hasOffsets(kr) ? 0 : bufLimit;
-  while (slot != stop) {
+  while (slot != stop && entry < batchEnd) {
     // The usual slots: a packet each, no flags. Up to the end of the ring, of the batch, or of what was submitted.
     const runEnd = slot < stop ? stop : ringEnd;
     const end = slot + min<usize>(runEnd - slot, batchEnd - entry);
@@ -59,10 +59,22 @@ export function valeGather(kr: usize, scratch: usize, head: u32): u32 {
     entry += taken;
     slot += taken;
     if (slot == ringEnd) slot = slots;
-    if (entry >= batchEnd) break;
-    if (slot == stop) break;
+    if (entry >= batchEnd || slot == stop) break;
     if (slot == slots && runEnd == ringEnd) continue;
-    // Anything else: flags, fragments, bad slots. One packet of them.
+    // The usual packet of several slots.
+    const fragsEnd = slot + min<usize>(runEnd - slot, NETMAP_MAX_FRAGS * NETMAP_SLOT_SIZE);
+    const f = gatherFragments(slot, fragsEnd, entry - slot, bufBase, bufSize, plainBufs, plainLimit);
+    if (f != 0) {
+      const size = <usize>(<u32>f) - slot;
+      store<u16>(entry, <u16>(size / NETMAP_SLOT_SIZE), SCRATCH_FRAGS);
+      packets++;
+      bytes += f >> 32;
+      entry += size;
+      slot += size;
+      if (slot == ringEnd) slot = slots;
+      continue;
+    }
+    // Anything else: other flags, packets that wrap or are cut off, bad slots. One packet of them.
     const first = entry;
     let frags: u32 = 0;
     let bad: u32 = 0;
@@ -129,6 +141,34 @@ function gatherPlain(
     bytes += len;
   }
   return (bytes << 32) | <u64>slot;
+}
+
+/**
+ * Gathers one packet of slots without other flags than NS_MOREFRAG, from `slot` on, as gatherPlain does. Returns the slot
+ * after it, and bytes << 32; 0 if something is wrong with it or if it does not end before `end`.
+ */
+function gatherFragments(
+  slot: usize,
+  end: usize,
+  delta: usize,
+  bufBase: usize,
+  bufSize: u32,
+  bufLimit: u32,
+  plainLimit: u32,
+): u64 {
+  let bytes: u64 = 0;
+  while (slot != end) {
+    const w = load<u64>(slot); // buf_idx, len and flags: read once
+    const more = w & ((<u64>NS_MOREFRAG) << 48);
+    const len = (w ^ more) >> 32;
+    if (<u32>w - 2 >= bufLimit) return 0;
+    if (<u32>len > plainLimit) return 0;
+    store<u64>(slot + delta, <u64>(bufBase + <usize>(<u32>w) * bufSize) | (len << 32) | ((<u64>1) << 48));
+    slot += NETMAP_SLOT_SIZE;
+    bytes += len;
+    if (more == 0) return (bytes << 32) | <u64>slot;
+  }
+  return 0;
 }
 
 function countDrop(kr: usize, bad: u32): void {
