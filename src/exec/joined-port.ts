@@ -107,7 +107,8 @@ export class JoinedPort {
       // What the wire had no room for is in the program's own rings still.
       if (this.standIn.hasWire) await file.ioctlAsync(NIOCTXSYNC);
       end.rxsync();
-      if (tx.every((place) => end.rxRings[place].head === end.rxRings[place].tail)) break;
+      const isPassed = tx.every((place) => end.rxRings[place].head === end.rxRings[place].tail);
+      if (isPassed && upstream.unsent(tx) === 0) break;
       if (!this.#pump()) await new Promise((resolve) => setTimeout(resolve, LINGER_LOOK));
     }
     await file.close();

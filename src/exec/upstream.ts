@@ -8,6 +8,7 @@ import {
   NR_RX_RINGS_ONLY,
   NR_ZCOPY_MON,
   POLLERR,
+  PORT_KIND_NIC,
   PORT_KIND_VALE,
 } from '../abi.js';
 import type { Netmap } from '../control/netmap.js';
@@ -41,6 +42,8 @@ export interface UpstreamPort {
   readonly hasOffsets: boolean;
   /** Whether slots with NS_INDIRECT are sent. */
   readonly hasIndirect: boolean;
+  /** Slots of its tx rings that nobody has taken yet, and that its close would lose: those of NIC rings wait for the wire. */
+  unsent(places: readonly number[]): number;
   close(): Promise<void>;
 }
 
@@ -93,6 +96,7 @@ export function hostUpstream(netmap: Netmap): Upstream {
           isMonitor,
           hasOffsets: (request.body['flags'] & NR_ZCOPY_MON) === 0,
           hasIndirect: port.info.kind === PORT_KIND_VALE,
+          unsent: (places) => (port.info.kind === PORT_KIND_NIC ? unsent(port, places) : 0),
           close: () => file.close(),
         };
       }
@@ -111,6 +115,14 @@ export function hostUpstream(netmap: Netmap): Upstream {
     },
     close: () => netmap.close(),
   };
+}
+
+function unsent(port: HostPort, places: readonly number[]): number {
+  port.txsync();
+  return places.reduce((sum, place) => {
+    const { numSlots, space } = port.txRings[place];
+    return sum + numSlots - 1 - space;
+  }, 0);
 }
 
 /** A cable sends whenever it looks, and has nothing to do with the rings that a monitor does not send by. */

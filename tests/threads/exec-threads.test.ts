@@ -102,18 +102,25 @@ describe('C programs with threads', { skip }, () => {
       for (const nic of [left, right]) await nic.close();
     }));
 
-  test('what one has sent before it calls exit arrives', () =>
-    onHost(async (netmap) => {
-      const frames = 220; // nearly what the program's ring and that of the pipe hold
-      const port = await netmap.open('netmap:p}1', { rxSlots: 128, txSlots: 128 });
-      const running = await start(netmap, 'quits', 'netmap:p{1', `${frames}`);
-      await running.ready();
-      await sleep(300); // the pipe is full, and the program wants to end
-      const numbers = (await receive(port, frames)).map((frame) => new DataView(frame.buffer).getUint32(14, true));
-      assert.deepEqual(numbers, [...numbers.keys()]);
-      assert.deepEqual(await running.ended(), { code: 5 });
-      await port.close();
-    }));
+  for (const medium of ['a pipe', 'an interface'] as const) {
+    test(`what one has sent before it calls exit arrives: ${medium}`, () =>
+      onHost(async (netmap) => {
+        const slots = { rxSlots: 128, txSlots: 128 };
+        const nic = await netmap.addInterface('eth0', { ...slots, ends: { waits: true } });
+        const [port, name, frames] =
+          medium === 'a pipe'
+            ? [await netmap.open('netmap:p}1', slots), 'netmap:p{1', 220] // nearly what two rings hold
+            : [nic.wire, 'netmap:eth0', 250]; // the port's own and the wire's, and none is left in the program's
+        const running = await start(netmap, 'quits', name, `${frames}`);
+        await running.ready();
+        await sleep(300); // the rings are full, and the program wants to end
+        const numbers = (await receive(port, frames)).map((frame) => new DataView(frame.buffer).getUint32(14, true));
+        assert.deepEqual(numbers, [...numbers.keys()]);
+        assert.deepEqual(await running.ended(), { code: 5 });
+        await port.close();
+        await nic.close();
+      }));
+  }
 
   const endings: [how: string, code: number, reason?: RegExp][] = [
     ['return', 7],
