@@ -68,8 +68,11 @@ function framesOf(file: string): number {
 
 /** Most that the memory may grow by (bytes) while the switch does the same again and again. */
 const HEAP_GROWTH = 2 * MIB;
-/** The workers of the runtime take a while to settle. Then 16 MiB are half a MiB for each change that two minutes compare. */
-const RSS_GROWTH = (SECONDS < 60 ? 64 : 16) * MIB;
+/**
+ * The workers of the runtime take a while to settle: 9 to 16 MiB were seen within two minutes. What stayed of each change,
+ * some 28 of them between the samples that are compared, would be several MiB a worker.
+ */
+const RSS_GROWTH = (SECONDS < 60 ? 64 : 40) * MIB;
 
 class Memory {
   readonly #heap: number[] = [];
