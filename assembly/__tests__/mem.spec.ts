@@ -38,6 +38,10 @@ function setRange(kr: usize, from: u32, count: u32): void {
   store<u32>(ring(kr), (from + count) % slots(kr), NETMAP_RING_TAIL);
 }
 
+function copy(limit: u32): u32 {
+  return slotsCopy(ring(rx), ring(far), limit, RXN, TXN, region.base, other.base, 128, 96, 64, 64);
+}
+
 /** Numbers the slots: index base + i, length 60 + i, and a payload that tells where it came from. */
 function number(kr: usize, base: u32, flags: u32): void {
   for (let i: u32 = 0; i < slots(kr); i++) {
@@ -57,7 +61,7 @@ describe('swapping slots of one region', () => {
               setRange(tx, t, space);
               const want = min(min(ready, space), limit);
               const label = (((r * 10 + t) * 10 + ready) * 10 + space) * 10 + limit;
-              check(slotsSwap(ring(rx), ring(tx), limit) == want, label);
+              check(slotsSwap(ring(rx), ring(tx), limit, RXN, TXN) == want, label);
               check(head(rx) == (r + want) % RXN && cur(rx) == head(rx), label);
               check(head(tx) == (t + want) % TXN && cur(tx) == head(tx), label);
             }
@@ -75,7 +79,7 @@ describe('swapping slots of one region', () => {
         number(tx, 40, 0x0002);
         setRange(rx, r, 3);
         setRange(tx, t, 6);
-        slotsSwap(ring(rx), ring(tx), 8);
+        slotsSwap(ring(rx), ring(tx), 8, RXN, TXN);
         for (let k: u32 = 0; k < 3; k++) {
           const i = (r + k) % RXN;
           const j = (t + k) % TXN;
@@ -101,7 +105,7 @@ describe('copying slots between regions', () => {
         memory.fill(other.base, 0x5a, 64 * 96);
         setRange(rx, r, 4);
         setRange(far, t, 7);
-        check(slotsCopy(ring(rx), ring(far), 3, 64, 64) == 3, r * 10 + t);
+        check(copy(3) == 3, r * 10 + t);
         for (let k: u32 = 0; k < 3; k++) {
           const i = (r + k) % RXN;
           const j = (t + k) % TXN;
@@ -144,7 +148,7 @@ describe('copying slots between regions', () => {
       setSlot(far, 0, rows[k][1], 33, 0);
       setRange(rx, 0, 2);
       setRange(far, 0, 2);
-      check(slotsCopy(ring(rx), ring(far), 2, 64, 64) == 2, k);
+      check(copy(2) == 2, k);
       check(slotLen(far, 0) == 0 && slotFlags(far, 0) == NS_MOREFRAG && slotIdx(far, 0) == rows[k][1], k);
       check(slotLen(far, 1) == 61 && sameBytes(bufOf(far, 1), bufOf(rx, 1), 61), k);
       const second = <usize>slotIdx(far, 1) * 96;
@@ -162,7 +166,7 @@ describe('copying slots between regions', () => {
     memory.fill(region.buf(63), 0x42, 128);
     setRange(rx, 0, 1);
     setRange(far, 0, 1);
-    eq(slotsCopy(ring(rx), ring(far), 1, 64, 64), 1);
+    eq(copy(1), 1);
     eq(slotLen(far, 0), 96);
     eq(allBytes(other.buf(63), 96, 0x42), 1);
     eq(guardsIntact(), 1);

@@ -1,11 +1,9 @@
 // What a forwarding program does with the slots of two rings (netmap's bridge): swap buffers where both rings lie in
-// one region, copy bytes where they do not. Application side: works on ring headers, knows no kring.
+// one region, copy bytes where they do not. Application side: works on ring headers, knows no kring. Others may write the
+// headers, too: what does not change of a ring comes from the caller, and indices are read once and checked.
 import {
-  NETMAP_RING_BUF_OFS,
   NETMAP_RING_CUR,
   NETMAP_RING_HEAD,
-  NETMAP_RING_NR_BUF_SIZE,
-  NETMAP_RING_NUM_SLOTS,
   NETMAP_RING_SLOT,
   NETMAP_RING_TAIL,
   NETMAP_SLOT_SIZE,
@@ -15,24 +13,27 @@ import {
 import { packetCopy } from '../packet/copy';
 import { ringDistance } from '../ring/wrap';
 
-/** Slots that both rings can move now, at most `limit`. */
-function movable(rx: usize, tx: usize, rxSlots: u32, txSlots: u32, limit: u32): u32 {
-  const ready = ringDistance(load<u32>(rx, NETMAP_RING_CUR), load<u32>(rx, NETMAP_RING_TAIL), rxSlots);
-  const space = ringDistance(load<u32>(tx, NETMAP_RING_CUR), load<u32>(tx, NETMAP_RING_TAIL), txSlots);
-  return min(min(ready, space), limit);
+/** Slots from `cur` to the ring's tail; none if that is no index of the ring. */
+function ready(ring: usize, cur: u32, n: u32): u32 {
+  const tail = load<u32>(ring, NETMAP_RING_TAIL);
+  return tail < n ? ringDistance(cur, tail, n) : 0;
 }
 
-/** Moves up to `limit` received slots to a tx ring of the same region by swapping buffer indices. Returns how many. */
-export function slotsSwap(rx: usize, tx: usize, limit: u32): u32 {
-  const rxn = load<u32>(rx, NETMAP_RING_NUM_SLOTS);
-  const txn = load<u32>(tx, NETMAP_RING_NUM_SLOTS);
-  const count = movable(rx, tx, rxn, txn, limit);
+/**
+ * Moves up to `limit` received slots to a tx ring of the same region by swapping buffer indices. Returns how many; 0 if
+ * an index is none of its ring's, which the ring's next sync repairs. `rxn` and `txn` are the rings' numbers of slots.
+ */
+export function slotsSwap(rx: usize, tx: usize, limit: u32, rxn: u32, txn: u32): u32 {
+  let r = load<u32>(rx, NETMAP_RING_CUR);
+  let t = load<u32>(tx, NETMAP_RING_CUR);
+  if (r >= rxn || t >= txn) return 0;
+  const count = min(min(ready(rx, r, rxn), ready(tx, t, txn)), limit);
   const rxSlots = rx + NETMAP_RING_SLOT;
   const txSlots = tx + NETMAP_RING_SLOT;
   const rxEnd = rxSlots + <usize>rxn * NETMAP_SLOT_SIZE;
   const txEnd = txSlots + <usize>txn * NETMAP_SLOT_SIZE;
-  let from = rxSlots + <usize>load<u32>(rx, NETMAP_RING_CUR) * NETMAP_SLOT_SIZE;
-  let to = txSlots + <usize>load<u32>(tx, NETMAP_RING_CUR) * NETMAP_SLOT_SIZE;
+  let from = rxSlots + <usize>r * NETMAP_SLOT_SIZE;
+  let to = txSlots + <usize>t * NETMAP_SLOT_SIZE;
   for (let left = count; left != 0; left--) {
     const w = load<u64>(from);
     const idx = <u64>load<u32>(to);
@@ -43,23 +44,30 @@ export function slotsSwap(rx: usize, tx: usize, limit: u32): u32 {
     if (from == rxEnd) from = rxSlots;
     if (to == txEnd) to = txSlots;
   }
-  const r = <u32>(from - rxSlots) / NETMAP_SLOT_SIZE;
-  const t = <u32>(to - txSlots) / NETMAP_SLOT_SIZE;
+  r = <u32>(from - rxSlots) / NETMAP_SLOT_SIZE;
+  t = <u32>(to - txSlots) / NETMAP_SLOT_SIZE;
   advance(rx, tx, r, t);
   return count;
 }
 
-/** The same by copying, for rings of different regions; `rxBufs` and `txBufs` are their numbers of buffers. */
-export function slotsCopy(rx: usize, tx: usize, limit: u32, rxBufs: u32, txBufs: u32): u32 {
-  const rxn = load<u32>(rx, NETMAP_RING_NUM_SLOTS);
-  const txn = load<u32>(tx, NETMAP_RING_NUM_SLOTS);
-  const count = movable(rx, tx, rxn, txn, limit);
-  const rxSize = load<u32>(rx, NETMAP_RING_NR_BUF_SIZE);
-  const txSize = load<u32>(tx, NETMAP_RING_NR_BUF_SIZE);
-  const rxBase = rx + <usize>load<u64>(rx, NETMAP_RING_BUF_OFS);
-  const txBase = tx + <usize>load<u64>(tx, NETMAP_RING_BUF_OFS);
+/** The same by copying, for rings of different regions: base, size and number of the buffers of each. */
+export function slotsCopy(
+  rx: usize,
+  tx: usize,
+  limit: u32,
+  rxn: u32,
+  txn: u32,
+  rxBase: usize,
+  txBase: usize,
+  rxSize: u32,
+  txSize: u32,
+  rxBufs: u32,
+  txBufs: u32,
+): u32 {
   let r = load<u32>(rx, NETMAP_RING_CUR);
   let t = load<u32>(tx, NETMAP_RING_CUR);
+  if (r >= rxn || t >= txn) return 0;
+  const count = min(min(ready(rx, r, rxn), ready(tx, t, txn)), limit);
   for (let i: u32 = 0; i < count; i++) {
     const w = load<u64>(rx + NETMAP_RING_SLOT + <usize>r * NETMAP_SLOT_SIZE);
     const to = tx + NETMAP_RING_SLOT + <usize>t * NETMAP_SLOT_SIZE;

@@ -59,10 +59,12 @@ async function relay(ways: readonly Way[], { blocking = false, signal }: Backend
 function pass(from: NetmapPort, to: NetmapPort): void {
   for (const [i, rx] of from.rxRings.entries()) {
     const tx = to.txRings[i % to.txRings.length];
-    while (rx.cur !== rx.tail) {
-      const moved = moveSlots(rx, tx, rx.numSlots);
+    // No more than a ring holds: whoever shares the region may write the tail, and would keep us here.
+    for (let left = rx.numSlots; left > 0 && rx.cur !== rx.tail; ) {
+      const moved = moveSlots(rx, tx, left);
       if (to.txsync() < 0) return; // the interface is gone
       if (moved === 0) break; // a thread that polls the ring has it: after the next poll
+      left -= moved;
     }
   }
 }

@@ -162,8 +162,8 @@ export abstract class NetmapPort implements Pollable {
       const least = ring.bufSize - Math.min(this.maxOffset, ring.bufSize);
       const slots = Math.ceil(frame.length / least);
       fits ||= slots < ring.numSlots;
-      if (ring.space < slots) continue;
-      let i = ring.head;
+      let i = ring.head; // once: others may write it, and the tail
+      if (ring.distance(i, ring.tail) < slots) continue;
       for (let at = 0; at < frame.length; at += least) {
         const part = frame.subarray(at, at + least);
         if (ring.room(i) < part.length) ring.setOffset(i, 0); // another opening, or the other end, wants more than this one
@@ -189,7 +189,9 @@ export abstract class NetmapPort implements Pollable {
     for (const ring of this.rxRings) {
       let parts: Uint8Array[] = [];
       let taken = 0;
-      for (let i = ring.head, k = 1; i !== ring.tail && frames.length < limit; i = ring.next(i), k++) {
+      let i = ring.head;
+      const ready = ring.distance(i, ring.tail);
+      for (let k = 1; k <= ready && frames.length < limit; i = ring.next(i), k++) {
         const { bufIdx, len, flags } = ring.slot(i);
         const offset = ring.offset(i); // once: others may write it
         const sound = bufIdx >= 2 && bufIdx < ring.numBufs && len <= ring.bufSize - offset;

@@ -41,8 +41,20 @@ export interface MemoryViews {
 
 /** What applications use of the Wasm module over that memory. */
 export interface RingWasm {
-  slotsSwap(rxRing: number, txRing: number, limit: number): number;
-  slotsCopy(rxRing: number, txRing: number, limit: number, rxBufs: number, txBufs: number): number;
+  slotsSwap(rxRing: number, txRing: number, limit: number, rxSlots: number, txSlots: number): number;
+  slotsCopy(
+    rxRing: number,
+    txRing: number,
+    limit: number,
+    rxSlots: number,
+    txSlots: number,
+    rxBase: number,
+    txBase: number,
+    rxSize: number,
+    txSize: number,
+    rxBufs: number,
+    txBufs: number,
+  ): number;
 }
 
 /** What of the structures depends on the data model; without it, that of 64-bit machines. Bytes. */
@@ -159,8 +171,14 @@ export class NetmapRing {
 
   /** Slots from head to tail: free ones of a tx ring, received ones of an rx ring. */
   get space(): number {
-    const n = this.tail - this.head;
-    return n < 0 ? n + this.numSlots : n;
+    return this.distance(this.head, this.tail);
+  }
+
+  /** Slots from `head` to `tail`, wherever they were read; 0 if one is no index of the ring, which the next sync repairs. */
+  distance(head: number, tail: number): number {
+    const { numSlots } = this;
+    if (head >>> 0 >= numSlots || tail >>> 0 >= numSlots) return 0;
+    return tail < head ? tail - head + numSlots : tail - head;
   }
 
   /** The slot after i. */

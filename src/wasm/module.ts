@@ -16,8 +16,20 @@ export interface WasmApi {
   segmentPrepare(iov: number, n: number, hdr: number, limit: number, state: number): number;
   segmentNext(state: number, dst: number, dstSize: number): number;
   memZero(ptr: number, len: number): void;
-  slotsSwap(rxRing: number, txRing: number, limit: number): number;
-  slotsCopy(rxRing: number, txRing: number, limit: number, rxBufs: number, txBufs: number): number;
+  slotsSwap(rxRing: number, txRing: number, limit: number, rxSlots: number, txSlots: number): number;
+  slotsCopy(
+    rxRing: number,
+    txRing: number,
+    limit: number,
+    rxSlots: number,
+    txSlots: number,
+    rxBase: number,
+    txBase: number,
+    rxSize: number,
+    txSize: number,
+    rxBufs: number,
+    txBufs: number,
+  ): number;
   threadWake(thread: number): void;
   kringNotify(kring: number, self: number): void;
   kringRelease(kring: number): void;

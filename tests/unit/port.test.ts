@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { EIO, KRING_WAITERS, NR_NO_TX_POLL, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../src/abi.js';
+import {
+  EIO,
+  KRING_WAITERS,
+  NETMAP_RING_HEAD,
+  NETMAP_RING_TAIL,
+  NR_NO_TX_POLL,
+  POLLERR,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from '../../src/abi.js';
 import { Netmap, pollMany } from '../../src/index.js';
 import type { HostPort } from '../../src/netmap/host-port.js';
 
@@ -45,6 +56,36 @@ for (const shared of [true, false]) {
       const words = new Uint32Array(netmap.memory.buffer);
       return [...port.info.tx, ...port.info.rx].map(({ kring }) => words[(kring + KRING_WAITERS) >>> 2]);
     };
+
+    test('sends nothing into and receives nothing from a ring whose indices others have spoilt; a sync repairs it', () =>
+      withPipe(async (a, b) => {
+        await fill(a, 3);
+        b.rxsync();
+        const memory = new Uint8Array(netmap.memory.buffer);
+        for (const [port, ring] of [
+          [a, a.txRings[0]],
+          [b, b.rxRings[0]],
+        ] as const) {
+          for (const field of [NETMAP_RING_HEAD, NETMAP_RING_TAIL]) {
+            for (const index of [8, 9, 1 << 16, 0x7fffffff, -(2 ** 31), -1]) {
+              const w = (ring.ptr + field) >>> 2;
+              const saved = ring.i32[w];
+              ring.i32[w] = index;
+              const before = memory.slice();
+              if (port === a) assert.equal(a.trySend(frame(20)), false);
+              else assert.deepEqual(b.recv(), []);
+              assert.equal(Buffer.compare(memory, before), 0, `${index}`);
+              ring.i32[w] = saved;
+            }
+          }
+        }
+        a.txRings[0].head = 8;
+        a.txsync();
+        await a.send(frame(20, 3));
+        b.rxRings[0].head = -1;
+        b.rxsync();
+        assert.deepEqual(b.recv().at(-1), frame(20, 3));
+      }));
 
     test('closed, refuses syncs with -EIO, polls with POLLERR, send() with EIO, and receives nothing', () =>
       withPipe(async (a, b) => {
