@@ -57,3 +57,40 @@ test('a packet socket is not read while the ring has no room', () => {
   assert.equal(receiver.receive(), 1);
   assert.equal(fake.ring.head, 1);
 });
+
+test('a device gets no byte behind a buffer, and no slot of a ring whose indices others have spoilt', () => {
+  const fake = new FakeRing({ slots: 4, bufSize: 64 });
+  const { ring } = fake;
+  const written: [slot: number, length: number][] = [];
+  let polls = 0;
+  const wire = {
+    rxRings: [ring],
+    pollOnce: () => {
+      if (polls >= 5) return abi.POLLERR;
+      ring.head = polls === 0 ? 0 : [4, -1, 1 << 20, 0][polls - 1];
+      ring.cur = 0;
+      fake.tail = polls === 4 ? 4 : 3;
+      polls++;
+      return abi.POLLIN;
+    },
+    waiting: { canBlock: true, service: () => {} },
+  } as unknown as HostPort;
+  for (let i = 0; i < 3; i++) ring.setSlot(i, 0xffff, i === 0 ? abi.NS_MOREFRAG : 0);
+  const context = {
+    wire,
+    counters: new CounterWriter(new SharedArrayBuffer(COUNTERS_SIZE)),
+    stopped: false,
+    state: () => {},
+  } as Partial<BackendContext> as BackendContext;
+  const queue = {
+    write: (slot: number, length: number) => written.push([slot, length]),
+    writeLong: () => 1,
+    resize: (slot: number, length: number) => written.push([slot, length]),
+  } as Partial<FrameQueue> as FrameQueue;
+  transmitFrames(context, queue, 0);
+  assert.deepEqual(written, [
+    [0, 64],
+    [1, 64],
+    [2, 64],
+  ]);
+});

@@ -29,8 +29,8 @@ export function receiveFrames(
   const most = Math.ceil(OVERFLOW_SIZE / bufSize);
   let isLong = false; // the last packet had several slots
   while (!context.stopped) {
-    const space = ring.space;
-    let i = ring.head;
+    let i = ring.head; // once: guests may write it, and the tail
+    const space = ring.distance(i, ring.tail);
     let used = 0;
     let packets = 0;
     let bytes = 0;
@@ -92,18 +92,19 @@ export function transmitFrames(context: BackendContext, queue: FrameQueue, heade
   let isDown = false;
   while (!context.stopped) {
     if (pollManySync(requests, Infinity, stop)[0] & POLLERR) return;
-    const { tail } = ring;
-    let first = ring.head;
+    let first = ring.head; // once: guests may write it, and the tail
+    let left = ring.distance(first, ring.tail);
     let slots = 0;
     let done = 0;
     let packets = 0;
     let bytes = 0;
-    for (let i = first, length = 0; i !== tail && packets < BATCH; ) {
+    for (let i = first, length = 0; left > 0 && packets < BATCH; left--) {
       const word = ring.i32[ring.slotBase + (i << 2) + 1];
-      length += word & 0xffff;
+      const part = Math.min(word & 0xffff, ring.bufSize); // what is behind the buffer is nobody's to send
+      length += part;
       slots++;
       const isWhole = ((word >>> 16) & NS_MOREFRAG) === 0;
-      if (slots > 1 || !isWhole) queue.resize(i, word & 0xffff);
+      if (slots > 1 || !isWhole) queue.resize(i, part);
       i = ring.next(i);
       if (!isWhole) continue;
       let n: number;

@@ -124,13 +124,15 @@ function transmit(context: BackendContext, libc: Libc, fd: number, wake: number)
   const lengths = new Uint32Array(BATCH);
   while (!context.stopped) {
     if (pollManySync(requests, Infinity, stop)[0] & POLLERR) return;
-    const { tail } = ring;
+    let first = ring.head; // once, as the tail and each slot: guests may write them
+    let left = ring.distance(first, ring.tail);
     let count = 0;
-    for (let first = ring.head, i = first, slots = 0, length = 0; i !== tail && count < BATCH; ) {
+    for (let i = first, slots = 0, length = 0; left > 0 && count < BATCH; left--) {
       const word = ring.i32[ring.slotBase + (i << 2) + 1];
-      length += word & 0xffff;
-      vectors.resize(i, word & 0xffff);
-      vectors.resize(i + ring.numSlots, word & 0xffff);
+      const part = Math.min(word & 0xffff, ring.bufSize);
+      length += part;
+      vectors.resize(i, part);
+      vectors.resize(i + ring.numSlots, part);
       slots++;
       i = ring.next(i);
       if ((word >>> 16) & NS_MOREFRAG) continue;

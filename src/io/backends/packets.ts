@@ -53,7 +53,7 @@ export class Injector {
     this.#ring = wire.txRings[ring];
     this.maxPacket = (this.#ring.numSlots >>> 1) * this.#ring.bufSize;
     this.#next = this.#ring.head;
-    this.#space = this.#ring.space;
+    this.#space = this.#ring.distance(this.#next, this.#ring.tail);
   }
 
   /** Copies a packet. @returns why it was not taken: its length, or a wire that takes nothing at the moment, or is gone */
@@ -99,7 +99,8 @@ export class Injector {
     ring.cur = this.#next; // first: head is never beyond it
     ring.head = this.#next;
     const isThere = this.#wire.txsync() >= 0;
-    this.#space = isThere ? ring.space : 0;
+    this.#next = ring.head; // as it was, unless the sync has repaired the ring
+    this.#space = isThere ? ring.distance(this.#next, ring.tail) : 0; // guests may write both
     return isThere;
   }
 }
@@ -121,10 +122,11 @@ export class Drainer {
   drain(take: (packet: Uint8Array, flags: number) => boolean, limit = Infinity): number {
     let taken = 0;
     for (const ring of this.#wire.rxRings) {
-      const { i32, slotBase, tail } = ring;
+      const { i32, slotBase } = ring;
       let count = 0;
-      let from = ring.head;
-      for (let i = from, slots = 1; i !== tail && taken < limit; slots++) {
+      let from = ring.head; // once: guests may write it, and the tail
+      const ready = ring.distance(from, ring.tail);
+      for (let i = from, slots = 1; slots <= ready && taken < limit; slots++) {
         const flags = i32[slotBase + (i << 2) + 1] >>> 16;
         i = ring.next(i);
         if (flags & NS_MOREFRAG) continue;
