@@ -214,13 +214,17 @@ function placeFragments(
 ): u32 {
   if (size == SCRATCH_ENTRY_SIZE) return 0;
   const end = e + size;
+  // All of it first, so that nothing is written of a packet that goes the long way. The receiver may still change an index.
+  for (let i = e; i != end; i += SCRATCH_ENTRY_SIZE) {
+    if (<u32>load<u16>(i, SCRATCH_LEN) - 16 > plainLimit - 16) return 0;
+    if (load<u32>(i + delta) - 2 >= bufLimit) return 0;
+  }
   const mark = (<u32>size / SCRATCH_ENTRY_SIZE) << NS_RFRAGS_SHIFT;
   const flags = (mark | NS_MOREFRAG) << 16;
   let bytes: u32 = 0;
   while (e != end) {
     const len = <u32>load<u16>(e, SCRATCH_LEN);
-    if (len - 16 > plainLimit - 16) return 0;
-    const idx = load<u32>(e + delta); // the receiver's: read once
+    const idx = load<u32>(e + delta); // the receiver's: once more, and only this one is used
     if (idx - 2 >= bufLimit) return 0;
     store<u32>(e + delta, len | flags, NETMAP_SLOT_LEN);
     bytes += len;
