@@ -116,7 +116,7 @@ export class RamWindow {
       const machine = await guest.machine();
       return new RamWindow(netmap, guest, machine, { cables, real, address, size });
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      await all(undo.reverse()).catch(() => {}); // the first error is the one to tell
       throw error;
     }
   }
@@ -127,12 +127,17 @@ export class RamWindow {
     this.machine.waiting.service();
   }
 
-  /** Ends cables, devices and the host in the window; the real ports are free again. */
+  /** Ends cables, devices and the host in the window; the real ports are free again, also where one of these fails. */
   async close(): Promise<void> {
-    for (const cable of this.cables) await cable.close();
-    await this.#netmap.close();
-    for (const port of this.#real) await port.close();
+    await all([...this.cables, this.#netmap, ...this.#real].map((part) => () => part.close()));
   }
+}
+
+/** Takes all steps, one after the other, also when one fails. @throws what the first one has thrown that failed */
+async function all(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => errors.push(error));
+  if (errors.length !== 0) throw errors[0];
 }
 
 /** Rings as those of the real port; at least one in each direction. */
@@ -143,10 +148,13 @@ function countsOf({ txRings, rxRings, info }: HostPort) {
 
 /** A region with just the rings and buffers of these ports. Both ends of a pipe share its buffers. */
 function poolsFor(ports: readonly HostPort[]): GlobalPoolParams {
-  const all = ports.map(countsOf);
-  const rings = all.reduce((n, { txRings, rxRings }) => n + txRings + rxRings, 0);
-  const slots = all.reduce((n, { txRings, txSlots, rxRings, rxSlots }) => n + txRings * txSlots + rxRings * rxSlots, 0);
-  const most = Math.max(...all.flatMap(({ txSlots, rxSlots }) => [txSlots, rxSlots]));
+  const counts = ports.map(countsOf);
+  const rings = counts.reduce((n, { txRings, rxRings }) => n + txRings + rxRings, 0);
+  const slots = counts.reduce(
+    (n, { txRings, txSlots, rxRings, rxSlots }) => n + txRings * txSlots + rxRings * rxSlots,
+    0,
+  );
+  const most = Math.max(...counts.flatMap(({ txSlots, rxSlots }) => [txSlots, rxSlots]));
   const bufSize = Math.max(...ports.flatMap(({ txRings, rxRings }) => [...txRings, ...rxRings].map((r) => r.bufSize)));
   return {
     if_num: Math.max(POOL_LIMITS.if.minNum, 2 * ports.length),

@@ -84,7 +84,8 @@ const buses = new WeakMap<object, Bus>();
  * not have run yet (`autostart: false`, `'emulator-ready'`), and have an APIC (`acpi: true`).
  *
  * The guest sees its region, and no other part of a host's memory. Ports are opened with the layout for i386 and, unless
- * `loop` says otherwise, served by the emulator's own thread. If it fails, the emulator and the host are as they were.
+ * `loop` says otherwise, served by the emulator's own thread. If it fails, the emulator and the host are as they were, but for
+ * the pages that a RAM window has added to the emulator's memory, which cannot shrink.
  * @throws NetmapError EINVAL (not ready, no ACPI, no ports, ports of different hosts, a loop mode that a RAM window has not),
  *   EOPNOTSUPP (another version of v86), ENOSPC (no place on the bus, or in RAM), and what `Netmap.open` throws
  */
