@@ -32,8 +32,8 @@ import { workersSuite } from './suites/workers.js';
 import { judge } from './targets.js';
 import { runTimedCase } from './timed.js';
 import type { Case, SuiteOptions, TimedCase } from './types.js';
-import { v86Results, whyNoV86 } from './v86/suite.js';
-import { v86TcpResults } from './v86/tcp.js';
+import { whyNoV86 } from './v86/guests.js';
+import { v86Results } from './v86/suite.js';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => readonly (Case | TimedCase)[]>> = {
   ring: ringSuite,
@@ -115,7 +115,7 @@ async function runEndToEnd({ json, endToEnd }: Options): Promise<Result[]> {
   return results;
 }
 
-async function runV86({ json, sizes, endToEnd }: Options): Promise<Result[]> {
+async function runV86({ json, sizes, quick, endToEnd }: Options): Promise<Result[]> {
   const reason = whyNoV86();
   if (reason !== undefined) {
     console.error(`${V86} is left out: ${reason}`);
@@ -128,8 +128,7 @@ async function runV86({ json, sizes, endToEnd }: Options): Promise<Result[]> {
     console.log(json ? jsonLines(results) : rateTable(results));
     all.push(...results);
   };
-  await v86Results({ rounds, seconds, sizes }, report);
-  report(await v86TcpResults(rounds, seconds));
+  await v86Results({ rounds, seconds, sizes, quick }, report);
   return all;
 }
 

@@ -1,94 +1,84 @@
 // A TCP connection between two Linux guests in v86: over ptnet, as an interface of their kernels by the program ptnet-tap
 // (examples/guest), beside v86's own cards on a switch of the same host.
-import { attachNic, attachPtnet, Netmap } from 'ptnet';
+import { attachNic, type Netmap, type V86Nic } from 'ptnet';
 import type { Result } from '../results.js';
 import { MMIO } from '../types.js';
-import { type Linux, prepare } from './suite.js';
-import { inTurns, type Pausable } from './turns.js';
+import { type BenchGuest, cardName, LIMIT } from './guests.js';
+import { inTurns, type Pausable, type Turn } from './turns.js';
 
-const LIMIT = 300_000;
 const PORT = 5001;
 const INTERFACE = 'ptn0';
-type Pair = readonly [a: Linux, b: Linux];
+type Pair = readonly [a: BenchGuest, b: BenchGuest];
 
-const emulatorsOf = (pair: Pair): Pausable[] => pair.map(({ emulator }) => emulator);
-const address = (net: number, i: number): string => `10.${net}.0.${i + 1}`;
-
-/** Two guests with this card on a switch, and with ptnet devices on another one. */
-async function makePair(netmap: Netmap, card: string): Promise<{ pair: Pair; close: () => Promise<void> }> {
-  const closing: (() => Promise<void>)[] = [];
-  const guests: Linux[] = [];
-  for (const end of ['a', 'b']) {
-    const linux = await prepare(card);
-    const device = await attachPtnet(linux.emulator, { netmap, name: `vale${card}:${end}` });
-    const nic = attachNic(linux.emulator, await netmap.open(`vale${card}C:${end}`));
-    closing.push(
-      () => device.close(),
-      () => nic.close(),
-      () => linux.close(),
-    );
-    guests.push(linux);
-  }
-  const pair = guests as unknown as Pair;
-  await Promise.all(pair.map((guest) => guest.boot()));
-  return {
-    pair,
-    close: async () => {
-      for (const close of closing) await close();
-    },
-  };
+interface TcpOptions {
+  readonly rounds: number;
+  /** Milliseconds of a connection. */
+  readonly ms: number;
+  /** Whether each path is run once before. */
+  readonly warm: boolean;
 }
 
+const emulatorsOf = (pair: Pair): Pausable[] => pair.map(({ linux }) => linux.emulator);
+const address = (net: number, i: number): string => `10.${net}.0.${i + 1}`;
+
 /** Mbit/s of one connection, by the receiver's clock. */
-async function connect([a, b]: Pair, net: number, seconds: number): Promise<number> {
+async function connect([{ linux: a }, { linux: b }]: Pair, net: number, ms: number): Promise<number> {
   const sink = b.run(`tcp-rate sink ${PORT}`, LIMIT);
-  await b.prints(/LISTENING/);
-  await a.run(`tcp-rate source ${address(net, 1)} ${PORT} ${1000 * seconds}`, LIMIT);
-  const [, kib, ms] = / kib=(\d+) ms=(\d+)/.exec(await sink) ?? [];
-  return (Number(kib) * 1024 * 8) / 1000 / Number(ms);
+  await Promise.race([b.prints(/LISTENING/), sink]);
+  await a.run(`tcp-rate source ${address(net, 1)} ${PORT} ${ms}`, LIMIT);
+  const [, kib, took] = / kib=(\d+) ms=(\d+)/.exec(await sink) ?? [];
+  return (Number(kib) * 1024 * 8) / 1000 / Number(took);
 }
 
 /** The same with ptnet-tap, which runs no longer than that: it takes time while it waits. */
-async function overPtnet(pair: Pair, seconds: number): Promise<number> {
-  for (const [i, guest] of pair.entries()) {
-    await guest.run(
-      `ptnet-tap 0 ${INTERFACE} > /tmp/tap & until ip link show ${INTERFACE} > /dev/null 2>&1; do sleep 1; done`,
+async function overPtnet(pair: Pair, ms: number): Promise<number> {
+  for (const [i, { linux, shared }] of pair.entries()) {
+    await linux.run(
+      `ptnet-tap ${shared} ${INTERFACE} > /tmp/tap & until ip link show ${INTERFACE} > /dev/null 2>&1; do sleep 1; done`,
     );
-    await guest.run(`ip addr add ${address(87, i)}/24 dev ${INTERFACE}; ip link set ${INTERFACE} up`);
+    await linux.run(`ip addr add ${address(87, i)}/24 dev ${INTERFACE}; ip link set ${INTERFACE} up`);
   }
-  await pair[0].run(`ping -c 1 -W 10 ${address(87, 1)}`);
-  const rate = await connect(pair, 87, seconds);
-  for (const guest of pair) await guest.run('killall ptnet-tap; while pidof ptnet-tap > /dev/null; do sleep 1; done');
+  await pair[0].linux.run(`ping -c 1 -W 10 ${address(87, 1)}`);
+  const rate = await connect(pair, 87, ms);
+  for (const { linux } of pair) {
+    await linux.run('killall ptnet-tap; while pidof ptnet-tap > /dev/null; do sleep 1; done');
+  }
   return rate;
 }
 
-/** Mbit/s. */
-export async function v86TcpResults(rounds: number, seconds: number): Promise<Result[]> {
-  const netmap = await Netmap.create();
+/** Joins the guests' cards with ports of a switch of their own. */
+async function joinCards(netmap: Netmap, card: string, pair: Pair): Promise<() => Promise<void>> {
+  const nics: V86Nic[] = [];
+  for (const [i, { name, linux }] of pair.entries()) {
+    nics.push(attachNic(linux.emulator, await netmap.open(`vale${card}:${name}`)));
+    await linux.emulator.run();
+    await linux.run(`ip addr add ${address(86, i)}/24 dev eth0; ip link set eth0 up`);
+    await linux.emulator.stop();
+  }
+  return async () => {
+    for (const nic of nics) await nic.close();
+  };
+}
+
+/** Mbit/s. The first card's guests are also those of ptnet. */
+export async function tcpResults(
+  netmap: Netmap,
+  cards: ReadonlyMap<string, Pair>,
+  { rounds, ms, warm }: TcpOptions,
+): Promise<Result[]> {
+  const [first] = cards.values();
+  const turns: Turn[] = [{ name: MMIO, emulators: emulatorsOf(first), run: () => overPtnet(first, ms) }];
   const closing: (() => Promise<void>)[] = [];
   try {
-    const pairs: Pair[] = [];
-    for (const card of ['virtio', 'ne2k']) {
-      const { pair, close } = await makePair(netmap, card);
-      closing.push(close);
-      pairs.push(pair);
-      for (const [i, guest] of pair.entries()) {
-        await guest.run(`ip addr add ${address(86, i)}/24 dev eth0; ip link set eth0 up`);
-      }
-      // What has not run yet is interpreted, and compiled later.
-      await connect(pair, 86, seconds);
-      if (card === 'virtio') await overPtnet(pair, seconds);
-      for (const emulator of emulatorsOf(pair)) await emulator.stop();
+    for (const [card, pair] of cards) {
+      closing.push(await joinCards(netmap, card, pair));
+      turns.push({ name: cardName(card), emulators: emulatorsOf(pair), run: () => connect(pair, 86, ms) });
     }
-    const [virtio, ne2k] = pairs;
-    const turns = [
-      { name: MMIO, emulators: emulatorsOf(virtio), run: () => overPtnet(virtio, seconds) },
-      { name: 'virtio-net', emulators: emulatorsOf(virtio), run: () => connect(virtio, 86, seconds) },
-      { name: 'ne2k', emulators: emulatorsOf(ne2k), run: () => connect(ne2k, 86, seconds) },
-    ];
-    return await inTurns({ suite: 'v86', case: 'TCP, guest to guest', unit: 'Mbit/s' }, turns, rounds);
+    const work = { suite: 'v86', case: 'TCP, guest to guest', unit: 'Mbit/s' };
+    // What has not run yet is interpreted, and compiled later.
+    if (warm) await inTurns(work, turns, 1);
+    return await inTurns(work, turns, rounds);
   } finally {
     for (const close of closing) await close();
-    await netmap.close();
   }
 }
