@@ -6,7 +6,7 @@ import { baseline, comparison, readBaseline } from './baseline.js';
 import { drawCurves } from './curves.js';
 import { levelLines } from './footprint.js';
 import { runCase } from './harness.js';
-import { iperf3Results, whyNoIperf3 } from './iperf3/suite.js';
+import { iperf3Results, limitsOf, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
 import { buildNative, type NativeTwin } from './native.js';
 import { type Options, parseOptions, UsageError, usage } from './options.js';
@@ -111,7 +111,7 @@ async function runEndToEnd({ json, endToEnd }: Options): Promise<Result[]> {
   const { rounds, seconds } = endToEnd;
   if (!json) console.log(`median of ${rounds} rounds of ${seconds} s; ratio: rate by that of veth, of the TAP relay\n`);
   const results = await iperf3Results({ rounds, seconds });
-  console.log(json ? jsonLines(results) : rateTable(results));
+  console.log(json ? jsonLines(results) : rateTable(results, limitsOf));
   return results;
 }
 
@@ -122,7 +122,7 @@ async function runV86({ json, sizes, quick, endToEnd }: Options): Promise<Result
     return [];
   }
   const { rounds, seconds } = endToEnd;
-  if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by that of v86's own card\n`);
+  if (!json) console.log(`median of ${rounds} rounds of about ${seconds} s; ratio: rate by the other's\n`);
   const all: Result[] = [];
   const report = (results: readonly Result[]): void => {
     console.log(json ? jsonLines(results) : rateTable(results));

@@ -93,21 +93,24 @@ export function elapsedLine(elapsed: ReadonlyMap<string, number>): string {
   return `seconds: ${[...each, `all ${all.toFixed(0)}`].join(', ')}`;
 }
 
-/** Rates of a whole path. The ratios are this row's rate by the other's. */
-export function rateTable(results: readonly Result[]): string {
+/** Rates of a whole path. The ratios, those that `shown` picks, are this row's rate by the other's. */
+export function rateTable(results: readonly Result[], shown = ({ ratio = {} }: Result) => ratio): string {
   const [{ suite, case: name, unit, disturbed }] = results;
-  const others = [...new Set(results.flatMap(({ ratio = {} }) => Object.keys(ratio)))];
-  const lines = results.map(({ contender, median, min, max, ratio = {} }) =>
-    row(
-      WIDTHS,
+  const others = [...new Set(results.flatMap((result) => Object.keys(shown(result))))];
+  const widths = [...WIDTHS.slice(0, 3), ...others.map((other) => Math.max(9, other.length + 4))];
+  const lines = results.map((result) => {
+    const { contender, median, min, max } = result;
+    const ratio = shown(result);
+    return row(
+      widths,
       `  ${contender}`,
       digits(median),
       `${digits(min)} – ${digits(max)}`,
       ...others.map((other) => (other in ratio ? ratio[other].toFixed(2) : '')),
-    ),
-  );
+    );
+  });
   return [
-    row(WIDTHS, `${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)),
+    row(widths, `${suite} ${name}`, unit, 'min – max', ...others.map((other) => `/ ${other}`)),
     ...lines,
     ...noteOf(disturbed),
     '',

@@ -39,7 +39,10 @@ interface Summarised {
   readonly suite: string;
   readonly name: string;
   readonly unit: string;
-  readonly ours?: string;
+  /** Default: ptnet. */
+  readonly ours?: string | readonly string[];
+  /** Of values that are rates, more is better. */
+  readonly rates?: boolean;
   readonly bytes?: number;
 }
 
@@ -85,7 +88,8 @@ export function disturbance(
 
 /** One result a contender, in the order of `names`. Another form of ours is compared with all others, too. */
 export function summarise(work: Summarised, names: readonly string[], rounds: readonly Round[], load?: Load): Result[] {
-  const { ours = OURS } = work;
+  const { ours = OURS, rates = false } = work;
+  const isOurs = (name: string): boolean => [ours].flat().includes(name) || name.startsWith(OTHER_FORM);
   const values = new Map(names.map((name) => [name, rounds.flatMap((round) => round.get(name)?.value ?? [])]));
   const disturbed = disturbance(values, load);
   return names.map((name) => {
@@ -105,8 +109,11 @@ export function summarise(work: Summarised, names: readonly string[], rounds: re
       ...(disturbed !== undefined && { disturbed }),
     };
     const others = names.filter((other) => other !== name);
-    if ((name !== ours && !name.startsWith(OTHER_FORM)) || others.length === 0) return result;
-    const ratio = others.map((other) => [other, median(ratios(rounds, other, name))]);
+    if (!isOurs(name) || others.length === 0) return result;
+    const ratio = others.map((other) => {
+      const [of, to] = rates ? [name, other] : [other, name];
+      return [other, median(ratios(rounds, of, to))];
+    });
     return { ...result, ratio: Object.fromEntries(ratio) as Record<string, number> };
   });
 }

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { openTap } from 'ptnet';
 import { watchLoad } from '../load.js';
 import { addressOf, Spaces } from '../machine/spaces.js';
-import { disturbance, median, type Result } from '../results.js';
+import { type Result, type Round, summarise } from '../results.js';
 import { type Link, ptnetLink, relayLink, vethLink } from './links.js';
 
 export interface Iperf3Options {
@@ -17,7 +17,7 @@ export interface Iperf3Options {
 interface Row {
   readonly name: string;
   readonly link: Link;
-  /** The relay with the same offloads, its limit. */
+  /** Of ours: the relay with the same offloads, its limit. */
   readonly relay?: string;
   readonly needs?: string;
 }
@@ -94,29 +94,20 @@ export async function iperf3Results({ rounds, seconds }: Iperf3Options): Promise
     return false;
   });
   const load = watchLoad();
-  const all: Map<string, number>[] = [];
+  const all: Round[] = [];
   for (let i = 0; i < rounds; i++) {
-    const round = new Map<string, number>();
-    for (const row of rows) round.set(row.name, await measure(row, seconds));
+    const round = new Map<string, { value: number }>();
+    for (const row of rows) round.set(row.name, { value: await measure(row, seconds) });
     all.push(round);
   }
-  const of = (round: Map<string, number>, name: string): number => round.get(name) ?? Number.NaN;
-  const valuesOf = (name: string): number[] => all.map((round) => of(round, name));
-  const disturbed = disturbance(new Map(rows.map(({ name }) => [name, valuesOf(name)])), load());
-  return rows.map(({ name, relay }) => {
-    const values = valuesOf(name);
-    const to = (other: string): number => median(all.map((round) => of(round, name) / of(round, other)));
-    const ratio = { ...(name !== VETH && { veth: to(VETH) }), ...(relay !== undefined && { relay: to(relay) }) };
-    return {
-      suite: 'iperf3',
-      case: 'one TCP connection',
-      contender: name,
-      unit: 'Gbit/s',
-      median: median(values),
-      min: Math.min(...values),
-      max: Math.max(...values),
-      ratio,
-      ...(disturbed !== undefined && { disturbed }),
-    };
-  });
+  const names = rows.map(({ name }) => name);
+  const ours = rows.flatMap(({ name, relay }) => (relay === undefined ? [] : [name]));
+  const work = { suite: 'iperf3', name: 'one TCP connection', unit: 'Gbit/s', ours, rates: true };
+  return summarise(work, names, all, load());
+}
+
+/** Those of a row's ratios that the table shows: to veth, and to its relay. */
+export function limitsOf({ contender, ratio = {} }: Result): Record<string, number> {
+  const relay = ROWS.find(({ name }) => name === contender)?.relay;
+  return relay === undefined ? {} : { [VETH]: ratio[VETH], 'its relay': ratio[relay] };
 }

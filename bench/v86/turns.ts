@@ -1,6 +1,6 @@
 // Cases of guests that take turns. Who waits for its turn stands still: also a Linux without work takes time in an emulator.
 import { watchLoad } from '../load.js';
-import { disturbance, median, OURS, type Result } from '../results.js';
+import { type Result, type Round, summarise } from '../results.js';
 
 /** An emulator that can stand still. */
 export interface Pausable {
@@ -16,33 +16,23 @@ export interface Turn {
   run(): Promise<number>;
 }
 
-/** Rounds of A B C A B C. Those of ours have the medians of the rounds' ratios to each of the others. */
+/** Rounds of A B C A B C. */
 export async function inTurns(
-  work: Pick<Result, 'suite' | 'case' | 'unit'>,
+  { case: name, ...work }: Pick<Result, 'suite' | 'case' | 'unit'>,
   turns: readonly Turn[],
   rounds: number,
 ): Promise<Result[]> {
   const load = watchLoad();
-  const values = new Map(turns.map(({ name }) => [name, [] as number[]]));
+  const all: Round[] = [];
   for (let i = 0; i < rounds; i++) {
-    for (const { name, emulators, run } of turns) {
+    const round = new Map<string, { value: number }>();
+    for (const { name: turn, emulators, run } of turns) {
       for (const emulator of emulators) await emulator.run();
-      values.get(name)?.push(await run());
+      round.set(turn, { value: await run() });
       for (const emulator of emulators) await emulator.stop();
     }
+    all.push(round);
   }
-  const disturbed = disturbance(values, load());
-  return [...values].map(([contender, list]) => {
-    const others = [...values].filter(([name]) => !name.startsWith(OURS));
-    const ratio = others.map(([name, of]) => [name, median(list.map((value, i) => value / of[i]))]);
-    return {
-      ...work,
-      contender,
-      median: median(list),
-      min: Math.min(...list),
-      max: Math.max(...list),
-      ...(contender.startsWith(OURS) && { ratio: Object.fromEntries(ratio) as Record<string, number> }),
-      ...(disturbed !== undefined && { disturbed }),
-    };
-  });
+  const names = turns.map(({ name }) => name);
+  return summarise({ ...work, name, rates: true }, names, all, load());
 }
