@@ -1,5 +1,5 @@
 // The public surface of ptnet: re-exports only.
-export * as abi from './abi.js';
+export { abi } from './abi-object.js';
 export { type Cable, type CableCounters, type CableOptions, joinPorts } from './cable/cable.js';
 export type { CableDrops, DirectionCounters } from './cable/counters.js';
 export { type CableHalf, joinPortsSync } from './cable/half.js';

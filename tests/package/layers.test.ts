@@ -58,6 +58,7 @@ const layers: Record<string, string[]> = {
   'assembly/__tests__': [...assemblyAll, 'assembly/index'],
 
   'src/abi': ['assembly/abi'],
+  'src/abi-object': ['src/abi'],
   'src/errors': ['assembly/abi'],
   'src/wasm': constants,
   'src/memory': [...constants, 'src/wasm'],
@@ -74,7 +75,7 @@ const layers: Record<string, string[]> = {
   'src/control': [...devices, 'src/ioctl'],
   'src/io': [...library, 'src/hosts', PLATFORM],
   'src/hosts': [...library, 'src/io', PLATFORM],
-  'src/index': [...library, 'src/io', 'src/hosts'],
+  'src/index': [...library, 'src/abi-object', 'src/io', 'src/hosts'],
   'src/exec': [...library, PLATFORM],
   'src/cli': ['src/index', 'src/exec', 'src/io', 'src/hosts', PLATFORM],
 
