@@ -49,28 +49,56 @@ export function readBaseline(path: string): Baseline {
   throw new UsageError(`--compare ${path}: not a run that --save has written`);
 }
 
-const WIDTHS = [32, 26, 9, 9, 9];
+const WIDTHS = [32, 44, 9, 9, 9];
 
-/** The ratios of both runs, then and now. */
-export function comparison({ machine, commit: id = 'no commit', results: before }: Baseline, now: readonly Result[]) {
-  const lines = now.flatMap((result) => {
-    const { suite, case: name, contender, ratio = {}, disturbed } = result;
-    const then = before.find((old) => old.suite === suite && old.case === name && old.contender === contender);
-    return Object.entries(ratio).flatMap(([other, value]) => {
-      const was = then?.ratio?.[other];
-      if (was === undefined) return [];
-      const change = Math.round(100 * (value / was - 1));
-      const doubt = disturbed ?? then?.disturbed;
-      const cells = [
-        `${suite} ${name}`,
-        `/ ${other}`,
-        was.toFixed(2),
-        value.toFixed(2),
-        `${change > 0 ? '+' : ''}${change} %`,
-      ];
-      return [row(WIDTHS, ...cells, ...(doubt === undefined ? [] : ['  disturbed']))];
-    });
+/** A ratio of a run: of which case, and of whom to whom. */
+interface Ratio {
+  readonly suite: string;
+  readonly of: string;
+  readonly to: string;
+  readonly value: number;
+  readonly disturbed: boolean;
+}
+
+function ratiosOf(results: readonly Result[]): Map<string, Ratio> {
+  const all = results.flatMap(({ suite, case: name, contender, ratio = {}, disturbed }) =>
+    Object.entries(ratio).map(([other, value]): Ratio => {
+      return {
+        suite,
+        of: `${suite} ${name}`,
+        to: `${contender} / ${other}`,
+        value,
+        disturbed: disturbed !== undefined,
+      };
+    }),
+  );
+  return new Map(all.map((ratio) => [`${ratio.of} ${ratio.to}`, ratio]));
+}
+
+/**
+ * The ratios of both runs, then and now. What only one of them has is `new`, or `gone`: of the suites that were run, and of those
+ * that there are no more.
+ * @param leftOut whether there is such a suite, which was not asked for
+ */
+export function comparison(
+  { machine, commit: id = 'no commit', results: before }: Baseline,
+  now: readonly Result[],
+  leftOut: (suite: string) => boolean,
+): string {
+  const old = ratiosOf(before);
+  const fresh = ratiosOf(now);
+  const line = ({ of, to, disturbed }: Ratio, was: string, is: string, change: string): string =>
+    row(WIDTHS, of, to, was, is, change, ...(disturbed ? ['  disturbed'] : []));
+  const lines = [...fresh].map(([key, ratio]) => {
+    const { value, disturbed } = ratio;
+    const then = old.get(key);
+    if (!then) return line(ratio, '-', value.toFixed(2), 'new');
+    const change = Math.round(100 * (value / then.value - 1));
+    const doubt = { ...ratio, disturbed: disturbed || then.disturbed };
+    return line(doubt, then.value.toFixed(2), value.toFixed(2), `${change > 0 ? '+' : ''}${change} %`);
   });
+  const gone = [...old].filter(([key, { suite }]) => !fresh.has(key) && !leftOut(suite));
+  lines.push(...gone.map(([, ratio]) => line(ratio, ratio.value.toFixed(2), '-', 'gone')));
   const head = row(WIDTHS, 'ratios', 'of', 'then', 'now', 'change');
   return [`then: ${id}, ${machineLine(machine)}`, head, ...lines, ''].join('\n');
 }

@@ -1,7 +1,8 @@
 // Curves as SVG: the cases whose contenders are numbers (scaling, axes), the number along the x axis, the median upwards, and
 // the spread of the rounds as a bar.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from './output.js';
 import type { Result } from './results.js';
 
 const WIDTH = 480;
@@ -65,19 +66,23 @@ function draw(points: readonly Point[]): string {
   ].join('\n');
 }
 
-/** Writes a file for each case that is a curve; returns their paths. */
+/** Suites whose cases are curves. */
+export const CURVES: readonly string[] = ['scaling', 'axes'];
+
+/** Writes a file for each case that is a curve, and makes the folder for them; returns their paths. */
 export function drawCurves(results: readonly Result[], folder: string): string[] {
   const cases = new Map<string, Point[]>();
   for (const result of results) {
     const x = numberIn(result.contender);
-    if (!['scaling', 'axes'].includes(result.suite) || Number.isNaN(x)) continue;
+    if (!CURVES.includes(result.suite) || Number.isNaN(x)) continue;
     const key = `${result.suite}-${result.case}`;
     cases.set(key, [...(cases.get(key) ?? []), { x, result }]);
   }
-  mkdirSync(folder, { recursive: true });
-  return [...cases].map(([key, points]) => {
+  return [...cases].flatMap(([key, points]) => {
+    if (points.length < 2) return [];
+    mkdirSync(folder, { recursive: true });
     const path = join(folder, `${key}.svg`);
-    writeFileSync(path, draw(points));
-    return path;
+    writeWhole(path, draw(points));
+    return [path];
   });
 }

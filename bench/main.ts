@@ -1,15 +1,15 @@
 // The benches: `npm run bench -- [SUITE…] [options]`. One suite a stage of the data path; beside ours run a plain
 // JavaScript twin and a native C twin of the same algorithms on the same layout, which must deliver the same bytes, and
 // what people use instead. The last table compares the ratios with what the project wants to reach.
-import { writeFileSync } from 'node:fs';
 import { baseline, comparison, readBaseline } from './baseline.js';
-import { drawCurves } from './curves.js';
+import { CURVES, drawCurves } from './curves.js';
 import { levelLines } from './footprint.js';
 import { runCase } from './harness.js';
 import { iperf3Results, limitsOf, whyNoIperf3 } from './iperf3/suite.js';
 import { describeMachine, machineLine } from './machine.js';
 import { buildNative, type NativeTwin } from './native.js';
 import { type Options, parseOptions, UsageError, usage } from './options.js';
+import { mustTakeFile, mustTakeFolder, writeWhole } from './output.js';
 import { elapsedLine, jsonLines, rateTable, table, targetTable } from './report.js';
 import type { Result } from './results.js';
 import { axesSuite } from './suites/axes.js';
@@ -139,20 +139,30 @@ async function main(args: string[]): Promise<void> {
     return;
   }
   const before = options.compare === undefined ? undefined : readBaseline(options.compare);
+  if (options.save !== undefined) mustTakeFile(options.save);
+  if (options.curves !== undefined) mustTakeFolder(options.curves);
   if (!options.json) console.log(machineLine(describeMachine()));
   const native = options.names.some((name) => Object.hasOwn(suites, name)) ? buildNative() : undefined;
   const results = await runSuites(options, native);
   if (options.names.includes(IPERF3)) results.push(...(await timed(IPERF3, () => runEndToEnd(options))));
   if (options.names.includes(V86)) results.push(...(await timed(V86, () => runV86(options))));
   if (options.save !== undefined) {
-    writeFileSync(options.save, baseline(describeMachine(), native?.compiler, options, results));
+    writeWhole(options.save, baseline(describeMachine(), native?.compiler, options, results));
   }
-  if (options.curves !== undefined) for (const path of drawCurves(results, options.curves)) console.error(path);
+  if (options.curves !== undefined) {
+    const drawn = drawCurves(results, options.curves);
+    console.error(
+      drawn.length > 0 ? drawn.join('\n') : `--curves: nothing to draw: ${CURVES.join(' and ')} have curves`,
+    );
+  }
   const judged = judge(results).filter(({ suite }) => options.names.includes(suite));
   if (judged.length > 0 && !options.json) console.log(targetTable(judged));
   // JSON has one object a line and nothing else.
   const note = options.json ? console.error : console.log;
-  if (before) note(comparison(before, results));
+  if (before) {
+    const { names } = options;
+    note(comparison(before, results, (suite) => NAMES.includes(suite) && !names.includes(suite)));
+  }
   note(elapsedLine(elapsed));
 }
 

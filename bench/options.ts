@@ -38,17 +38,20 @@ Suites: ${suites.join(', ')}. Default: all that this machine can run, without v8
                  ratio to each of the others, above 1 where ours is faster
   --save FILE    also writes the results there, with the machine's description: see bench/results
   --compare FILE such a file: behind the report, what has become of its ratios
-  --curves DIR   draws the curves of what was run: SVG files in DIR
+  --curves DIR   draws the curves of what was run, of axes and scaling: SVG files in DIR
   --help
 `;
 
 export class UsageError extends Error {}
 
-function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined;
+function numberOf(name: string, text: string, min: number, max: number): number {
   const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
   throw new UsageError(`--${name} wants whole numbers within ${min}..${max}, not '${text}'`);
+}
+
+function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  return text === undefined ? undefined : numberOf(name, text, min, max);
 }
 
 /**
@@ -76,8 +79,10 @@ export function parseOptions(args: string[], suites: readonly string[], usual: r
   const ms = numberOption('time', values.time, 1, 60_000);
   const rounds = numberOption('rounds', values.rounds, 1, 1000);
   return {
-    names: positionals.length > 0 ? positionals : usual,
-    sizes: (values.sizes ?? '60,1500').split(',').map((size) => numberOption('sizes', size, MIN_SIZE, MAX_SIZE) ?? 0),
+    names: positionals.length > 0 ? [...new Set(positionals)] : usual,
+    sizes: [
+      ...new Set((values.sizes ?? '60,1500').split(',').map((size) => numberOf('sizes', size, MIN_SIZE, MAX_SIZE))),
+    ],
     timing: { ...base, rounds: rounds ?? base.rounds, seconds: ms === undefined ? base.seconds : ms / 1000 },
     endToEnd: {
       rounds: rounds ?? endToEnd.rounds,

@@ -1,7 +1,7 @@
 // The smallest form of the benches: each suite runs, and the answers of all contenders agree (else the bench ends with 1).
 // Nothing is asserted about speed.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -152,16 +152,70 @@ test('a run is compared with one that was kept', async () => {
   try {
     const kept = join(folder, 'kept.json');
     const bench = (...args: string[]) => run(process.execPath, [main, '--quick', ...args], { limit: 60 });
-    const first = await bench('--save', kept, 'ring');
+    const first = await bench('--save', kept, 'ring', 'pipe', 'path');
     assert.equal(first.code, 0, first.report);
     const { code, stdout, report } = await bench('--compare', kept, 'ring');
     assert.equal(code, 0, report);
-    assert.match(stdout, /^ring fill +\/ js +\d+\.\d\d +\d+\.\d\d +[+-]?\d+ %/m);
+    assert.match(stdout, /^ring fill +ptnet \/ js +\d+\.\d\d +\d+\.\d\d +[+-]?\d+ %/m);
+    // One that was kept when a case and a suite had other names.
+    const older = readFileSync(kept, 'utf8')
+      .replaceAll('"case":"fill"', '"case":"write"')
+      .replaceAll('"pipe"', '"tube"');
+    writeFileSync(kept, older);
+    const { stdout: changed } = await bench('--compare', kept, 'ring');
+    assert.match(changed, /^ring fill +ptnet \/ js +- +\d+\.\d\d +new/m);
+    assert.match(changed, /^ring write +ptnet \/ js +\d+\.\d\d +- +gone/m);
+    assert.match(changed, /^tube transfer +ptnet \/ js +\d+\.\d\d +- +gone/m);
+    assert.doesNotMatch(changed, /^ring read .* (new|gone)/m);
+    assert.doesNotMatch(changed, /^path/m); // was kept, and not asked for
     writeFileSync(kept, '{}');
     assert.equal((await bench('--compare', kept, 'ring')).code, 2);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('wrong options, and files that cannot be written, end a run before it starts', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ptnet-wrong-'));
+  const file = join(folder, 'file');
+  writeFileSync(file, 'kept');
+  const wrong: readonly (readonly [args: string, message: RegExp])[] = [
+    ['nosuch', /^there is no suite 'nosuch'$/m],
+    ['ring --nosuch', /--nosuch/],
+    ['ring --sizes=', /^--sizes wants whole numbers within 32..2048, not ''$/m],
+    ['ring --sizes 0', /not '0'$/m],
+    ['ring --sizes 60,70000', /not '70000'$/m],
+    ['ring --sizes NaN', /not 'NaN'$/m],
+    ['ring --sizes 0x40', /not '0x40'$/m],
+    ['ring --rounds 0', /^--rounds wants whole numbers within 1..1000, not '0'$/m],
+    ['ring --time 1.5', /^--time wants .* not '1.5'$/m],
+    [`ring --json --save ${join(folder, 'none', 'run.json')}`, /^--save .*ENOENT/m],
+    [`ring --save ${folder}`, /^--save .* not a file$/m],
+    [`ring --curves ${join(file, 'curves')}`, /^--curves .*ENOTDIR/m],
+    [`ring --compare ${join(folder, 'none')}`, /^--compare .*ENOENT/m],
+    [`ring --compare ${file}`, /^--compare /m],
+  ];
+  try {
+    for (const [args, message] of wrong) {
+      const { code, stdout, stderr } = await run(process.execPath, [main, ...args.split(' ')], { limit: 60 });
+      assert.deepEqual([code, stdout], [2, ''], args);
+      assert.match(stderr, message, args);
+    }
+    assert.deepEqual(readdirSync(folder), ['file']);
+    assert.equal(readFileSync(file, 'utf8'), 'kept');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('where there are no curves, none are drawn', async () => {
+  const folder = join(tmpdir(), `ptnet-no-curves-${process.pid}`);
+  const { code, stderr, report } = await run(process.execPath, [main, '--quick', 'ring', '--curves', folder], {
+    limit: 60,
+  });
+  assert.equal(code, 0, report);
+  assert.match(stderr, /^--curves: nothing to draw/m);
+  assert.ok(!existsSync(folder));
 });
 
 test('the switches of the machine are beside ours, and nothing is left', {
