@@ -3,8 +3,8 @@
 import type { NetmapRing } from 'ptnet';
 import type { Delivery } from './delivery.js';
 import { guestProgram } from './guest-program.js';
-import { drain, fill, makeFrames, proveDelivery } from './program.js';
-import { BATCH, type Contender } from './types.js';
+import { drain, fill, type Mover, makeFrames, proveDelivery, proveRing } from './program.js';
+import { BATCH, type Contender, checkAgain } from './types.js';
 import type { World } from './world.js';
 
 export function contender(name: string, world: World, delivery: Delivery, inWasm: boolean): Contender {
@@ -13,7 +13,9 @@ export function contender(name: string, world: World, delivery: Delivery, inWasm
   const { fill: send, drain: take } = inWasm ? guestProgram(netmap.memory) : { fill, drain };
   const [first, ...others] = rx; // an element of an array is no constant
   makeFrames(tx, size, rx.length);
-  const digest = proveDelivery(tx, rx, sync, BATCH, size, fragments);
+  const mover: Mover = { tx, rx, sync, batch: BATCH, size, ...(fragments !== undefined && { fragments }) };
+  const digest = proveDelivery(mover);
+  const ringDigest = proveRing(mover);
   const got = { packets: 0, sum: 0 };
   let sent = 0;
   const skip = (ring: NetmapRing): void => {
@@ -36,7 +38,8 @@ export function contender(name: string, world: World, delivery: Delivery, inWasm
     sync();
     take(first, got);
   };
-  const check = (): void => {
+  const run = application === 'moves' ? moves : readsAndWrites;
+  const checkCounts = (): void => {
     if (got.packets !== sent) throw new Error(`${name}: ${sent} packets sent, ${got.packets} received`);
     if (application === 'moves') return;
     // Sequence numbers and lengths of all that were sent, modulo 2^32.
@@ -45,5 +48,10 @@ export function contender(name: string, world: World, delivery: Delivery, inWasm
       throw new Error(`${name}: what was received is not what was sent`);
     }
   };
-  return { name, run: application === 'moves' ? moves : readsAndWrites, digest, check };
+  const check = (): void => {
+    checkCounts();
+    while (tx.head !== 0) run();
+    checkAgain(name, () => proveRing(mover), ringDigest);
+  };
+  return { name, run, digest, check };
 }

@@ -79,18 +79,25 @@ export function drain(ring: NetmapRing, into: Drained): void {
   into.sum = (into.sum + sum) | 0;
 }
 
-/** FNV-1a over length and bytes of every frame received, which is then released. */
-export function digestRing(ring: NetmapRing, hash: number): number {
-  const { i32, u8, slotBase, tail } = ring;
-  for (let i = ring.head; i !== tail; i = ring.next(i)) {
+/** FNV-1a over length and bytes of the frames in the slots from `first` on, before `end`. */
+export function digestSlots(ring: NetmapRing, first: number, end: number, hash = FNV_BASIS): number {
+  const { i32, u8, slotBase } = ring;
+  for (let i = first; i !== end; i = ring.next(i)) {
     const len = i32[slotBase + 4 * i + 1] & 0xffff;
     const at = ring.bufAddress(i);
     hash = Math.imul(hash ^ len, FNV_PRIME);
     for (let b = at; b < at + len; b++) hash = Math.imul(hash ^ u8[b], FNV_PRIME);
   }
+  return hash;
+}
+
+/** The same over every frame received, which is then released. */
+export function digestRing(ring: NetmapRing, hash?: number): number {
+  const { head, tail } = ring;
+  const result = digestSlots(ring, head, tail, hash);
   ring.head = tail;
   ring.cur = tail;
-  return hash;
+  return result;
 }
 
 /** Makes packets of `fragments` slots each of the `count` slots from `first` on. */
@@ -100,30 +107,55 @@ function joinSlots(ring: NetmapRing, first: number, count: number, fragments: nu
   }
 }
 
+/** What moves a contender's frames, and how it sends them. */
+export interface Mover {
+  readonly tx: NetmapRing;
+  readonly rx: readonly NetmapRing[];
+  readonly sync: () => void;
+  readonly batch: number;
+  readonly size: number;
+  /** Slots of a packet. */
+  readonly fragments?: number;
+}
+
+/** Sends a batch numbered from `seq`, and goes on with the digest of what arrives. */
+function proveBatch(
+  { tx, rx, sync, batch, size, fragments = 1 }: Mover,
+  seq: number,
+  vary: number,
+  hash: number,
+): number {
+  const first = tx.head;
+  fill(tx, batch, seq, size, vary);
+  if (fragments > 1) joinSlots(tx, first, batch, fragments);
+  sync();
+  return rx.reduce((so, ring) => digestRing(ring, so), hash);
+}
+
 /**
  * Sends frames of varying length, then of length `size`, so that every slot is as the timed runs want it, and returns
- * the digest of what arrived. With `fragments`, so many slots are a packet, and the flags of what arrived are in the digest.
+ * the digest of what arrived. With `fragments`, the flags of what arrived are in the digest.
  */
-export function proveDelivery(
-  tx: NetmapRing,
-  rx: readonly NetmapRing[],
-  sync: () => void,
-  batch: number,
-  size: number,
-  fragments = 1,
-): number {
+export function proveDelivery(mover: Mover): number {
+  const { rx, batch, fragments = 1 } = mover;
   let hash = FNV_BASIS;
   for (let seq = 0; seq < PROOF_SLOTS; seq += batch) {
-    const first = tx.head;
-    fill(tx, batch, seq, size, seq < PROOF_SLOTS / 2 ? 7 : 0);
-    if (fragments > 1) joinSlots(tx, first, batch, fragments);
-    sync();
-    for (const ring of rx) hash = digestRing(ring, hash);
+    hash = proveBatch(mover, seq, seq < PROOF_SLOTS / 2 ? 7 : 0, hash);
   }
   if (fragments > 1) {
     const [{ i32, slotBase, numSlots }] = rx;
     for (let i = 0; i < numSlots; i++) hash = Math.imul(hash ^ (i32[slotBase + 4 * i + 1] >>> 16), FNV_PRIME);
   }
+  return hash >>> 0;
+}
+
+/** The digest of fresh frames, once around the ring, whose first slot is next: the same whenever it is taken. */
+export function proveRing(mover: Mover): number {
+  const { tx, rx, sync, batch, size } = mover;
+  sync(); // what was released goes back, so that no frame is written into a buffer that is changed afterwards
+  makeFrames(tx, size, rx.length);
+  let hash = FNV_BASIS;
+  for (let seq = 0; seq < tx.numSlots; seq += batch) hash = proveBatch(mover, seq, 0, hash);
   return hash >>> 0;
 }
 

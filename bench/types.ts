@@ -29,6 +29,11 @@ export interface Contender {
   check(): void;
 }
 
+/** The check of contenders whose proof can be taken again: what has run for a while has been compiled anew. */
+export function checkAgain(name: string, prove: () => number, digest: number): void {
+  if (prove() !== digest) throw new Error(`${name}: the answers after the timed runs are not those before`);
+}
+
 export interface OpenCase {
   readonly contenders: readonly Contender[];
   close(): Promise<void>;

@@ -19,7 +19,7 @@ async function vale(name: string, size: number, batch: number): Promise<TimedCon
   const { tx, rx, sync, close } = await openHost(VALE, 'ptnet');
   const [ring] = rx;
   makeFrames(tx, size, 1);
-  const digest = proveDelivery(tx, rx, sync, batch, size);
+  const digest = proveDelivery({ tx, rx, sync, batch, size });
   const run = async (seconds: number): Promise<Run> => {
     let packets = 0;
     let sent = 0;

@@ -2,7 +2,7 @@
 // frame; where frames are cloned the receiver has a copy of its own.
 import { EventEmitter } from 'node:events';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { drain, fill, makeFrame, makeFrames, SEQ_OFS } from '../program.js';
+import { digestFrames, drain, fill, makeFrame, proveRing, SEQ_OFS } from '../program.js';
 import { expectedSum, nowNs } from '../threads/control.js';
 import { BATCH, RING_SLOTS, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { openGuests, PIPE } from '../world.js';
@@ -15,9 +15,22 @@ type Transfer = (seq: number, count: number) => Promise<void> | void;
 interface Taken {
   packets: number;
   sum: number;
+  /** While something is proved: copies of the frames. */
+  frames: Uint8Array[] | undefined;
 }
 
-function timed(name: string, size: number, got: Taken, transfer: Transfer, close: () => Promise<void>): TimedContender {
+const nothing = (): Taken => ({ packets: 0, sum: 0, frames: undefined });
+
+interface Timed {
+  readonly name: string;
+  readonly size: number;
+  readonly got: Taken;
+  readonly digest: number;
+  readonly transfer: Transfer;
+  readonly close: () => Promise<void>;
+}
+
+function timed({ name, size, got, digest, transfer, close }: Timed): TimedContender {
   const run = async (seconds: number): Promise<Run> => {
     got.packets = 0;
     got.sum = 0;
@@ -32,19 +45,28 @@ function timed(name: string, size: number, got: Taken, transfer: Transfer, close
     }
     return { value: time / sent };
   };
-  return { name, run, close };
+  return { name, digest, run, close };
+}
+
+/** As many frames as a ring has, whose bytes are kept: the digest of proveRing. */
+async function proveFrames(got: Taken, transfer: Transfer): Promise<number> {
+  const frames: Uint8Array[] = [];
+  got.frames = frames;
+  for (let seq = 0; seq < RING_SLOTS; seq += BATCH) await transfer(seq, BATCH);
+  got.frames = undefined;
+  return digestFrames(frames);
 }
 
 async function ptnet(size: number): Promise<TimedContender> {
   const { tx, rx, sync, close } = await openGuests(PIPE, 'ptnet');
-  makeFrames(tx, size, 1);
-  const got: Taken = { packets: 0, sum: 0 };
+  const digest = proveRing({ tx, rx, sync, batch: BATCH, size });
+  const got = nothing();
   const transfer = (seq: number, count: number): void => {
     fill(tx, count, seq, size, 0);
     sync();
     drain(rx[0], got);
   };
-  return timed('ptnet', size, got, transfer, close);
+  return timed({ name: 'ptnet', size, got, digest, transfer, close });
 }
 
 interface Frame {
@@ -67,6 +89,7 @@ function taker(got: Taken): (frame: Uint8Array) => void {
   return (frame) => {
     got.packets++;
     got.sum = (got.sum + frame.length + numberOf(frame)) | 0;
+    if (got.frames !== undefined) got.frames.push(frame.slice());
   };
 }
 
@@ -81,18 +104,19 @@ function writer(size: number): (seq: number) => Uint8Array {
 }
 
 async function emitter(size: number): Promise<TimedContender> {
-  const got: Taken = { packets: 0, sum: 0 };
+  const got = nothing();
   const events = new EventEmitter();
   events.on('frame', taker(got));
   const next = writer(size);
   const transfer = (seq: number, count: number): void => {
     for (const end = seq + count; seq < end; seq++) events.emit('frame', next(seq));
   };
-  return timed('EventEmitter', size, got, transfer, async () => {});
+  const digest = await proveFrames(got, transfer);
+  return timed({ name: 'EventEmitter', size, got, digest, transfer, close: async () => {} });
 }
 
 async function messagePort(size: number): Promise<TimedContender> {
-  const got: Taken = { packets: 0, sum: 0 };
+  const got = nothing();
   const { port1, port2 }: { port1: MessagePort; port2: MessagePort } = new MessageChannel();
   const take = taker(got);
   let arrived: () => void = () => {};
@@ -107,11 +131,12 @@ async function messagePort(size: number): Promise<TimedContender> {
       arrived = resolve;
     });
   };
-  return timed('MessagePort', size, got, transfer, async () => port1.close());
+  const digest = await proveFrames(got, transfer);
+  return timed({ name: 'MessagePort', size, got, digest, transfer, close: async () => port1.close() });
 }
 
 async function webStream(size: number): Promise<TimedContender> {
-  const got: Taken = { packets: 0, sum: 0 };
+  const got = nothing();
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({}, { highWaterMark: 2 * BATCH });
   const sender = writable.getWriter();
   const receiver = readable.getReader();
@@ -121,7 +146,8 @@ async function webStream(size: number): Promise<TimedContender> {
     for (const end = seq + count; seq < end; seq++) void sender.write(next(seq));
     for (let left = count; left > 0; left--) take((await receiver.read()).value as Uint8Array);
   };
-  return timed('Web stream', size, got, transfer, () => sender.close());
+  const digest = await proveFrames(got, transfer);
+  return timed({ name: 'Web stream', size, got, digest, transfer, close: () => sender.close() });
 }
 
 export function threadSuite({ sizes: [size] }: SuiteOptions): TimedCase[] {
