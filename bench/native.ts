@@ -74,11 +74,18 @@ function compile(cc: Compiler, source: string, name: string, flags: readonly str
 /** Longest time (ms) that a program may take beyond what it was asked for. */
 const PATIENCE = 60_000;
 
+/** What the twins' exit codes mean. */
+const FAILURES: Readonly<Record<number, string>> = {
+  3: 'packets were lost',
+  4: 'what was received is not what was sent',
+};
+
 function start(binary: string, args: readonly (string | number)[], ms: number): string {
   const options = { encoding: 'utf8', timeout: PATIENCE + ms, maxBuffer: 1 << 24 } as const;
   const { status, signal, stdout, stderr } = spawnSync(binary, args.map(String), options);
   if (status === 0) return stdout;
-  throw new Error(`${binary} ${args.join(' ')} failed (${status ?? signal}) ${stderr}`);
+  const why = FAILURES[status ?? 0] ?? `status ${status ?? signal}`;
+  throw new Error(`${binary} ${args.join(' ')} failed: ${why} ${stderr}`);
 }
 
 const numbers = (text: string): number[] => text.trim().split('\n').map(Number);
