@@ -55,7 +55,7 @@ export const cardName = (card: string): string => (card === 'virtio' ? 'virtio-n
 
 /** ms that a command in a guest may take. */
 export const LIMIT = 300_000;
-export const MEMORY = 512 << 20;
+export const MEMORY = 1 << 30;
 const IMAGE = ['bios.bin', 'vgabios.bin', 'vmlinuz', 'initrd.gz'];
 /** Programs of the guest, which lie beside an image that has them. */
 const PROGRAMS = ['ptnet-guest', 'ptnet-tap', 'tcp-rate'];

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { jsonLines } from '../../bench/report.js';
-import { median, type Round, summarise } from '../../bench/results.js';
+import { compareDigests, median, type Round, summarise } from '../../bench/results.js';
 import { judge } from '../../bench/targets.js';
+import { checkAgain } from '../../bench/types.js';
 
 const work = { suite: 'pipe', name: 'program', unit: 'ns/packet' };
 const NAMES = ['ptnet', 'c', 'ptnet, Wasm program'];
@@ -21,6 +22,24 @@ test('ratios are medians of those of each round, above 1 where ours is faster, f
   assert.deepEqual(ours.ratio, { c: 2, 'ptnet, Wasm program': 0.5 });
   assert.deepEqual(wasm.ratio, { ptnet: 2, c: 4 });
   assert.equal(c.ratio, undefined);
+});
+
+test('of rates, the ratio is above 1 where ours is more, and each of ours has one to each other', () => {
+  const some = { ...work, ours: ['c'], rates: true };
+  const [ptnet, c, wasm] = summarise(some, NAMES, [round(10, 20, 5), round(10, 40, 5)]);
+  assert.equal(ptnet.ratio, undefined);
+  assert.deepEqual(c.ratio, { ptnet: 3, 'ptnet, Wasm program': 6 });
+  assert.deepEqual(wasm.ratio, { ptnet: 0.5, c: 0.1875 });
+});
+
+test('answers that differ end a bench, between contenders and between the proofs of one', () => {
+  compareDigests(work, new Map([['ptnet', 7]]));
+  assert.throws(
+    () => compareDigests(work, new Map([...NAMES.map((name) => [name, 7] as const), ['js', 8]])),
+    /^Error: pipe program: the contenders' answers differ: .*js 8/,
+  );
+  checkAgain('ptnet', () => 7, 7);
+  assert.throws(() => checkAgain('ptnet', () => 8, 7), /^Error: ptnet: /);
 });
 
 test('rounds that differ by more than a quarter, and other programs, disturb a run', () => {
