@@ -1,8 +1,10 @@
 // The native twins: compiled once from bench/native, run as child processes that time themselves.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { BATCH } from './types.js';
 
@@ -41,12 +43,19 @@ export interface NativeTwin {
   readonly runTable: RunTwin;
   /** Two programs at a switch of the machine: `path` says how they get there (bench/native/switched.c). */
   readonly runSwitched: (path: readonly string[], size: number, warmup: number, ms: number) => NativeRun;
-  /** ns of each way of a frame between two guests; `rest` ms before each, or none: they poll. */
-  readonly pings: (count: number, rest: number) => number[];
+  /** Starts two guests that send a frame to and fro; `rest` ms before each, or none: they poll. */
+  readonly pings: (rest: number, form?: 'loop thread') => Pinger;
   /** The same as `run` with narrower vectors than the machine may have, by the names of the contenders; x86-64 only. */
   readonly runWidths: Readonly<Record<string, RunTwin>>;
-  /** ns from waking a thread that sleeps in a futex until it runs; `rest` ms before each. */
-  readonly futexWays: (count: number, rest: number) => number[];
+  /** Starts two threads that wake each other from a futex; `rest` ms before each wake-up. */
+  readonly futexes: (rest: number) => Pinger;
+}
+
+/** A native program that goes to and fro as often as it is told to. */
+export interface Pinger {
+  /** ns of each way. @throws Error when the program ends or does not answer */
+  play(count: number): Promise<number[]>;
+  close(): Promise<void>;
 }
 
 interface Compiler {
@@ -88,7 +97,29 @@ function start(binary: string, args: readonly (string | number)[], ms: number): 
   throw new Error(`${binary} ${args.join(' ')} failed: ${why} ${stderr}`);
 }
 
-const numbers = (text: string): number[] => text.trim().split('\n').map(Number);
+/** Starts a program that reads counts, a line each, and prints as many numbers. */
+function startPinger(binary: string, args: readonly (string | number)[]): Pinger {
+  const child = spawn(binary, args.map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const play = async (count: number): Promise<number[]> => {
+    const timer = setTimeout(() => child.kill(), PATIENCE);
+    child.stdin.write(`${count}\n`);
+    const ways: number[] = [];
+    while (ways.length < count) {
+      const { done, value } = await lines.next();
+      if (done) throw new Error(`${binary} ${args.join(' ')} has ended, or did not answer`);
+      ways.push(Number(value));
+    }
+    clearTimeout(timer);
+    return ways;
+  };
+  const close = async (): Promise<void> => {
+    child.stdin.end();
+    await ended;
+  };
+  return { play, close };
+}
 
 /** What gcc calls the generations of x86-64 whose vectors are so wide. The Wasm's have 128 bits. */
 const WIDTHS: Readonly<Record<string, string>> = {
@@ -136,7 +167,7 @@ export function buildNative(): NativeTwin | undefined {
     runTable: runner(table),
     runWidths: compileWidths(cc),
     runSwitched: (path, size, warmup, ms) => JSON.parse(start(switched, [...path, size, warmup, ms], ms)) as NativeRun,
-    pings: (count, rest) => numbers(start(twin, ['ping', 60, count, rest, 0], count * rest)),
-    futexWays: (count, rest) => numbers(start(futex, [count, 1000 * rest], count * rest)),
+    pings: (rest, form) => startPinger(twin, [form ? `ping, ${form}` : 'ping', 60, 1, rest, 0]),
+    futexes: (rest) => startPinger(futex, [1000 * rest]),
   };
 }

@@ -11,6 +11,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'c, netmap table': "C, netmap's table",
   'c, 256-bit vectors': 'C, 256-bit vectors',
   'c, 128-bit vectors': 'C, 128-bit vectors',
+  'c, loop thread': 'C, loop thread',
 };
 
 const WIDTHS = [32, 10, 22, 9, 9, 9];

@@ -42,10 +42,14 @@ export async function runTimedCase(work: TimedCase, timing: Timing): Promise<Res
     for (const contender of contenders) {
       if (!contender.slow) await contender.run(timing.warmup / 1000);
     }
+    const reversed = [...contenders].reverse();
     for (let i = 0; i < timing.rounds; i++) {
       const round = new Map<string, Run>();
       // A B C, C B A, …
-      for (const contender of i % 2 === 0 ? contenders : [...contenders].reverse()) {
+      for (let part = 1; part < (work.parts ?? 1); part++) {
+        for (const contender of (i + part) % 2 === 0 ? contenders : reversed) await contender.part?.();
+      }
+      for (const contender of i % 2 === 0 ? contenders : reversed) {
         if (failed.has(contender.name) || (contender.slow && i >= SLOW_ROUNDS)) continue;
         try {
           round.set(contender.name, await contender.run(timing.seconds));

@@ -77,6 +77,8 @@ export interface TimedContender {
   readonly digest?: number;
   /** Starts programs for each run, which takes seconds and warms them up: not in more than three rounds. */
   readonly slow?: boolean;
+  /** Works for a part of a round, of a case that has several; `run` is then the last part, and gives what all of them gave. */
+  part?(): Promise<void>;
   /** Works for about `seconds`. @throws Error when something was lost or is wrong, Absent when it does not work here */
   run(seconds: number): Promise<Run>;
   close(): Promise<void>;
@@ -88,6 +90,8 @@ export interface TimedCase extends CaseBase {
   readonly entrants: readonly (() => Promise<TimedContender>)[];
   /** Further cases of the same runs: their names, and the figures (`extra`) that are their values. */
   readonly further?: Readonly<Record<string, string>>;
+  /** Parts of a round, in which the contenders take turns: what the machine does meanwhile meets all of them alike. Default: 1. */
+  readonly parts?: number;
 }
 
 /** A contender that this machine does not have. */

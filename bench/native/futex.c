@@ -1,6 +1,6 @@
 // The bare cost of waking a thread: a word to and fro between two threads that sleep in futex(2) meanwhile.
 //
-//   futex COUNT REST_US     prints ns from before the wake-up until the other thread runs, COUNT times, a line each
+//   futex REST_US     for each COUNT on stdin: prints ns from before the wake-up until the other thread runs, a line each
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,8 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/** Ways of one part. */
+enum { MOST = 1 << 16 };
+
 static _Alignas(64) _Atomic uint32_t words[2][16];
-static int count;
 
 static void post(int i, uint32_t value) {
   atomic_store(&words[i][0], value);
@@ -32,27 +34,30 @@ static double now_ns(void) {
 static double sent, *ways;
 
 static void *answer(void *unused) {
-  for (int i = 0; i < count; i++) {
+  for (uint32_t i = 0;; i++) {
     await(0, i);
-    ways[i] = now_ns() - sent;
+    ways[i % MOST] = now_ns() - sent;
     post(1, i + 1);
   }
   return unused;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
-  count = atoi(argv[1]);
-  ways = calloc(count, sizeof *ways);
+  if (argc != 2) return 2;
   pthread_t other;
+  ways = calloc(MOST, sizeof *ways);
   if (!ways || pthread_create(&other, NULL, answer, NULL)) return 1;
-  for (int i = 0; i < count; i++) {
-    usleep(atoi(argv[2]));
-    sent = now_ns();
-    post(0, i + 1);
-    await(1, i);
+  uint32_t i = 0;
+  for (uint32_t count; scanf("%u", &count) == 1 && count <= MOST;) {
+    uint32_t first = i;
+    for (; i != first + count; i++) {
+      usleep(atoi(argv[1]));
+      sent = now_ns();
+      post(0, i + 1);
+      await(1, i);
+    }
+    for (; first != i; first++) printf("%.0f\n", ways[first % MOST]);
+    fflush(stdout);
   }
-  pthread_join(other, NULL);
-  for (int i = 0; i < count; i++) printf("%.0f\n", ways[i]);
-  return 0;
+  return 0; // the other thread sleeps
 }

@@ -6,6 +6,8 @@
 enum { PING_WAIT_MS = 10000 };
 
 static double rest_ms, frame_sent_ns, *ways;
+static u32 frames_of_part;
+static pthread_barrier_t part_starts;
 
 // POLLIN alone also pushes what is to be sent, as in ours.
 static bool ping_look(u32 g) {
@@ -36,33 +38,44 @@ static void ping_receive(u32 g, u32 seq) {
   ring->head = ring->cur = ring_next(ring->head, ring->num_slots);
 }
 
-static void *ping_first(void *unused) {
-  for (u32 i = 0; i < batch; i++) {
+static void ping_first(void) {
+  static u32 seq;
+  for (u32 i = 0; i < frames_of_part; i++, seq++) {
     if (rest_ms > 0) usleep((useconds_t)(1000 * rest_ms));
     frame_sent_ns = now_ns();
-    ping_send(0, i);
-    ping_receive(0, i);
+    ping_send(0, seq);
+    ping_receive(0, seq);
     if (rest_ms == 0) ways[i] = (now_ns() - frame_sent_ns) / 2;
   }
-  return unused;
 }
 
 static void *ping_second(void *unused) {
-  for (u32 i = 0; i < batch; i++) {
-    ping_receive(1, i);
-    if (rest_ms > 0) ways[i] = now_ns() - frame_sent_ns;
-    ping_send(1, i);
+  for (u32 seq = 0;;) {
+    pthread_barrier_wait(&part_starts);
+    for (u32 i = 0, count = frames_of_part; i < count; i++, seq++) {
+      ping_receive(1, seq);
+      if (rest_ms > 0) ways[i] = now_ns() - frame_sent_ns;
+      ping_send(1, seq);
+    }
   }
   return unused;
 }
 
-/** Prints ns of each frame's way, `batch` times, a line each. */
+/** For each count that it reads: plays as many frames, and prints ns of each one's way, a line each. */
 static int run_ping(double rest) {
+  pthread_t second, runs_loops;
   rest_ms = rest;
-  ways = calloc(batch, sizeof *ways);
   frames_make(krings[2].ring, size, 1);
-  if (!ways) return 1;
-  in_two_threads(ping_first, ping_second);
-  for (u32 i = 0; i < batch; i++) printf("%.0f\n", ways[i]);
-  return 0;
+  if (loop_thread && pthread_create(&runs_loops, NULL, run_loops, NULL)) return 1;
+  if (pthread_barrier_init(&part_starts, NULL, 2) || pthread_create(&second, NULL, ping_second, NULL)) return 1;
+  while (scanf("%u", &frames_of_part) == 1) {
+    u32 count = frames_of_part;
+    if (!(ways = calloc(count, sizeof *ways))) return 1;
+    pthread_barrier_wait(&part_starts);
+    ping_first();
+    for (u32 i = 0; i < count; i++) printf("%.0f\n", ways[i]);
+    fflush(stdout);
+    free(ways);
+  }
+  return 0; // the other threads sleep
 }

@@ -5,10 +5,10 @@
 // frames, of which two percentiles are cases.
 import { Worker } from 'node:worker_threads';
 import { type LoopMode, Netmap } from 'ptnet';
-import type { NativeTwin } from '../native.js';
+import type { Pinger } from '../native.js';
 import { OURS } from '../results.js';
 import { PING_BYTES } from '../threads/control.js';
-import type { PingMode, PingTask } from '../threads/ping.js';
+import type { PingMode, PingPart, PingTask } from '../threads/ping.js';
 import { Absent, LOOP_THREAD, type Run, type SuiteOptions, type TimedCase, type TimedContender } from '../types.js';
 import { PIPE } from '../world.js';
 
@@ -18,6 +18,21 @@ const MEMORY = 1 << 27;
 const REST = 0.5;
 const PATIENCE = 60_000;
 const HIGH = '99 %';
+/** Parts of a round, in which the contenders take turns. */
+const PARTS = 40;
+/** Frames at the start of a part that are not counted: the threads come from elsewhere. */
+const UNCOUNTED = 2;
+
+/** What is played: frames before all others, until the engine has optimised what they run, and each part. */
+interface Series {
+  readonly warmUp: PingPart;
+  readonly part: PingPart;
+}
+
+const BUSY: Series = { warmUp: { count: 50_000, rest: 0 }, part: { count: 500, rest: 0 } };
+const RESTS: Series = { warmUp: { count: 5_000, rest: REST / 10 }, part: { count: 50, rest: REST } };
+const QUICK_BUSY: Series = { warmUp: { count: 100, rest: 0 }, part: { count: 100, rest: 0 } };
+const QUICK_RESTS: Series = { warmUp: { count: 10, rest: REST }, part: { count: 20, rest: REST } };
 
 const percentile = (sorted: Float64Array, p: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
@@ -45,73 +60,97 @@ function nextMessage<T>(worker: Worker): Promise<T> {
   });
 }
 
-async function openPing(
-  name: string,
-  mode: PingMode,
-  rounds: number,
-  loop: LoopMode = 'direct',
-): Promise<TimedContender> {
+/** Frames that go to and fro when they are asked for. */
+interface Player {
+  /** ns of each frame's way. */
+  play(part: PingPart): Promise<ArrayLike<number>>;
+  close(): Promise<void>;
+}
+
+async function openWorkers(mode: PingMode, loop: LoopMode): Promise<Player> {
   const threads = loop === 'direct' ? 0 : 1;
   const netmap = mode === 'atomics' ? undefined : await Netmap.create({ memorySize: MEMORY, threads });
   const words = new SharedArrayBuffer(PING_BYTES);
-  const rest = mode === 'busy' ? 0 : REST;
   const workers: Worker[] = [];
   for (const [i, port] of PIPE.entries()) {
     const guest = await netmap?.createGuest();
     await guest?.passthrough(port, { loop });
     const handle = netmap && guest && { netmap: netmap.handle(), guest: guest.id };
-    const task: PingTask = { starts: i === 0, mode, rest, words, ...(handle && { guest: handle }) };
+    const task: PingTask = { starts: i === 0, mode, words, ...(handle && { guest: handle }) };
     const worker = new Worker(WORKER, { workerData: task });
     await nextMessage(worker);
     workers.push(worker);
   }
-  const run = async (): Promise<Run> => {
+  const play = async (part: PingPart): Promise<ArrayLike<number>> => {
     const answers = workers.map((worker) => nextMessage<Float64Array>(worker));
-    for (const worker of [...workers].reverse()) worker.postMessage(rounds);
+    for (const worker of [...workers].reverse()) worker.postMessage(part);
     const times = await Promise.all(answers);
-    return oneWay(times.find(({ length }) => length > 0) ?? []);
+    return times.find(({ length }) => length > 0) ?? [];
   };
   const close = async (): Promise<void> => {
     for (const worker of workers) {
       const ended = new Promise((resolve) => worker.once('exit', resolve));
-      worker.postMessage(0);
+      worker.postMessage({ count: 0, rest: 0 } satisfies PingPart);
       await ended;
     }
     await netmap?.close();
   };
-  return { name, run, close };
+  return { play, close };
 }
 
-/** A native program that says the ways. */
-async function nativePing(
-  native: NativeTwin | undefined,
+/** Parts of a round, after frames that are not counted. */
+async function contenderOf(
   name: string,
-  ways: (native: NativeTwin) => number[],
+  { play, close }: Player,
+  warmUp: PingPart,
+  part: PingPart,
 ): Promise<TimedContender> {
-  if (!native) throw new Absent(`${name}: no C compiler`);
-  return { name, run: async () => oneWay(ways(native)), close: async () => {} };
+  await play(warmUp);
+  let ways: number[] = [];
+  const playPart = async (): Promise<void> => {
+    const times = await play({ ...part, count: UNCOUNTED + part.count });
+    ways.push(...Array.from(times).slice(UNCOUNTED));
+  };
+  const run = async (): Promise<Run> => {
+    await playPart();
+    const all = ways;
+    ways = [];
+    return oneWay(all);
+  };
+  return { name, part: playPart, run, close };
+}
+
+const workers = async (name: string, mode: PingMode, { warmUp, part }: Series, loop: LoopMode = 'direct') =>
+  contenderOf(name, await openWorkers(mode, loop), warmUp, part);
+
+/** A native program, which needs no engine to warm up. */
+async function program(name: string, pinger: Pinger | undefined, { part }: Series): Promise<TimedContender> {
+  if (!pinger) throw new Absent(`${name}: no C compiler`);
+  return contenderOf(name, { play: ({ count }) => pinger.play(count), close: () => pinger.close() }, part, part);
 }
 
 export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
-  const common = { suite: 'latency', unit: 'µs one way' };
-  const [few, many] = quick ? [50, 500] : [500, 20_000];
+  const common = { suite: 'latency', unit: 'µs one way', parts: quick ? 2 : PARTS };
+  const busy: Series = quick ? QUICK_BUSY : BUSY;
+  const rests: Series = quick ? QUICK_RESTS : RESTS;
   return [
     {
       ...common,
       name: 'busy, median',
       further: { [`busy, ${HIGH}`]: HIGH },
-      entrants: [() => openPing(OURS, 'busy', many), () => nativePing(native, 'c', ({ pings }) => pings(many, 0))],
+      entrants: [() => workers(OURS, 'busy', busy), () => program('c', native?.pings(0), busy)],
     },
     {
       ...common,
       name: 'notify, median',
       further: { [`notify, ${HIGH}`]: HIGH },
       entrants: [
-        () => openPing(OURS, 'notify', few),
-        () => openPing(LOOP_THREAD, 'notify', few, 'notify'),
-        () => nativePing(native, 'c', ({ pings }) => pings(few, REST)),
-        () => openPing('Atomics', 'atomics', few),
-        () => nativePing(native, 'futex', ({ futexWays }) => futexWays(few, REST)),
+        () => workers(OURS, 'notify', rests),
+        () => workers(LOOP_THREAD, 'notify', rests, 'notify'),
+        () => program('c', native?.pings(REST), rests),
+        () => program('c, loop thread', native?.pings(REST, 'loop thread'), rests),
+        () => workers('Atomics', 'atomics', rests),
+        () => program('futex', native?.futexes(REST), rests),
       ],
     },
   ];

@@ -12,10 +12,14 @@ export interface PingTask {
   readonly starts: boolean;
   readonly mode: PingMode;
   readonly guest?: GuestHandle;
-  /** Milliseconds before each frame. */
-  readonly rest: number;
   /** Two words, a cache line each: how far each side is; then when the last frame was sent. */
   readonly words: SharedArrayBuffer;
+}
+
+/** What the two are asked for: frames, with as many milliseconds before each. No frames: the end. */
+export interface PingPart {
+  readonly count: number;
+  readonly rest: number;
 }
 
 const SIZE = 60;
@@ -90,26 +94,26 @@ let seq = 0;
 const sent = new Float64Array(task.words, 128, 1);
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
-/** Plays `count` rounds; ns of each one's way, from the side that measures. */
-function play(count: number): Float64Array {
-  const measures = task.starts === (task.rest === 0);
+/** Plays a part; ns of each frame's way, from the side that measures. */
+function play({ count, rest }: PingPart): Float64Array {
+  const measures = task.starts === (rest === 0);
   const times = new Float64Array(measures ? count : 0);
   for (let i = 0; i < count; i++, seq++) {
     if (task.starts) {
-      if (task.rest > 0) Atomics.wait(nobody, 0, 0, task.rest);
+      if (rest > 0) Atomics.wait(nobody, 0, 0, rest);
       sent[0] = nowNs();
       ends.send(seq);
     }
     ends.receive(seq);
-    if (measures) times[i] = (nowNs() - sent[0]) / (task.rest === 0 ? 2 : 1);
+    if (measures) times[i] = (nowNs() - sent[0]) / (rest === 0 ? 2 : 1);
     if (!task.starts) ends.send(seq);
   }
   return times;
 }
 
-main.on('message', (count: number) => {
-  if (count > 0) {
-    main.postMessage(play(count));
+main.on('message', (part: PingPart) => {
+  if (part.count > 0) {
+    main.postMessage(play(part));
     return;
   }
   void ends.close().then(() => main.close());
