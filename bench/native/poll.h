@@ -1,4 +1,4 @@
-// Sleeping and poll(2): src/threads/thread.ts, src/ring/poll.ts, and the loop of src/kloop/loop-worker.ts.
+// Sleeping and poll(2): src/threads/thread.ts, src/ring/poll.ts and spins.ts, and the loop of src/kloop/loop-worker.ts.
 #pragma once
 #include <time.h>
 
@@ -37,15 +37,22 @@ static bool spin(looker look, struct thread *self) {
 static _Thread_local u32 to_skip, skipped;
 
 /** As in ours: a spin in vain makes the next waits sleep at once. */
-static bool spin_or_skip(looker look, struct thread *self) {
-  if (skipped < to_skip) {
-    skipped++;
-    return look();
-  }
-  if (look()) return true;
-  bool found = spin(look, self);
+static bool skip_spin(void) {
+  if (skipped >= to_skip) return false;
+  skipped++;
+  return true;
+}
+
+static void spin_ended(bool found) {
   to_skip = found ? 0 : min_u32(2 * to_skip + 1, MOST_SKIPPED);
   skipped = 0;
+}
+
+static bool spin_or_skip(looker look, struct thread *self) {
+  if (skip_spin()) return look();
+  if (look()) return true;
+  bool found = spin(look, self);
+  spin_ended(found);
   return found;
 }
 
@@ -66,15 +73,19 @@ static _Atomic bool loops_end;
 
 /** The thread that runs the kernel loops in notify mode. */
 static void *run_loops(void *unused) {
-  u32 idle = 0;
+  u32 idle = 0, limit = 0;
   while (!atomic_load(&loops_end)) {
     u32 seen = atomic_load(&loop_thread->seq);
     if (kloop_pass(loop_thread) != 0) {
+      if (idle != 0) spin_ended(true);
       idle = 0;
-    } else if (++idle > SPIN_PASSES) {
-      idle = 0;
-      thread_sleep(loop_thread, seen, SAFETY_MS);
+      continue;
     }
+    if (idle == 0) limit = skip_spin() ? 0 : SPIN_PASSES;
+    if (++idle <= limit) continue;
+    idle = 0;
+    if (limit != 0) spin_ended(false);
+    thread_sleep(loop_thread, seen, SAFETY_MS);
   }
   return unused;
 }

@@ -1,8 +1,9 @@
-// A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do, and
-// then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
+// A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do (unless
+// that was in vain lately), and then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
 
 import { KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_POLL, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import { Arena } from '../memory/arena.js';
+import { Spins } from '../ring/spins.js';
 import { endWorker, postToParent, receiveWorkerData } from '../threads/platform.js';
 import { Thread } from '../threads/thread.js';
 import { type LookupSpec, loadLookups } from '../vale/lookups.js';
@@ -20,7 +21,7 @@ export interface LoopWorkerData {
   readonly lostWakeups: number;
 }
 
-/** Passes without work before sleeping: about 20 µs. */
+/** Passes of a spin: about 20 µs. */
 const SPIN_PASSES = 400;
 /** Safety net of netmap's kernel loop; nothing relies on it. */
 const SAFETY_TIMEOUT = 3000;
@@ -38,16 +39,23 @@ function hasBusyLoop(arena: Arena, thread: number): boolean {
 function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
   const { arena, ptr } = thread;
   const { kloopPass } = arena.wasm;
+  const spins = new Spins();
   let idle = 0;
+  let limit = 0;
   while (arena.load(stop) === 0) {
     const seen = thread.seq();
-    if (kloopPass(ptr) !== 0) idle = 0;
-    else if (++idle > SPIN_PASSES) {
+    if (kloopPass(ptr) !== 0) {
+      if (idle !== 0) spins.ended(true);
       idle = 0;
-      if (hasBusyLoop(arena, ptr)) continue;
-      const woken = thread.sleep(seen, SAFETY_TIMEOUT);
-      if (!woken && thread.seq() === seen && kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
+      continue;
     }
+    if (idle === 0) limit = spins.skip() ? 0 : SPIN_PASSES;
+    if (++idle <= limit) continue;
+    idle = 0;
+    if (hasBusyLoop(arena, ptr)) continue;
+    if (limit !== 0) spins.ended(false);
+    const woken = thread.sleep(seen, SAFETY_TIMEOUT);
+    if (!woken && thread.seq() === seen && kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
   }
 }
 

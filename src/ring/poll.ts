@@ -2,6 +2,7 @@
 // thread's waiter word. What happens between the look and the sleep is never lost: the word is read before the look.
 
 import { netmapError } from '../errors.js';
+import { Spins } from './spins.js';
 
 /** Waiting, as the thread or the machine that a port is used from can do it. */
 export interface Waiting {
@@ -44,15 +45,7 @@ export interface PollRequest {
 /** How long a blocking poll spins before it sleeps, in ms: a sleep and its wake-up cost up to 30 µs. */
 const SPIN_MS = 0.02;
 const SPIN_CHECK = 32;
-/**
- * A spin in vain makes the thread's next wait sleep at once, then the next three, seven and so on up to this; one that was
- * not resets that. Where frames are rare a spin never helps, and on the core of the thread that would answer it keeps it
- * from running: 30 µs a frame instead of 7 (npm run bench latency).
- */
-const MOST_SKIPPED = 255;
-/** Waits that sleep at once: after the last spin, and of these so far. */
-let toSkip = 0;
-let skipped = 0;
+const spins = new Spins();
 
 function look(requests: readonly PollRequest[], ready: number[]): boolean {
   let any = false;
@@ -134,8 +127,9 @@ export function pollManySync(
     for (;;) {
       const seen = waiting.seq();
       waiting.service();
+      if (look(requests, ready) || stop()) return ready;
       const left = until - performance.now();
-      if (look(requests, ready) || left <= 0 || stop()) return ready;
+      if (left <= 0) return ready;
       waiting.sleep(seen, left);
     }
   } finally {
@@ -145,14 +139,10 @@ export function pollManySync(
 
 /** Whether something is ready, perhaps after a spin. */
 function spinOrSkip(requests: readonly PollRequest[], waiting: Waiting, ready: number[], timeout: number): boolean {
-  if (timeout !== 0 && skipped < toSkip) {
-    skipped++;
-    return look(requests, ready);
-  }
+  if (timeout !== 0 && spins.skip()) return look(requests, ready);
   if (look(requests, ready)) return true; // no spin was needed, which says nothing about spins
   const found = spin(requests, waiting, ready, timeout);
-  toSkip = found ? 0 : Math.min(2 * toSkip + 1, MOST_SKIPPED);
-  skipped = 0;
+  spins.ended(found);
   return found;
 }
 
