@@ -67,20 +67,36 @@ interface Player {
   close(): Promise<void>;
 }
 
-async function openWorkers(mode: PingMode, loop: LoopMode): Promise<Player> {
-  const threads = loop === 'direct' ? 0 : 1;
-  const netmap = mode === 'atomics' ? undefined : await Netmap.create({ memorySize: MEMORY, threads });
+async function startWorker(task: PingTask): Promise<Worker> {
+  const worker = new Worker(WORKER, { workerData: task });
+  await nextMessage(worker);
+  return worker;
+}
+
+async function openWords(relayed: boolean): Promise<Player> {
+  const words = new SharedArrayBuffer(PING_BYTES);
+  const roles = relayed ? (['first', 'relay', 'second'] as const) : (['first', 'second'] as const);
+  const workers: Worker[] = [];
+  for (const role of roles) workers.push(await startWorker({ role, mode: 'atomics', words, relayed }));
+  return playerOf(workers);
+}
+
+async function openGuests(mode: PingMode, loop: LoopMode): Promise<Player> {
+  const netmap = await Netmap.create({ memorySize: MEMORY, threads: loop === 'direct' ? 0 : 1 });
   const words = new SharedArrayBuffer(PING_BYTES);
   const workers: Worker[] = [];
   for (const [i, port] of PIPE.entries()) {
-    const guest = await netmap?.createGuest();
-    await guest?.passthrough(port, { loop });
-    const handle = netmap && guest && { netmap: netmap.handle(), guest: guest.id };
-    const task: PingTask = { starts: i === 0, mode, words, ...(handle && { guest: handle }) };
-    const worker = new Worker(WORKER, { workerData: task });
-    await nextMessage(worker);
-    workers.push(worker);
+    const guest = await netmap.createGuest();
+    await guest.passthrough(port, { loop });
+    const handle = { netmap: netmap.handle(), guest: guest.id };
+    workers.push(await startWorker({ role: i === 0 ? 'first' : 'second', mode, words, guest: handle }));
   }
+  const { play, close } = playerOf(workers);
+  return { play, close: () => close().then(() => netmap.close()) };
+}
+
+/** Of workers that play together; the one that starts is the last to be told. */
+function playerOf(workers: readonly Worker[]): Player {
   const play = async (part: PingPart): Promise<ArrayLike<number>> => {
     const answers = workers.map((worker) => nextMessage<Float64Array>(worker));
     for (const worker of [...workers].reverse()) worker.postMessage(part);
@@ -93,7 +109,6 @@ async function openWorkers(mode: PingMode, loop: LoopMode): Promise<Player> {
       worker.postMessage({ count: 0, rest: 0 } satisfies PingPart);
       await ended;
     }
-    await netmap?.close();
   };
   return { play, close };
 }
@@ -120,8 +135,12 @@ async function contenderOf(
   return { name, part: playPart, run, close };
 }
 
-const workers = async (name: string, mode: PingMode, { warmUp, part }: Series, loop: LoopMode = 'direct') =>
-  contenderOf(name, await openWorkers(mode, loop), warmUp, part);
+const guests = async (name: string, mode: PingMode, { warmUp, part }: Series, loop: LoopMode = 'direct') =>
+  contenderOf(name, await openGuests(mode, loop), warmUp, part);
+
+/** Workers that only wake each other. */
+const atomics = async (name: string, { warmUp, part }: Series, relayed = false) =>
+  contenderOf(name, await openWords(relayed), warmUp, part);
 
 /** A native program, which needs no engine to warm up. */
 async function program(name: string, pinger: Pinger | undefined, { part }: Series): Promise<TimedContender> {
@@ -138,18 +157,19 @@ export function latencySuite({ native, quick }: SuiteOptions): TimedCase[] {
       ...common,
       name: 'busy, median',
       further: { [`busy, ${HIGH}`]: HIGH },
-      entrants: [() => workers(OURS, 'busy', busy), () => program('c', native?.pings(0), busy)],
+      entrants: [() => guests(OURS, 'busy', busy), () => program('c', native?.pings(0), busy)],
     },
     {
       ...common,
       name: 'notify, median',
       further: { [`notify, ${HIGH}`]: HIGH },
       entrants: [
-        () => workers(OURS, 'notify', rests),
-        () => workers(LOOP_THREAD, 'notify', rests, 'notify'),
+        () => guests(OURS, 'notify', rests),
+        () => guests(LOOP_THREAD, 'notify', rests, 'notify'),
         () => program('c', native?.pings(REST), rests),
         () => program('c, loop thread', native?.pings(REST, 'loop thread'), rests),
-        () => workers('Atomics', 'atomics', rests),
+        () => atomics('Atomics', rests),
+        () => atomics('Atomics, relayed', rests, true),
         () => program('futex', native?.futexes(REST), rests),
       ],
     },

@@ -55,5 +55,5 @@ export interface Program {
   close(): Promise<void>;
 }
 
-/** Bytes that the two sides of a ping-pong share: bench/threads/ping.ts. */
-export const PING_BYTES = 256;
+/** Bytes that the sides of a ping-pong share: bench/threads/ping.ts. */
+export const PING_BYTES = 512;

@@ -9,11 +9,13 @@ import { nowNs } from './control.js';
 export type PingMode = 'busy' | 'notify' | 'atomics';
 
 export interface PingTask {
-  readonly starts: boolean;
+  readonly role: 'first' | 'second' | 'relay';
   readonly mode: PingMode;
   readonly guest?: GuestHandle;
-  /** Two words, a cache line each: how far each side is; then when the last frame was sent. */
+  /** Words, a cache line each: how far the two are, and what a relay has passed on of each; then when the last frame was sent. */
   readonly words: SharedArrayBuffer;
+  /** Whether each word goes through a third worker. */
+  readonly relayed?: boolean;
 }
 
 /** What the two are asked for: frames, with as many milliseconds before each. No frames: the end. */
@@ -25,6 +27,8 @@ export interface PingPart {
 const SIZE = 60;
 const WAIT = 10_000;
 const LINE = 16;
+/** Where in the words is when the last frame was sent. */
+const SENT_BYTE = 256;
 
 /** Sends the next one, and waits for the next one. */
 interface Ends {
@@ -33,9 +37,12 @@ interface Ends {
   close(): Promise<void>;
 }
 
-function atomicsEnds({ starts, words }: PingTask): Ends {
+/** Words of the first and of the second; what a relay has passed on of each lies behind them. */
+const [FIRST, SECOND] = [0, LINE];
+const PASSED_ON = 2 * LINE;
+
+function atomicsEnds(words: SharedArrayBuffer, mine: number, other: number): Ends {
   const i32 = new Int32Array(words);
-  const [mine, other] = starts ? [0, LINE] : [LINE, 0];
   return {
     send: (seq) => {
       Atomics.store(i32, mine, seq + 1);
@@ -88,32 +95,48 @@ async function portEnds({ guest, mode }: PingTask): Promise<Ends> {
 const task = workerData as PingTask;
 const main = parentPort;
 if (!main) throw new Error('this is a worker');
-const ends = task.mode === 'atomics' ? atomicsEnds(task) : await portEnds(task);
+const { role, mode, words, relayed } = task;
+const [mine, other] = role === 'second' ? [SECOND, FIRST] : [FIRST, SECOND];
+const ends = mode === 'atomics' ? atomicsEnds(words, mine, relayed ? other + PASSED_ON : other) : await portEnds(task);
 let seq = 0;
 
-const sent = new Float64Array(task.words, 128, 1);
+const sent = new Float64Array(words, SENT_BYTE, 1);
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
 /** Plays a part; ns of each frame's way, from the side that measures. */
 function play({ count, rest }: PingPart): Float64Array {
-  const measures = task.starts === (rest === 0);
+  const starts = role === 'first';
+  const measures = starts === (rest === 0);
   const times = new Float64Array(measures ? count : 0);
   for (let i = 0; i < count; i++, seq++) {
-    if (task.starts) {
+    if (starts) {
       if (rest > 0) Atomics.wait(nobody, 0, 0, rest);
       sent[0] = nowNs();
       ends.send(seq);
     }
     ends.receive(seq);
     if (measures) times[i] = (nowNs() - sent[0]) / (rest === 0 ? 2 : 1);
-    if (!task.starts) ends.send(seq);
+    if (!starts) ends.send(seq);
   }
   return times;
 }
 
+/** Passes on what comes from either side. */
+function relay({ count }: PingPart): Float64Array {
+  const there = atomicsEnds(words, FIRST + PASSED_ON, FIRST);
+  const back = atomicsEnds(words, SECOND + PASSED_ON, SECOND);
+  for (let i = 0; i < count; i++, seq++) {
+    for (const side of [there, back]) {
+      side.receive(seq);
+      side.send(seq);
+    }
+  }
+  return new Float64Array(0);
+}
+
 main.on('message', (part: PingPart) => {
   if (part.count > 0) {
-    main.postMessage(play(part));
+    main.postMessage(role === 'relay' ? relay(part) : play(part));
     return;
   }
   void ends.close().then(() => main.close());
