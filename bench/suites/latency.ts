@@ -19,7 +19,7 @@ const REST = 0.5;
 const PATIENCE = 60_000;
 const HIGH = '99 %';
 /** Parts of a round, in which the contenders take turns. */
-const PARTS = 40;
+const PARTS = 32;
 /** Frames at the start of a part that are not counted: the threads come from elsewhere. */
 const UNCOUNTED = 2;
 
