@@ -184,6 +184,8 @@ function rxActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     cur = csbCur(atok);
     if (head != load<u32>(kr, KRING_RHEAD)) continue; // slots to give back
     if (hwtail == head) break; // the guest has nothing: the port will notify, kicks stay off
+    // The thread that looks is the one that waits: what comes from now on wakes it.
+    if (mode == KLOOP_MODE_DIRECT) break;
     if (hwtail != ringPrev(head, n) && dry < 2) continue;
     // Full, or nothing more from the port, and the guest holds packets. DIFF: netmap enables kicks only when the ring is
     // full, so that a sender that waits for a part of it, and the switch, learn of released slots too late or never.

@@ -141,6 +141,7 @@ static u32 rx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
     cur = atomic_load(&atok->cur);
     if (head != kr->rhead) continue;
     if (hwtail == head) break;
+    if (mode == MODE_DIRECT) break;
     if (hwtail != ring_prev(head, n) && dry < 2) continue;
     if (mode != MODE_NOTIFY) break;
     atomic_store(&ktoa->kern_need_kick, 1);

@@ -119,6 +119,7 @@ function rxActivation(mem: Memory, loop: number, kr: number, at: number, to: num
     cur = Atomics.load(i32, (at + CSB_ATOK_CUR) >>> 2);
     if (head !== i32[(kr + KRING_RHEAD) >>> 2]) continue;
     if (hwtail === head) break;
+    if (mode === KLOOP_MODE_DIRECT) break;
     if (hwtail !== ringPrev(head, n) && dry < 2) continue;
     if (mode !== KLOOP_MODE_NOTIFY) break;
     notInTheBench();
