@@ -241,9 +241,11 @@ export class HostPort extends NetmapPort {
     return result;
   }
 
-  override subscribe(on: boolean): void {
+  override subscribe(on: boolean): boolean {
     this.#waits += on ? 1 : -1;
-    if (this.#waits === (on ? 1 : 0) && this.isOpen) this.#watch(on);
+    const changes = this.#waits === (on ? 1 : 0) && this.isOpen;
+    if (changes) this.#watch(on);
+    return changes;
   }
 
   #watch(on: boolean): void {

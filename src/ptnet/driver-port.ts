@@ -115,7 +115,9 @@ export class GuestPort extends NetmapPort {
   }
 
   /** The driver's own arming (appl_need_kick) is the subscription. */
-  override subscribe(): void {}
+  override subscribe(): boolean {
+    return false;
+  }
 
   protected override async doClose(): Promise<void> {
     this.waiting.wake(); // waits of this port end with POLLERR

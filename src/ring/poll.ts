@@ -31,8 +31,11 @@ export interface Pollable {
   readonly waiting: Waiting;
   /** One look: the ready events among `events`. */
   pollOnce(events: number): number;
-  /** Turns the notifications of the port's rings to this thread on and off. */
-  subscribe(on: boolean): void;
+  /**
+   * Turns the notifications of the port's rings to this thread on and off. True when that has changed anything: who has looked
+   * before looks again.
+   */
+  subscribe(on: boolean): boolean;
 }
 
 /** One port of a poll over several. */
@@ -55,6 +58,13 @@ function look(requests: readonly PollRequest[], ready: number[]): boolean {
     any ||= ready[i] !== 0;
   }
   return any;
+}
+
+/** True when the last look may have missed what came before the subscription: it has to be repeated. */
+function subscribe(requests: readonly PollRequest[]): boolean {
+  let again = false;
+  for (const { port } of requests) again = port.subscribe(true) || again;
+  return again;
 }
 
 /** The thread's waiting; all ports of a poll belong to one thread. */
@@ -89,12 +99,11 @@ export async function pollMany(requests: readonly PollRequest[], options: PollOp
       waiting.service();
       const left = until - performance.now();
       if (look(requests, ready) || left <= 0) return ready;
-      if (subscribed) {
-        await waiting.sleepAsync(seen, left, signal);
-      } else {
-        subscribed = true; // and look again: only what comes after the subscription wakes us
-        for (const { port } of requests) port.subscribe(true);
+      if (!subscribed) {
+        subscribed = true;
+        if (subscribe(requests)) continue;
       }
+      await waiting.sleepAsync(seen, left, signal);
     }
   } finally {
     if (subscribed) for (const { port } of requests) port.subscribe(false);
@@ -120,30 +129,31 @@ export function pollManySync(
     });
   }
   const ready: number[] = [];
-  if (spinOrSkip(requests, waiting, ready, timeout) || timeout === 0) return ready;
+  if (timeout === 0 || !spins.skip()) {
+    if (look(requests, ready)) return ready; // no spin was needed, which says nothing about spins
+    const found = spin(requests, waiting, ready, timeout);
+    if (timeout === 0) return ready;
+    spins.ended(found);
+    if (found) return ready;
+  }
   const until = performance.now() + timeout;
-  for (const { port } of requests) port.subscribe(true);
+  let subscribed = false;
   try {
     for (;;) {
       const seen = waiting.seq();
       waiting.service();
       if (look(requests, ready) || stop()) return ready;
+      if (!subscribed) {
+        subscribed = true;
+        if (subscribe(requests)) continue;
+      }
       const left = until - performance.now();
       if (left <= 0) return ready;
       waiting.sleep(seen, left);
     }
   } finally {
-    for (const { port } of requests) port.subscribe(false);
+    if (subscribed) for (const { port } of requests) port.subscribe(false);
   }
-}
-
-/** Whether something is ready, perhaps after a spin. */
-function spinOrSkip(requests: readonly PollRequest[], waiting: Waiting, ready: number[], timeout: number): boolean {
-  if (timeout !== 0 && spins.skip()) return look(requests, ready);
-  if (look(requests, ready)) return true; // no spin was needed, which says nothing about spins
-  const found = spin(requests, waiting, ready, timeout);
-  spins.ended(found);
-  return found;
 }
 
 function spin(requests: readonly PollRequest[], waiting: Waiting, ready: number[], timeout: number): boolean {

@@ -66,8 +66,8 @@ export abstract class NetmapPort implements Pollable {
   abstract counters(): Promise<PortCounters>;
 
   protected abstract doClose(): Promise<void>;
-  /** Turns the notifications of the port's rings to this thread on and off. For poll(). */
-  abstract subscribe(on: boolean): void;
+  /** For poll(), as in Pollable. */
+  abstract subscribe(on: boolean): boolean;
   /** The syncs that poll makes; a guest's do not force a doorbell. `wanted`: POLLOUT was asked for. */
   protected pollTxsync(_wanted = true): number {
     return this.txsync();

@@ -535,7 +535,7 @@ export const rows: readonly Row[] = [
     what: 'of another',
     before: ({ ports, others }) => {
       const waiting = Object.create(ports[0].waiting) as Pollable['waiting'];
-      others.push({ name: 'other', waiting, pollOnce: () => POLLIN, subscribe: () => {} });
+      others.push({ name: 'other', waiting, pollOnce: () => POLLIN, subscribe: () => false });
     },
     answer: 'EINVAL',
   },
