@@ -1,8 +1,8 @@
 // Latency: a 60-byte frame to and fro between two guests, each in a worker, over a pipe. `busy`: the programs poll, one frame
 // after the other. `notify`: a frame now and then, for which the other side sleeps in poll(2); with kernel loops in the programs'
 // own workers, and in a third one (`loop thread`), which sleeps, too, so that a frame takes two wake-ups. Beside it the same in C, where
-// poll sleeps in a futex, and the bare cost of a wake-up, by Atomics.notify and by a native futex. A run is one series of
-// frames, of which two percentiles are cases.
+// poll sleeps in a futex, and the bare cost of a wake-up: by Atomics.notify, once and relayed by a third worker, and by a native
+// futex. A round is a series of frames, played in parts by which the contenders take turns; two of its percentiles are cases.
 import { Worker } from 'node:worker_threads';
 import { type LoopMode, Netmap } from 'ptnet';
 import type { Pinger } from '../native.js';
@@ -113,7 +113,7 @@ function playerOf(workers: readonly Worker[]): Player {
   return { play, close };
 }
 
-/** Parts of a round, after frames that are not counted. */
+/** Warms the players up. Each part of a round begins with frames that are not counted. */
 async function contenderOf(
   name: string,
   { play, close }: Player,
