@@ -1,6 +1,5 @@
 // assembly/kloop, what a guest may write into its CSB: bad indices change nothing but a counter, at any time and place.
 import {
-  KLOOP_EVENT,
   KLOOP_KTOA,
   KLOOP_MODE_BUSY,
   KLOOP_MODE_DIRECT,
@@ -23,7 +22,7 @@ import { NETMAP_RING_SLOT, NS_MOREFRAG } from '../abi/netmap';
 import { kloopPass } from '../kloop/pass';
 import { kloopRxRing, kloopTxRing } from '../kloop/ring';
 import { area, below, check, digest, eq, expectTable, forgetGuards, guardsIntact, random, seed } from './include/check';
-import { atok, hwcur, hwtail, kicks, ktoa, newLoop, publish, ringOf, serve, worker } from './include/loop';
+import { atok, hwcur, hwtail, kicks, ktoa, newLoop, publish, ringOf, serve, setEvent, worker } from './include/loop';
 import { ALL, drain, mac, newBridge, received, send, valePort } from './include/vale';
 import {
   advance,
@@ -145,7 +144,7 @@ describe('illegal head and cur in the CSB', () => {
     memory.fill(word(loop, KLOOP_KTOA), 0xff, 2 * CSB_ENTRY_SIZE);
     publish(loop, TX, (4 + 4) % N);
     publish(loop, RX, (4 + 1) % N);
-    setWord(loop, KLOOP_EVENT, 1);
+    setEvent(loop);
     kloopPass(worker);
     eq(hwcur(loop, TX), (4 + 4) % N);
     eq(hwtail(loop, TX), (4 + N - 1) % N);
@@ -162,7 +161,7 @@ describe('a hostile guest', () => {
       inUse(MODES[m], 0);
       for (let round = 0; round < 20000; round++) {
         vandalize();
-        setWord(loop, KLOOP_EVENT, 1);
+        setEvent(loop);
         kloopPass(worker);
         if (below(3) == 0) hostMoves();
         if ((round & 63) == 0) check(guardsIntact(), round);
@@ -186,7 +185,7 @@ describe('a hostile guest', () => {
     serve(loop);
     for (let round: u32 = 0; round < 20000; round++) {
       vandalize();
-      setWord(loop, KLOOP_EVENT, 1);
+      setEvent(loop);
       kloopPass(worker);
       drain(a);
       drain(b);

@@ -17,14 +17,17 @@ import {
   STAT_KICKS,
   STAT_REINITS,
   THREAD_LOOPS,
+  THREAD_MAX_LOOPS,
   THREAD_NLOOPS,
+  THREAD_SLEEPERS,
 } from '../abi/arena';
 import { kloopKick, kloopPass } from '../kloop/pass';
 import { kloopRxRing, kloopTxRing } from '../kloop/ring';
+import { threadWake, threadWakeBy } from '../ring/notify';
 import { check, digest, eq, expectTable, guardsIntact } from './include/check';
-import { atok, hwcur, ktoa, newLoop, publish, ringOf, worker } from './include/loop';
-import { newPort, regionFor, self, seq, setWord, stat, word } from './include/world';
-import { MODES, N, TX, hostReleases, hostSends, loop, piped } from './include/piped';
+import { atok, hwcur, hwtail, ktoa, newLoop, publish, ringOf, serve, serveAll, setEvent, worker } from './include/loop';
+import { newPipe, newPort, peerOf, regionFor, self, seq, setWord, stat, word } from './include/world';
+import { MODES, N, RX, TX, hostReleases, hostSends, loop, piped } from './include/piped';
 
 describe('a pass', () => {
   test('works on running loops with an event, and takes the event before it looks', () => {
@@ -35,7 +38,7 @@ describe('a pass', () => {
           piped(MODES[m]);
           publish(loop, TX, 2);
           setWord(loop, KLOOP_STATE, states[s]);
-          setWord(loop, KLOOP_EVENT, event);
+          if (event) setEvent(loop);
           const runs: u32 = states[s] == KLOOP_RUNNING && (event || MODES[m] == KLOOP_MODE_BUSY) ? 1 : 0;
           const label = (s * 10 + event) * 10 + m;
           check(kloopPass(worker) == runs && word(loop, KLOOP_PASSES) == runs, label);
@@ -64,19 +67,17 @@ describe('a pass', () => {
     for (let k: u32 = 0; k < 3; k++) {
       piped(KLOOP_MODE_NOTIFY);
       publish(loop, TX, k + 1);
-      setWord(loop, KLOOP_EVENT, 1);
+      setEvent(loop);
       loops.push(loop);
     }
-    setWord(worker, THREAD_LOOPS, <u32>loops[0]);
-    setWord(worker, THREAD_LOOPS + 4, 0);
-    setWord(worker, THREAD_LOOPS + 8, <u32>loops[1]);
-    setWord(worker, THREAD_LOOPS + 12, <u32>loops[2]);
+    serveAll([loops[0], 0, loops[1], loops[2]]);
     setWord(worker, THREAD_NLOOPS, 3);
     eq(kloopPass(worker), 2, 'the fourth is not counted as in use');
     eq(hwcur(loops[0], TX), 1);
     eq(hwcur(loops[1], TX), 2);
     eq(hwcur(loops[2], TX), 0);
     setWord(worker, THREAD_NLOOPS, 4);
+    threadWake(worker);
     eq(kloopPass(worker), 1);
     eq(hwcur(loops[2], TX), 3);
   });
@@ -84,7 +85,7 @@ describe('a pass', () => {
   test('a loop that another thread works on is left to it, with its event', () => {
     piped(KLOOP_MODE_NOTIFY);
     publish(loop, TX, 2);
-    setWord(loop, KLOOP_EVENT, 1);
+    setEvent(loop);
     setWord(loop, KLOOP_OWNER, 33);
     eq(kloopPass(worker), 0);
     eq(hwcur(loop, TX), 0);
@@ -122,6 +123,116 @@ describe('a pass', () => {
       }
     }
     expectTable();
+  });
+});
+
+/** Loops on pipes of their own, in these places of the worker's list and nowhere else; each has looked once. */
+function loopsAt(places: i32[]): usize[] {
+  const loops: usize[] = [];
+  const list: usize[] = [];
+  for (let k = 0; k < places.length; k++) {
+    loops.push(newLoop(newPipe(N), KLOOP_MODE_NOTIFY));
+    while (list.length < places[k]) list.push(0);
+    list.push(loops[k]);
+  }
+  serveAll(list);
+  kloopPass(worker);
+  return loops;
+}
+
+describe('which loops a pass looks at', () => {
+  test('all of them once somebody else has woken the thread, none else', () => {
+    const loops = loopsAt([0, 5, 63, 64, 200, THREAD_MAX_LOOPS - 1]);
+    for (let k = 0; k < loops.length; k++) {
+      publish(loops[k], TX, 3);
+      setWord(loops[k], KLOOP_EVENT, 1);
+    }
+    eq(kloopPass(worker), 0, 'whoever sets an event wakes the thread afterwards');
+    threadWake(worker);
+    eq(kloopPass(worker), loops.length);
+    for (let k = 0; k < loops.length; k++) check(hwcur(loops[k], TX) == 3, k);
+    eq(kloopPass(worker), 0);
+    expectTable();
+  });
+
+  test('those that the thread itself has kicked, wherever they are in the list', () => {
+    const places = [0, 1, 62, 63, 64, 65, 127, 128, 448, THREAD_MAX_LOOPS - 1];
+    const loops = loopsAt(places);
+    for (let k = 0; k < loops.length; k++) {
+      publish(loops[k], TX, 2);
+      kloopKick(loops[k], TX, worker);
+      for (let other = 0; other < loops.length; other++) {
+        if (places[other] % 64 != places[k] % 64) setWord(loops[other], KLOOP_EVENT, 1);
+      }
+      check(kloopPass(worker) == 1 && hwcur(loops[k], TX) == 2, k);
+      for (let other = 0; other < loops.length; other++) {
+        if (places[other] % 64 != places[k] % 64) check(word(loops[other], KLOOP_EVENT) == 1, k * 100 + other);
+        setWord(loops[other], KLOOP_EVENT, 0);
+      }
+    }
+    expectTable();
+  });
+
+  test('those whose rings the thread has moved: behind the one that did so in the same pass, before it in the next', () => {
+    for (let swapped = 0; swapped < 2; swapped++) {
+      const port = newPipe(N);
+      const a = newLoop(port, KLOOP_MODE_NOTIFY);
+      const b = newLoop(peerOf(port), KLOOP_MODE_NOTIFY);
+      serveAll(swapped ? [b, a] : [a, b]);
+      kloopPass(worker);
+      publish(a, TX, 4);
+      const woken = seq(worker);
+      kloopKick(a, TX, worker);
+      check(kloopPass(worker) == (swapped ? 1 : 2), swapped);
+      check(seq(worker) != woken, swapped); // for the polls of the thread
+      check(kloopPass(worker) == (swapped ? 1 : 0), 10 + swapped);
+      check(hwtail(b, RX) == 4, 20 + swapped);
+      check(kloopPass(worker) == 0, 30 + swapped);
+    }
+    expectTable();
+  });
+
+  test('what the thread adds to its own word hides nothing that somebody else has added, and makes nothing due', () => {
+    for (let row = 0; row < 16; row++) {
+      const loops = loopsAt([0, 1]);
+      publish(loops[1], TX, 1);
+      setWord(loops[1], KLOOP_EVENT, 1);
+      setWord(worker, THREAD_SLEEPERS, row & 8 ? 1 : 0); // a wait of the thread's, which its own additions end
+      if (row & 1) threadWakeBy(worker, worker);
+      if (row & 2) threadWakeBy(worker, self);
+      if (row & 4) threadWakeBy(worker, worker);
+      check(kloopPass(worker) == (row & 2 ? 1 : 0), row);
+      if (row & 7) check(word(worker, THREAD_SLEEPERS) == 0, row);
+      setWord(worker, THREAD_SLEEPERS, 0);
+    }
+    expectTable();
+  });
+
+  test('one whose event had to stay, in each pass until it is taken', () => {
+    const loops = loopsAt([7, 8]);
+    setWord(loops[1], KLOOP_OWNER, 33);
+    publish(loops[1], TX, 2);
+    kloopKick(loops[1], TX, worker);
+    for (let k = 0; k < 3; k++) eq(kloopPass(worker), 0);
+    setWord(loops[1], KLOOP_OWNER, 0);
+    eq(kloopPass(worker), 1);
+    eq(hwcur(loops[1], TX), 2);
+  });
+
+  test('a busy one in each pass, until it is stopped', () => {
+    piped(KLOOP_MODE_BUSY);
+    for (let k: u32 = 1; k <= 3; k++) {
+      kloopPass(worker);
+      eq(word(loop, KLOOP_PASSES), k);
+    }
+    setWord(loop, KLOOP_STATE, KLOOP_IDLE);
+    kloopPass(worker);
+    setWord(loop, KLOOP_STATE, KLOOP_RUNNING);
+    kloopPass(worker);
+    eq(word(loop, KLOOP_PASSES), 3, 'START wakes the thread');
+    serve(loop);
+    kloopPass(worker);
+    eq(word(loop, KLOOP_PASSES), 4);
   });
 });
 

@@ -1,7 +1,6 @@
 // Guest driver and kernel loop over one memory: numbered packets through a pipe and a switch, every actor running only
 // when something has woken it. A lost wake-up ends with everybody asleep.
 import {
-  KLOOP_EVENT,
   KLOOP_IRQ_PENDING,
   KLOOP_MODE_BUSY,
   KLOOP_MODE_DIRECT,
@@ -18,7 +17,7 @@ import { kloopKick, kloopPass } from '../kloop/pass';
 import { ptnetRxsync, ptnetTxsync } from '../ptnet/driver';
 import { below, check, eq, expectTable, forgetGuards, guardsIntact, seed } from './include/check';
 import { newGkring } from './include/guest';
-import { newLoop, ringOf, serve, worker } from './include/loop';
+import { newLoop, ringOf, serve, setEvent, worker } from './include/loop';
 import { ALL, bytesAre, mac, newBridge, putBytes, valePort } from './include/vale';
 import {
   advance,
@@ -196,7 +195,7 @@ describe('guest and host', () => {
           turnTo(txKring(peerOf(port)), at);
           turnTo(rxKring(peerOf(port)), at);
           begin(port, peerOf(port), MODES[m]);
-          store<u32>(loop, 1, KLOOP_EVENT);
+          setEvent(loop);
           run(600);
           check(guardsIntact(), 92000000);
         }
@@ -217,7 +216,7 @@ describe('guest and host', () => {
           turnTo(rxKring(port), at);
           turnTo(txKring(far), at);
           begin(port, far, MODES[m]);
-          store<u32>(loop, 1, KLOOP_EVENT);
+          setEvent(loop);
           run(600);
           check(stat(rx, STAT_DELIVERED) == 600 && stat(peerRx, STAT_DELIVERED) == 600, 93000000);
           check(guardsIntact(), 92000000);

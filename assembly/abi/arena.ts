@@ -20,13 +20,15 @@ export const THREAD_ID = 68;
 export const THREAD_ARENA = 72;
 export const THREAD_SCRATCH = 76; // address of struct scratch
 export const THREAD_TOKEN = 80; // handle token that the thread attached with
-export const THREAD_ATTENTION = 84; // set when the thread has interrupts or requests to look at
+export const THREAD_ATTENTION = 84; // ATTENTION_ALL, or bits of those loops that have interrupts for the thread
 export const THREAD_SPIN_LIMIT = 88; // polls of a contended lock before giving up
 export const THREAD_NLOOPS = 92; // entries of THREAD_LOOPS in use (holes are 0)
 export const THREAD_PASSES = 96; // odd while the thread is in a pass over its loops
 export const THREAD_LOOKUPS = 100; // lookups of the user's that the thread has: entries 1 and on of its function table
 export const THREAD_LOOKING = 104; // number of the batch that a lookup of the user's decides on, 0 = none
 export const THREAD_LOOKUP_AT = 108; // index of the entry that it decides on
+export const THREAD_LOOKED = 112; // THREAD_SEQ when all loops became due for the last time, and what the thread itself has added since
+export const THREAD_DUE = 120; // u64, the thread's own: bit i = its next pass looks at the loops in the places i, i + 64, …
 export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
 export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot
 export const THREAD_REQ_PTR = 136; // where they are: in the slot, or in memory of the control thread's for a long answer
@@ -43,6 +45,9 @@ export const THREAD_LIVE = 2;
 export const THREAD_LEAVING = 3; // has said that it ends
 export const THREAD_LEFT = 4; // the control thread knows that it has ended
 export const THREAD_CLAIM_SHIFT = 3;
+
+export const ATTENTION_ALL = 1; // requests, or anything: look at everything
+export const ATTENTION_LOOPS = 31; // bits for interrupts, from bit 1 on
 
 export const REQ_IDLE = 0;
 export const REQ_POSTED = 1;
@@ -261,6 +266,8 @@ export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
 export const KLOOP_STARTS = 68; // how many times it was started
 export const KLOOP_SEEN = 72; // THREAD_SEQ of its thread when it last looked
 export const KLOOP_PORT_GONE = 76; // 1 = the interface was taken away: the guest's driver is told
+export const KLOOP_PLACE = 80; // its place in the list of its thread
+export const KLOOP_ATTENTION = 84; // its bit in the THREAD_ATTENTION of the thread that takes interrupts; others may have the same
 export const KLOOP_SIZE = 128;
 
 export const KLOOP_IDLE = 0;

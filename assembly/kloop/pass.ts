@@ -1,5 +1,9 @@
 // One pass of a thread over the loops that it serves. Kicks and port notifications are level-like: they set the loop's
 // event word, and the pass then activates all its rings, tx first.
+//
+// Which loops a pass looks at is the thread's own affair: those that it has marked itself, and all of them once somebody
+// else has added to its waiter word, as everybody does after setting an event (tests/model/pass.pml). So what a kick costs
+// does not depend on how many loops the thread serves (npm run bench scaling).
 import {
   KLOOP_EVENT,
   KLOOP_MODE,
@@ -18,60 +22,92 @@ import {
   KLOOP_WATCHES,
   KRING_SIZE,
   STAT_KICKS,
+  THREAD_DUE,
   THREAD_ID,
+  THREAD_LOOKED,
   THREAD_LOOPS,
   THREAD_NLOOPS,
   THREAD_PASSES,
   THREAD_SEQ,
 } from '../abi/arena';
-import { threadWake } from '../ring/notify';
+import { loopDue, threadWake } from '../ring/notify';
 import { statAddShared } from '../stats/counters';
 import { pollRing } from '../sync/poll';
 import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './ring';
+
+/** A place behind all those that a bit of THREAD_DUE can be for. */
+const NONE: u32 = 64;
 
 /** Activates the loops of thread `self` that have an event pending. Returns how many had something to do. */
 export function kloopPass(self: usize): u32 {
   const n = atomic.load<u32>(self, THREAD_NLOOPS);
   if (n == 0) return 0;
+  const seq = atomic.load<u32>(self, THREAD_SEQ);
+  if (seq != load<u32>(self, THREAD_LOOKED)) {
+    store<u32>(self, seq, THREAD_LOOKED); // from before the look
+    store<u64>(self, n < NONE ? ((<u64>1) << n) - 1 : u64.MAX_VALUE, THREAD_DUE);
+  } else if (load<u64>(self, THREAD_DUE) == 0) {
+    return 0;
+  }
   let worked: u32 = 0;
   // Pairs with the control thread, which takes a loop out of the list and then waits for passes that may have seen it.
   atomic.store<u32>(self, load<u32>(self, THREAD_PASSES) + 1, THREAD_PASSES);
-  const end = self + ((<usize>n) << 2);
-  for (let p = nextPending(self, end); p != end; p = nextPending(p + 4, end)) {
-    const loop: usize = atomic.load<u32>(p, THREAD_LOOPS); // it may have been taken out of the list by now
-    if (loop != 0 && kloopRun(loop, self)) worked++;
+  for (let bit = takeDue(self, 0, n); bit < NONE; bit = takeDue(self, bit + 1, n)) {
+    for (let i = bit; i < n; i += NONE) {
+      const loop: usize = atomic.load<u32>(self + ((<usize>i) << 2), THREAD_LOOPS); // it may have been taken out by now
+      if (loop != 0 && kloopRun(loop, self)) worked++;
+    }
   }
   atomic.store<u32>(self, load<u32>(self, THREAD_PASSES) + 1, THREAD_PASSES);
   return worked;
 }
 
 /**
- * The first place of the list of loops, from `p` to `end`, whose loop has an event pending, or does not wait for events of its
- * own. A loop without calls: with 64 guests in a thread, every kick looks at 64 loops several times (npm run bench scaling).
+ * The first bit of THREAD_DUE, from bit `from` on, for a loop that has an event pending, or does not wait for events of its
+ * own. Clears it, and those before it; NONE: there is none. Without calls: when all loops are due, it looks at all of them.
  */
-function nextPending(p: usize, end: usize): usize {
-  for (; p != end; p += 4) {
-    const loop: usize = atomic.load<u32>(p, THREAD_LOOPS);
-    if (loop == 0) continue;
-    if (atomic.load<u32>(loop, KLOOP_EVENT) != 0 || load<u32>(loop, KLOOP_WATCHES) != 0) break;
-    const mode = load<u32>(loop, KLOOP_MODE);
-    if (mode == KLOOP_MODE_BUSY || mode == KLOOP_MODE_POLL) break;
+function takeDue(self: usize, from: u32, n: u32): u32 {
+  if (from >= NONE) return NONE;
+  const due = load<u64>(self, THREAD_DUE);
+  let left = (due >> from) << from;
+  const before = due ^ left; // became due after their turn: for the next pass
+  while (left != 0) {
+    const bit = <u32>ctz<u64>(left);
+    left &= left - 1;
+    for (let i = bit; i < n; i += NONE) {
+      const loop: usize = atomic.load<u32>(self + ((<usize>i) << 2), THREAD_LOOPS);
+      if (loop == 0) continue;
+      if (!isDue(loop)) continue;
+      store<u64>(self, before | left, THREAD_DUE);
+      return bit;
+    }
   }
-  return p;
+  store<u64>(self, before, THREAD_DUE);
+  return NONE;
+}
+
+function isDue(loop: usize): bool {
+  if (atomic.load<u32>(loop, KLOOP_EVENT) != 0 || load<u32>(loop, KLOOP_WATCHES) != 0) return true;
+  return isBusy(load<u32>(loop, KLOOP_MODE));
+}
+
+function isBusy(mode: u32): bool {
+  return mode == KLOOP_MODE_BUSY || mode == KLOOP_MODE_POLL;
 }
 
 /** One round over the rings of a loop. True when it is worth coming back soon. */
 export function kloopRun(loop: usize, self: usize): bool {
   if (atomic.load<u32>(loop, KLOOP_STATE) != KLOOP_RUNNING) return false;
   const mode = load<u32>(loop, KLOOP_MODE);
-  const busy = mode == KLOOP_MODE_BUSY || mode == KLOOP_MODE_POLL;
+  const busy = isBusy(mode);
+  if (busy || load<u32>(loop, KLOOP_WATCHES) != 0) loopDue(loop, self); // in each pass
   if (!busy) {
     if (atomic.load<u32>(loop, KLOOP_EVENT) != 0)
       atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
     else if (load<u32>(loop, KLOOP_WATCHES) == 0 || !watchedEvent(loop, self)) return false;
   }
   if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
-    atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    again(loop, self);
     return false;
   }
   let result: u32 = 0;
@@ -84,11 +120,17 @@ export function kloopRun(loop: usize, self: usize): bool {
       for (let i: u32 = 0; i < ntx; i++) result |= kloopTxRing(loop, i, self);
       for (let i: u32 = 0; i < nrx; i++) result |= kloopRxRing(loop, i, self);
     }
-    if (result & ACTIVATION_MORE) atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    if (result & ACTIVATION_MORE) again(loop, self);
     store<u32>(loop, load<u32>(loop, KLOOP_PASSES) + 1, KLOOP_PASSES);
   }
   atomic.store<u32>(loop, 0, KLOOP_OWNER);
   return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
+}
+
+/** The next pass has the loop's event. */
+function again(loop: usize, self: usize): void {
+  atomic.store<u32>(loop, 1, KLOOP_EVENT);
+  loopDue(loop, self);
 }
 
 /** A monitor's loop: whether the thread was woken since the last look, maybe by what has come for the watched rings. */
@@ -117,5 +159,6 @@ export function kloopKick(loop: usize, i: u32, self: usize): void {
   statAddShared(kr, STAT_KICKS, 1);
   atomic.store<u32>(loop, 1, KLOOP_EVENT);
   const thread: usize = load<u32>(loop, KLOOP_THREAD);
-  if (thread != 0 && thread != self) threadWake(thread);
+  if (thread == self) loopDue(loop, self);
+  else if (thread != 0) threadWake(thread);
 }

@@ -6,6 +6,7 @@
 // a valid head is ever accepted.
 import {
   KLOOP_ATOK,
+  KLOOP_ATTENTION,
   KLOOP_BUDGET,
   KLOOP_GUEST,
   KLOOP_IRQ_PENDING,
@@ -34,7 +35,7 @@ import { CSB_ENTRY_SIZE } from '../abi/csb';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_MOREFRAG } from '../abi/netmap';
 import { csbApplNeedKick, csbCur, csbHead, csbKernNeedKick, csbKernPublish } from '../csb/kernel';
 import { kringAcquire, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
-import { threadWake } from '../ring/notify';
+import { threadWakeBy } from '../ring/notify';
 import { ringAdvance, ringDistance, ringNext, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 import { kringSync } from '../sync/sync';
@@ -44,12 +45,12 @@ export const ACTIVATION_MORE: u32 = 1; // the budget ended it: activate again
 export const ACTIVATION_MOVED: u32 = 2; // slots moved
 
 /** Sets vector `i` pending and wakes the guest's thread. */
-function raise(loop: usize, kr: usize, vector: u32): void {
+function raise(loop: usize, kr: usize, vector: u32, self: usize): void {
   statAdd(kr, STAT_INTERRUPTS, 1);
   atomic.or<u32>(loop, 1 << vector, KLOOP_IRQ_PENDING);
   const guest: usize = load<u32>(loop, KLOOP_GUEST);
-  atomic.store<u32>(guest, 1, THREAD_ATTENTION);
-  threadWake(guest);
+  atomic.or<u32>(guest, load<u32>(loop, KLOOP_ATTENTION), THREAD_ATTENTION);
+  threadWakeBy(guest, self);
 }
 
 export function kloopTxRing(loop: usize, i: u32, self: usize): u32 {
@@ -103,7 +104,7 @@ function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
       more = true;
     }
     if (more && irqs && csbApplNeedKick(atok)) {
-      raise(loop, kr, vector);
+      raise(loop, kr, vector, self);
       more = false;
     }
     if (budget == 0) {
@@ -123,7 +124,7 @@ function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     }
     if (load<u32>(kr, KRING_RHEAD) == hwtail) break; // no free slot: the port will notify, kicks stay off
   }
-  if (more && irqs && csbApplNeedKick(atok)) raise(loop, kr, vector);
+  if (more && irqs && csbApplNeedKick(atok)) raise(loop, kr, vector, self);
   return result;
 }
 
@@ -173,7 +174,7 @@ function rxActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
       dry++;
     }
     if (some && irqs && csbApplNeedKick(atok)) {
-      raise(loop, kr, vector);
+      raise(loop, kr, vector, self);
       some = false;
     }
     if (done >= budget) {
@@ -196,6 +197,6 @@ function rxActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     if (head == load<u32>(kr, KRING_RHEAD)) break;
     csbKernNeedKick(ktoa, 0);
   }
-  if (some && irqs && csbApplNeedKick(atok)) raise(loop, kr, vector);
+  if (some && irqs && csbApplNeedKick(atok)) raise(loop, kr, vector, self);
   return result;
 }

@@ -3,10 +3,14 @@
 import {
   ARENA_THREADS,
   KLOOP_EVENT,
+  KLOOP_PLACE,
+  KLOOP_THREAD,
   KRING_LOOP,
   KRING_WAITERS,
   KRING_WATCHERS,
   THREAD_ARENA,
+  THREAD_DUE,
+  THREAD_LOOKED,
   THREAD_SEQ,
   THREAD_SIZE,
   THREAD_SLEEPERS,
@@ -26,17 +30,47 @@ export function threadWake(threadPtr: usize): void {
 }
 
 /**
+ * The same, for thread `self`. What a thread adds to its own word does not make all of its loops due: those that it means
+ * are marked by loopDue. Unless somebody else has added something before; then they are due anyway.
+ */
+export function threadWakeBy(threadPtr: usize, self: usize): void {
+  if (threadPtr != self) {
+    threadWake(threadPtr);
+    return;
+  }
+  addOwn(self);
+  if (atomic.load<u32>(self, THREAD_SLEEPERS) == 0) return;
+  atomic.store<u32>(self, 0, THREAD_SLEEPERS);
+  addOwn(self);
+  atomic.notify(self + THREAD_SEQ, -1);
+}
+
+function addOwn(self: usize): void {
+  const before = atomic.add<u32>(self, 1, THREAD_SEQ);
+  if (before == load<u32>(self, THREAD_LOOKED)) store<u32>(self, before + 1, THREAD_LOOKED);
+}
+
+/** Has thread `self`, which serves the loop, look at it in its next pass, or in this one if its turn is still to come. */
+export function loopDue(loop: usize, self: usize): void {
+  store<u64>(self, load<u64>(self, THREAD_DUE) | ((<u64>1) << load<u32>(loop, KLOOP_PLACE)), THREAD_DUE);
+}
+
+/**
  * Wakes whoever waits for the ring: threads polling it, the kernel loop that runs it, and those of monitors. `self` is the
  * caller's thread.
  */
 export function kringNotify(kr: usize, self: usize): void {
   const loop = atomic.load<u32>(kr, KRING_LOOP);
-  if (loop != 0) atomic.store<u32>(loop, 1, KLOOP_EVENT);
+  if (loop != 0) {
+    atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    // Read after the store: a loop that has just come to this thread, or leaves it, will be due in its new one after that.
+    if (<usize>atomic.load<u32>(loop, KLOOP_THREAD) == self) loopDue(loop, self);
+  }
   let waiters = atomic.load<u64>(kr, KRING_WAITERS) | atomic.load<u64>(kr, KRING_WATCHERS);
   if (waiters == 0) return;
   const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
   while (waiters != 0) {
-    threadWake(threads + <usize>ctz<u64>(waiters) * THREAD_SIZE);
+    threadWakeBy(threads + <usize>ctz<u64>(waiters) * THREAD_SIZE, self);
     waiters &= waiters - 1;
   }
 }

@@ -123,7 +123,7 @@ export class Control {
       return Object.hasOwn(intercept, op) ? intercept[op](args, next) : next(args);
     };
     this.#requests = new RequestServer(this.arena, serve, (tid) => void this.reapThread(tid));
-    this.thread.addService(() => this.#requests.serve());
+    this.thread.serveRequests(() => this.#requests.serve());
   }
 
   static async create(options: NetmapOptions, intercept: Intercept = {}): Promise<Control> {

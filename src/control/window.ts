@@ -1,9 +1,16 @@
 // The host's glue in the thread that a guest runs in: what a hypervisor does for a virtual CPU. Register accesses go to
 // the device model (in the control thread), doorbells straight to the kernel loop, interrupts to the guest's handlers.
 
-import { KLOOP_GUEST, KLOOP_IRQ_PENDING, KLOOP_PORT_GONE, PTNET_IO_KICK_BASE, PTNET_IO_SIZE } from '../abi.js';
+import {
+  KLOOP_ATTENTION,
+  KLOOP_GUEST,
+  KLOOP_IRQ_PENDING,
+  KLOOP_PORT_GONE,
+  PTNET_IO_KICK_BASE,
+  PTNET_IO_SIZE,
+} from '../abi.js';
 import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
-import type { PassCopies, Thread } from '../threads/thread.js';
+import type { Interrupts, PassCopies, Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
 
 /** One access to BAR 0 of a function of the guest. */
@@ -32,8 +39,8 @@ class FunctionWindow implements PciFunction {
   readonly #index: number;
   /** Address of the device's struct kloop, 0 = none. */
   #loop: number;
-  /** Address of the word with its pending interrupts; undefined: it has none. */
-  readonly pending: number | undefined;
+  /** Undefined: it has none. */
+  readonly interrupts: Interrupts | undefined;
   #gone = false;
   #handler: ((vector: number) => void) | undefined;
 
@@ -47,7 +54,9 @@ class FunctionWindow implements PciFunction {
     this.#id = id;
     this.#index = index;
     this.#loop = info.loop;
-    this.pending = info.loop === 0 ? undefined : info.loop + KLOOP_IRQ_PENDING;
+    if (info.loop === 0) return;
+    const attention = thread.arena.load(info.loop + KLOOP_ATTENTION);
+    this.interrupts = { run: () => this.deliver(), word: info.loop + KLOOP_IRQ_PENDING, attention };
   }
 
   /** The function is unplugged: reads give all ones, writes nothing, as on a real bus. */
@@ -67,7 +76,7 @@ class FunctionWindow implements PciFunction {
 
   ioWrite(offset: number, size: 1 | 2 | 4, value: number): void {
     if (this.#gone) return;
-    if (this.pending !== undefined && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
+    if (this.interrupts !== undefined && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
       if (this.#loop === 0) return;
       const { arena, ptr } = this.#thread;
       arena.wasm.kloopKick(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2, ptr);
@@ -152,9 +161,7 @@ class Machine implements HostedMachine {
 /** Builds the machine of a guest that runs in this thread. */
 export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): GuestMachine {
   const functions = info.functions.map((f, index) => new FunctionWindow(thread, path, info.id, index, f));
-  const stops = functions.flatMap((f) =>
-    f.pending === undefined ? [] : thread.addService(() => f.deliver(), f.pending),
-  );
+  const stops = functions.flatMap((f) => (f.interrupts === undefined ? [] : thread.addInterrupts(f.interrupts)));
   const stop = (): void => {
     for (const end of stops) end();
   };

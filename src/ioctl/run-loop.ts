@@ -32,12 +32,15 @@ export function* runLoop(
   isWanted: () => boolean,
 ): Generator<Sleep, void> {
   const { arena, ptr } = thread;
-  const { kloopKick, kloopPass } = arena.wasm;
+  const { kloopKick, kloopPass, threadWake } = arena.wasm;
   const kicks = run.isBusy ? [] : events.kicks;
   for (const kick of kicks) kick?.connect(thread.id);
   const counts = kicks.map((kick) => kick?.count());
+  let slept: number | undefined;
   try {
     while (isWanted()) {
+      if (thread.seq() === slept) threadWake(ptr); // the time has passed: has the pass look at all loops
+      slept = undefined;
       const seen = thread.seq();
       if (arena.load(run.loop + KLOOP_STATE) !== KLOOP_RUNNING) return;
       if (arena.load(run.loop + KLOOP_STARTS) !== run.starts) return;
@@ -50,7 +53,10 @@ export function* runLoop(
       const worked = kloopPass(ptr) !== 0;
       raise(thread, run.loop, events.irqs);
       if (run.isBusy) yield { seen, timeout: sleepUs / 1000 };
-      else if (!worked) yield { seen, timeout: SAFETY_TIMEOUT };
+      else if (!worked) {
+        slept = seen;
+        yield { seen, timeout: SAFETY_TIMEOUT };
+      }
     }
   } finally {
     for (const kick of kicks) kick?.connect(0);

@@ -1,6 +1,6 @@
 // The loops that a thread serves: a list in its record, which its passes read at any time. Control thread only.
 
-import { KLOOP_OWNER, THREAD_LOOPS, THREAD_MAX_LOOPS, THREAD_NLOOPS } from '../abi.js';
+import { KLOOP_OWNER, KLOOP_PLACE, THREAD_LOOPS, THREAD_MAX_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
 
 /** How long (ms) is waited for a loop's thread to leave the rings; an activation takes microseconds. */
@@ -21,6 +21,7 @@ export function isFull(arena: ArenaOwner, thread: number): boolean {
 /** Puts a loop on the list of a thread, which is not full, and wakes it. */
 export function handOver(arena: ArenaOwner, thread: number, loop: number): void {
   const slot = freeSlot(arena, thread);
+  arena.store(loop + KLOOP_PLACE, slot);
   arena.store(thread + THREAD_LOOPS + 4 * slot, loop);
   arena.store(thread + THREAD_NLOOPS, Math.max(arena.load(thread + THREAD_NLOOPS), slot + 1));
   arena.wasm.threadWake(thread);

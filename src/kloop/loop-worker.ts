@@ -38,7 +38,7 @@ function hasBusyLoop(arena: Arena, thread: number): boolean {
 
 function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
   const { arena, ptr } = thread;
-  const { kloopPass } = arena.wasm;
+  const { kloopPass, threadWake } = arena.wasm;
   const spins = new Spins();
   let idle = 0;
   let limit = 0;
@@ -55,7 +55,9 @@ function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
     if (hasBusyLoop(arena, ptr)) continue;
     if (limit !== 0) spins.ended(false);
     const woken = thread.sleep(seen, SAFETY_TIMEOUT);
-    if (!woken && thread.seq() === seen && kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
+    if (woken || thread.seq() !== seen) continue;
+    threadWake(ptr); // has the pass look at all loops
+    if (kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
   }
 }
 

@@ -2,6 +2,8 @@
 // netmap(4). The loop itself is run by the thread that it is handed to, see loop-worker.ts.
 
 import {
+  ATTENTION_ALL,
+  ATTENTION_LOOPS,
   CSB_ENTRY_SIZE,
   EBUSY,
   EFAULT,
@@ -9,6 +11,7 @@ import {
   EIO,
   ENXIO,
   KLOOP_ATOK,
+  KLOOP_ATTENTION,
   KLOOP_BUDGET,
   KLOOP_EVENT,
   KLOOP_GUEST,
@@ -37,6 +40,7 @@ import {
   KRING_WAITERS,
   KRING_WATCHERS,
   NR_EXCLUSIVE,
+  THREAD_ATTENTION,
 } from '../abi.js';
 import type { ArenaOwner } from '../memory/arena.js';
 import type { OpenPort } from '../netmap/register.js';
@@ -84,6 +88,7 @@ export class KernelLoop {
     this.#set(KLOOP_TX, open.tx[0]?.ptr ?? 0);
     this.#set(KLOOP_RX, open.rx[0]?.ptr ?? 0);
     this.#set(KLOOP_BUDGET, BUDGET);
+    this.#set(KLOOP_ATTENTION, 2 << (Math.floor(this.ptr / KLOOP_SIZE) % ATTENTION_LOOPS));
     this.#set(KLOOP_WATCHES, open.info.watched.length === 0 ? 0 : 1);
   }
 
@@ -202,8 +207,13 @@ export class KernelLoop {
     if (!this.running || !this.#started) return;
     this.halt();
     const pending = this.#arena.load(this.ptr + KLOOP_IRQ_PENDING);
+    const { guest } = this.#started;
     this.start({ ...this.#started, thread });
+    if (pending === 0 || guest === 0) return;
     Atomics.or(this.#arena.u32, (this.ptr + KLOOP_IRQ_PENDING) >>> 2, pending);
+    // The guest's thread may have looked for them meanwhile.
+    this.#arena.store(guest + THREAD_ATTENTION, ATTENTION_ALL);
+    this.#arena.wasm.threadWake(guest);
   }
 
   /** The record of the thread that runs the loop, 0 = none. */

@@ -2,6 +2,7 @@
 // thread blocks if it may, else it awaits.
 
 import {
+  ATTENTION_ALL,
   REQ_DONE,
   REQ_IDLE,
   REQ_POSTED,
@@ -101,7 +102,7 @@ export class Requester {
     write(arena, ptr, bytes);
     arena.store(ptr + THREAD_REQ_STATE, REQ_POSTED);
     const control = arena.threadPtr(CONTROL_THREAD);
-    arena.store(control + THREAD_ATTENTION, 1);
+    arena.store(control + THREAD_ATTENTION, ATTENTION_ALL);
     arena.wasm.threadWake(control);
   }
 

@@ -4,6 +4,7 @@
 // sleepers, so an event between `seen` and the sleep is never lost (tests/model/waiter.pml).
 
 import {
+  ATTENTION_ALL,
   KRING_WAITERS,
   THREAD_ARENA,
   THREAD_ATTENTION,
@@ -42,10 +43,14 @@ export interface PassCopies {
   copyOut(): void;
 }
 
-/** Work of a thread, and the index of the word that says whether there is any. */
-interface Service {
+/** Interrupts of a device, as the thread that takes them looks at them. */
+export interface Interrupts {
+  /** Delivers them. */
   readonly run: () => void;
-  readonly word: number | undefined;
+  /** Address of the word that is not 0 while there are any. */
+  readonly word: number;
+  /** The bit that THREAD_ATTENTION has then. */
+  readonly attention: number;
 }
 
 interface LocalWait {
@@ -64,7 +69,9 @@ export class Thread {
   readonly #controlState: number;
   readonly #token: number;
   readonly #localWaits = new Set<LocalWait>();
-  #services: readonly Service[] = [];
+  #requests: () => void = () => {};
+  /** By bit of THREAD_ATTENTION; the one for everything has none. */
+  readonly #interrupts: readonly Set<Interrupts>[] = Array.from({ length: 32 }, () => new Set());
   readonly #copies = new Set<PassCopies>();
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
@@ -106,7 +113,7 @@ export class Thread {
   leave(): void {
     const control = this.arena.threadPtr(CONTROL_THREAD);
     this.arena.store(this.ptr + THREAD_STATE, THREAD_LEAVING);
-    this.arena.store(control + THREAD_ATTENTION, 1);
+    this.arena.store(control + THREAD_ATTENTION, ATTENTION_ALL);
     this.arena.wasm.threadWake(control);
   }
 
@@ -237,19 +244,30 @@ export class Thread {
     }
   }
 
-  /**
-   * Registers work that this thread does when it is woken with THREAD_ATTENTION set: interrupts of its devices, requests to
-   * the control thread.
-   * @param word address of a word that is 0 while there is none of it. With many guests in a thread, each of their interrupts
-   *   looks at all these words (npm run bench scaling)
-   * @returns takes it back
-   */
-  addService(run: () => void, word?: number): () => void {
-    const service = { run, word: word === undefined ? undefined : word >>> 2 };
-    this.#services = [...this.#services, service];
-    return () => {
-      this.#services = this.#services.filter((other) => other !== service);
-    };
+  /** Has requests of other threads served, when this thread is woken with ATTENTION_ALL. */
+  serveRequests(serve: () => void): void {
+    this.#requests = serve;
+  }
+
+  /** Has interrupts delivered, when this thread is woken with their bit. Those that are pending already come first. */
+  addInterrupts(interrupts: Interrupts): () => void {
+    const { arena, ptr } = this;
+    const served = this.#interrupts[31 - Math.clz32(interrupts.attention)];
+    served.add(interrupts);
+    Atomics.or(arena.u32, (ptr + THREAD_ATTENTION) >>> 2, interrupts.attention);
+    return () => served.delete(interrupts);
+  }
+
+  /** Does what these bits of THREAD_ATTENTION are for. */
+  #attend(bits: number): void {
+    if (bits & ATTENTION_ALL) {
+      this.#requests();
+      bits = -1;
+    }
+    const { u32 } = this.arena;
+    for (; bits !== 0; bits &= bits - 1) {
+      for (const { run, word } of this.#interrupts[31 - Math.clz32(bits & -bits)]) if (u32[word >>> 2] !== 0) run();
+    }
   }
 
   /** Has words copied around each pass of this thread over its kernel loops. Returns what ends it. */
@@ -284,8 +302,7 @@ export class Thread {
       for (; rounds < MAX_ROUNDS; rounds++) {
         const worked = arena.u32[loops] === 0 ? 0 : this.#pass();
         if (arena.u32[attention] !== 0) {
-          Atomics.store(arena.u32, attention, 0);
-          for (const { run, word } of this.#services) if (word === undefined || arena.u32[word] !== 0) run();
+          this.#attend(Atomics.exchange(arena.u32, attention, 0));
         } else if (worked === 0) {
           break;
         }

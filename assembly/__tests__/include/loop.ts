@@ -1,7 +1,9 @@
 // A kernel loop over a port, with its CSB arrays, as CSB_ENABLE and SYNC_KLOOP_START leave it.
 import {
   KLOOP_ATOK,
+  KLOOP_ATTENTION,
   KLOOP_BUDGET,
+  KLOOP_EVENT,
   KLOOP_GUEST,
   KLOOP_IRQ_PENDING,
   KLOOP_IRQS_ON,
@@ -9,6 +11,7 @@ import {
   KLOOP_MODE,
   KLOOP_NRX,
   KLOOP_NTX,
+  KLOOP_PLACE,
   KLOOP_RUNNING,
   KLOOP_RX,
   KLOOP_SIZE,
@@ -17,6 +20,7 @@ import {
   KLOOP_TX,
   KRING_LOOP,
   KRING_PORT,
+  KRING_WAITERS,
   PORT_NRX,
   PORT_NTX,
   PORT_RX,
@@ -34,11 +38,13 @@ import {
   CSB_KTOA_KERN_NEED_KICK,
 } from '../../abi/csb';
 import { csbInit } from '../../csb/kernel';
+import { threadWake } from '../../ring/notify';
 import { guarded } from './check';
 import { rxKring, setWord, thread, txKring, word } from './world';
 
 /** The thread that serves the loops, and the one that takes their interrupts. */
-export const worker = thread(20);
+const WORKER: u32 = 20;
+export const worker = thread(WORKER);
 export const guest = thread(21);
 
 export function newLoop(port: usize, mode: u32, budget: u32 = 4096): usize {
@@ -55,6 +61,7 @@ export function newLoop(port: usize, mode: u32, budget: u32 = 4096): usize {
   setWord(loop, KLOOP_KTOA, <u32>guarded((ntx + nrx) * CSB_ENTRY_SIZE));
   setWord(loop, KLOOP_THREAD, <u32>worker);
   setWord(loop, KLOOP_GUEST, <u32>guest);
+  setWord(loop, KLOOP_ATTENTION, 2);
   setWord(loop, KLOOP_IRQS_ON, 1);
   setWord(loop, KLOOP_STATE, KLOOP_RUNNING);
   enableCsb(loop);
@@ -77,8 +84,31 @@ export function enableCsb(loop: usize): void {
 
 /** Hands the loop to the worker, as the only one. */
 export function serve(loop: usize): void {
-  setWord(worker, THREAD_LOOPS, <u32>loop);
-  setWord(worker, THREAD_NLOOPS, 1);
+  serveAll([loop]);
+}
+
+/** Hands the loops to the worker, in these places of its list; 0 is a hole. The ports' notifications come to it. */
+export function serveAll(loops: usize[]): void {
+  const bit: u64 = (<u64>1) << WORKER;
+  for (let place = 0; place < loops.length; place++) {
+    const loop = loops[place];
+    setWord(worker, THREAD_LOOPS + 4 * place, <u32>loop);
+    if (loop == 0) continue;
+    setWord(loop, KLOOP_PLACE, place);
+    const count = word(loop, KLOOP_NTX) + word(loop, KLOOP_NRX);
+    for (let i: u32 = 0; i < count; i++) {
+      const kr = ringOf(loop, i);
+      store<u64>(kr, load<u64>(kr, KRING_WAITERS) | bit, KRING_WAITERS);
+    }
+  }
+  setWord(worker, THREAD_NLOOPS, loops.length);
+  threadWake(worker);
+}
+
+/** Sets the loop's event, and wakes the worker, as everybody does who sets one for another thread. */
+export function setEvent(loop: usize): void {
+  setWord(loop, KLOOP_EVENT, 1);
+  threadWake(worker);
 }
 
 export function atok(loop: usize, i: u32): usize {
