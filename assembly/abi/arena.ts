@@ -27,7 +27,7 @@ export const THREAD_PASSES = 96; // odd while the thread is in a pass over its l
 export const THREAD_LOOKUPS = 100; // lookups of the user's that the thread has: entries 1 and on of its function table
 export const THREAD_LOOKING = 104; // number of the batch that a lookup of the user's decides on, 0 = none
 export const THREAD_LOOKUP_AT = 108; // index of the entry that it decides on
-export const THREAD_LOOKED = 112; // THREAD_SEQ when all loops became due for the last time, and what the thread itself has added since
+export const THREAD_LOOKED = 112; // THREAD_SEQ when all loops became due last, plus what the thread itself has added since
 export const THREAD_DUE = 120; // u64, the thread's own: bit i = its next pass looks at the loops in the places i, i + 64, …
 export const THREAD_REQ_STATE = 128; // request slot: REQ_IDLE, REQ_POSTED, REQ_TAKEN, REQ_DONE
 export const THREAD_REQ_LEN = 132; // bytes of JSON in the slot

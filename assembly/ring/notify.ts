@@ -30,8 +30,8 @@ export function threadWake(threadPtr: usize): void {
 }
 
 /**
- * The same, for thread `self`. What a thread adds to its own word does not make all of its loops due: those that it means
- * are marked by loopDue. Unless somebody else has added something before; then they are due anyway.
+ * The same, by thread `self`. What a thread adds to its own word does not make all of its loops due (assembly/kloop/pass.ts):
+ * those that it means are marked by loopDue.
  */
 export function threadWakeBy(threadPtr: usize, self: usize): void {
   if (threadPtr != self) {
@@ -46,8 +46,8 @@ export function threadWakeBy(threadPtr: usize, self: usize): void {
 }
 
 function addOwn(self: usize): void {
-  const before = atomic.add<u32>(self, 1, THREAD_SEQ);
-  if (before == load<u32>(self, THREAD_LOOKED)) store<u32>(self, before + 1, THREAD_LOOKED);
+  atomic.add<u32>(self, 1, THREAD_SEQ);
+  store<u32>(self, load<u32>(self, THREAD_LOOKED) + 1, THREAD_LOOKED);
 }
 
 /** Has thread `self`, which serves the loop, look at it in its next pass, or in this one if its turn is still to come. */

@@ -1,5 +1,5 @@
 // The protocols, exhaustively: what each barrier and each second look is for. Every option of the models
-// takes one away (csb.h, csb.pml, waiter.pml), under total store order or under sequential consistency.
+// takes one away (csb.h, csb.pml, waiter.pml, pass.pml), under total store order or under sequential consistency.
 
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
@@ -72,6 +72,21 @@ for (const mistake of ['SEQ_AFTER_SCAN', 'SLEEPERS_TOO_EARLY', 'WORK_TOO_LATE', 
 expect('waiter', 'TSO', 'RELAXED_SEQ', 'lost wake');
 expect('waiter', 'TSO', 'RELAXED_SLEEPERS', 'lost wake');
 
+expect('pass', 'TSO', '', 'sound');
+expect('pass', 'SC', '', 'sound');
+for (const mistake of [
+  'LOOKED_AFTER',
+  'ALL_LOOKED',
+  'NO_MARK',
+  'MARK_TAKEN_LATE',
+  'EVENT_TOO_LATE',
+  'THREAD_TOO_EARLY',
+]) {
+  expect('pass', 'TSO', mistake, 'lost wake');
+  expect('pass', 'SC', mistake, 'lost wake');
+}
+expect('pass', 'TSO', 'RELAXED_SEQ', 'lost wake');
+
 function repositoryRoot(): string {
   let dir = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(dir, 'package.json'))) {
@@ -108,7 +123,9 @@ function verdictOf(output: string): Verdict {
 const missing = ['spin', 'gcc'].filter((tool) => spawnSync(tool, ['-V']).error);
 const skip = missing.length > 0 && `${missing.join(' and ')} not installed`;
 
-describe('the CSB and the waiter, all interleavings', { concurrency: Math.min(availableParallelism(), 4) }, () => {
+describe('the CSB, the waiter and the pass, all interleavings', {
+  concurrency: Math.min(availableParallelism(), 4),
+}, () => {
   for (const variant of variants) {
     const name = [variant.model, 'under', variant.order, ...variant.options].join(' ');
     it(`${name}: ${variant.verdict}`, { skip }, async () => {
