@@ -158,7 +158,7 @@ export function kloopKick(loop: usize, i: u32, self: usize): void {
       : <usize>load<u32>(loop, KLOOP_RX) + <usize>(i - ntx) * KRING_SIZE;
   statAddShared(kr, STAT_KICKS, 1);
   atomic.store<u32>(loop, 1, KLOOP_EVENT);
-  const thread: usize = load<u32>(loop, KLOOP_THREAD);
+  const thread: usize = atomic.load<u32>(loop, KLOOP_THREAD); // after the store, as in kringNotify
   if (thread == self) loopDue(loop, self);
   else if (thread != 0) threadWake(thread);
 }

@@ -2,6 +2,7 @@
 // other. A thread that dies is a process that dies: what it held is released at once, what it had open is closed.
 
 import {
+  ATTENTION_ALL,
   BRIDGE_LOCK,
   KRING_BUSY,
   KRING_LEASES,
@@ -123,7 +124,7 @@ export class Control {
       return Object.hasOwn(intercept, op) ? intercept[op](args, next) : next(args);
     };
     this.#requests = new RequestServer(this.arena, serve, (tid) => void this.reapThread(tid));
-    this.thread.serveRequests(() => this.#requests.serve());
+    this.thread.addService({ attention: ATTENTION_ALL, run: () => this.#requests.serve() });
   }
 
   static async create(options: NetmapOptions, intercept: Intercept = {}): Promise<Control> {

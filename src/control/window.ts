@@ -10,7 +10,7 @@ import {
   PTNET_IO_SIZE,
 } from '../abi.js';
 import type { HostedMachine, PciFunction } from '../ptnet/driver-machine.js';
-import type { Interrupts, PassCopies, Thread } from '../threads/thread.js';
+import type { PassCopies, Service, Thread } from '../threads/thread.js';
 import type { FunctionInfo, GuestInfo } from './guest-record.js';
 
 /** One access to BAR 0 of a function of the guest. */
@@ -39,8 +39,8 @@ class FunctionWindow implements PciFunction {
   readonly #index: number;
   /** Address of the device's struct kloop, 0 = none. */
   #loop: number;
-  /** Undefined: it has none. */
-  readonly interrupts: Interrupts | undefined;
+  /** The delivery of its interrupts; undefined: it has none. */
+  readonly interrupts: Service | undefined;
   #gone = false;
   #handler: ((vector: number) => void) | undefined;
 
@@ -161,7 +161,7 @@ class Machine implements HostedMachine {
 /** Builds the machine of a guest that runs in this thread. */
 export function makeMachine(thread: Thread, path: IoPath, info: GuestInfo): GuestMachine {
   const functions = info.functions.map((f, index) => new FunctionWindow(thread, path, info.id, index, f));
-  const stops = functions.flatMap((f) => (f.interrupts === undefined ? [] : thread.addInterrupts(f.interrupts)));
+  const stops = functions.flatMap((f) => (f.interrupts === undefined ? [] : thread.addService(f.interrupts)));
   const stop = (): void => {
     for (const end of stops) end();
   };

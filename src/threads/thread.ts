@@ -43,14 +43,13 @@ export interface PassCopies {
   copyOut(): void;
 }
 
-/** Interrupts of a device, as the thread that takes them looks at them. */
-export interface Interrupts {
-  /** Delivers them. */
-  readonly run: () => void;
-  /** Address of the word that is not 0 while there are any. */
-  readonly word: number;
-  /** The bit that THREAD_ATTENTION has then. */
+/** Work that others leave to a thread: interrupts of a device, requests to the control thread. */
+export interface Service {
+  /** The bit of THREAD_ATTENTION that says so; others may have the same. ATTENTION_ALL is for all services. */
   readonly attention: number;
+  readonly run: () => void;
+  /** Address of a word that is 0 while there is no such work. */
+  readonly word?: number;
 }
 
 interface LocalWait {
@@ -69,9 +68,8 @@ export class Thread {
   readonly #controlState: number;
   readonly #token: number;
   readonly #localWaits = new Set<LocalWait>();
-  #requests: () => void = () => {};
-  /** By bit of THREAD_ATTENTION; the one for everything has none. */
-  readonly #interrupts: readonly Set<Interrupts>[] = Array.from({ length: 32 }, () => new Set());
+  /** By bit of THREAD_ATTENTION: an interrupt does not look at all devices (npm run bench scaling). */
+  readonly #services: (readonly Service[])[] = Array.from({ length: 32 }, () => []);
   readonly #copies = new Set<PassCopies>();
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
@@ -244,29 +242,31 @@ export class Thread {
     }
   }
 
-  /** Has requests of other threads served, when this thread is woken with ATTENTION_ALL. */
-  serveRequests(serve: () => void): void {
-    this.#requests = serve;
-  }
-
-  /** Has interrupts delivered, when this thread is woken with their bit. Those that are pending already come first. */
-  addInterrupts(interrupts: Interrupts): () => void {
+  /** Has this thread do something when it is woken with a bit of THREAD_ATTENTION set, and once soon. Returns what ends it. */
+  addService(service: Service): () => void {
     const { arena, ptr } = this;
-    const served = this.#interrupts[31 - Math.clz32(interrupts.attention)];
-    served.add(interrupts);
-    Atomics.or(arena.u32, (ptr + THREAD_ATTENTION) >>> 2, interrupts.attention);
-    return () => served.delete(interrupts);
+    const bit = 31 - Math.clz32(service.attention);
+    this.#services[bit] = [...this.#services[bit], service];
+    Atomics.or(arena.u32, (ptr + THREAD_ATTENTION) >>> 2, service.attention);
+    return () => {
+      this.#services[bit] = this.#services[bit].filter((other) => other !== service);
+    };
   }
 
-  /** Does what these bits of THREAD_ATTENTION are for. */
-  #attend(bits: number): void {
-    if (bits & ATTENTION_ALL) {
-      this.#requests();
-      bits = -1;
-    }
+  /** Does what others want of this thread. If something throws, what comes after it is done by the next call. */
+  #attend(): void {
     const { u32 } = this.arena;
-    for (; bits !== 0; bits &= bits - 1) {
-      for (const { run, word } of this.#interrupts[31 - Math.clz32(bits & -bits)]) if (u32[word >>> 2] !== 0) run();
+    const attention = (this.ptr + THREAD_ATTENTION) >>> 2;
+    let bits = Atomics.exchange(u32, attention, 0);
+    if (bits & ATTENTION_ALL) bits = -1;
+    try {
+      for (; bits !== 0; bits &= bits - 1) {
+        for (const { run, word } of this.#services[31 - Math.clz32(bits & -bits)]) {
+          if (word === undefined || u32[word >>> 2] !== 0) run();
+        }
+      }
+    } finally {
+      if (bits !== 0) Atomics.or(u32, attention, bits);
     }
   }
 
@@ -302,7 +302,7 @@ export class Thread {
       for (; rounds < MAX_ROUNDS; rounds++) {
         const worked = arena.u32[loops] === 0 ? 0 : this.#pass();
         if (arena.u32[attention] !== 0) {
-          this.#attend(Atomics.exchange(arena.u32, attention, 0));
+          this.#attend();
         } else if (worked === 0) {
           break;
         }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { POLLIN } from '../../src/abi.js';
+import { KLOOP_EVENT, POLLIN } from '../../src/abi.js';
 import { Control } from '../../src/control/control.js';
 import type { GuestInfo } from '../../src/control/guest-record.js';
 import { makeMachine } from '../../src/control/window.js';
@@ -47,6 +47,26 @@ test('a loop worker that dies is replaced, and the guests that it served go on',
       assert.equal(control.workers.count, 1);
     }
     assert.equal(control.workers.lostWakeups, 0);
+  } finally {
+    await control.close();
+  }
+});
+
+test('an event for which nobody wakes the loop worker is found when its safety time has passed, and counted', {
+  timeout: 60_000,
+}, async () => {
+  const control = await Control.create({ threads: 1, memorySize: MEMORY });
+  try {
+    await guestPort(control, 'vale0:a');
+    const [{ devices }] = control.guests.values();
+    const event = devices[0].loop.ptr + KLOOP_EVENT;
+    await new Promise((resolve) => setTimeout(resolve, 100)); // the worker sleeps by now
+    control.arena.store(event, 1);
+    for (let i = 0; i < 500 && control.workers.lostWakeups === 0; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.equal(control.workers.lostWakeups, 1);
+    assert.equal(control.arena.load(event), 0);
   } finally {
     await control.close();
   }
