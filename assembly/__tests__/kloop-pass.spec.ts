@@ -155,6 +155,18 @@ describe('which loops a pass looks at', () => {
     expectTable();
   });
 
+  test('all of as many as a word has bits, and of one more or less', () => {
+    for (let n = 63; n <= 65; n++) {
+      const loops = loopsAt([0, n - 1]);
+      for (let k = 0; k < 2; k++) {
+        publish(loops[k], TX, 3);
+        setEvent(loops[k]);
+      }
+      check(kloopPass(worker) == 2 && hwcur(loops[0], TX) == 3 && hwcur(loops[1], TX) == 3, n);
+    }
+    expectTable();
+  });
+
   test('those that the thread itself has kicked, wherever they are in the list', () => {
     const places = [0, 1, 62, 63, 64, 65, 127, 128, 448, THREAD_MAX_LOOPS - 1];
     const loops = loopsAt(places);
@@ -178,12 +190,14 @@ describe('which loops a pass looks at', () => {
       const port = newPipe(N);
       const a = newLoop(port, KLOOP_MODE_NOTIFY);
       const b = newLoop(peerOf(port), KLOOP_MODE_NOTIFY);
-      serveAll(swapped ? [b, a] : [a, b]);
+      const last = newLoop(newPipe(N), KLOOP_MODE_NOTIFY);
+      serveAll(swapped ? [b, a, last] : [a, b, last]);
       kloopPass(worker);
       publish(a, TX, 4);
       const woken = seq(worker);
       kloopKick(a, TX, worker);
-      check(kloopPass(worker) == (swapped ? 1 : 2), swapped);
+      kloopKick(last, TX, worker);
+      check(kloopPass(worker) == (swapped ? 2 : 3), swapped);
       check(seq(worker) != woken, swapped); // for the polls of the thread
       check(kloopPass(worker) == (swapped ? 1 : 0), 10 + swapped);
       check(hwtail(b, RX) == 4, 20 + swapped);
