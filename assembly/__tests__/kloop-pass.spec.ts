@@ -26,7 +26,7 @@ import { kloopRxRing, kloopTxRing } from '../kloop/ring';
 import { threadWake, threadWakeBy } from '../ring/notify';
 import { check, digest, eq, expectTable, guardsIntact } from './include/check';
 import { atok, hwcur, hwtail, ktoa, newLoop, publish, ringOf, serve, serveAll, setEvent, worker } from './include/loop';
-import { newPipe, newPort, peerOf, regionFor, self, seq, setWord, stat, word } from './include/world';
+import { newPipe, newPort, peerOf, regionFor, self, seq, setWord, stat, sync, word } from './include/world';
 import { MODES, N, RX, TX, hostReleases, hostSends, loop, piped } from './include/piped';
 
 describe('a pass', () => {
@@ -120,6 +120,28 @@ describe('a pass', () => {
         const result = ring ? kloopRxRing(loop, 0, worker) : kloopTxRing(loop, 0, worker);
         check(result == 0 && (digest(ktoa(loop, ring), 64) ^ digest(atok(loop, ring), 64)) == before, k * 10 + ring);
         check(word(kr, KRING_BUSY) == rows[k] && stat(kr, STAT_REINITS) == 0, k * 10 + ring);
+      }
+    }
+    expectTable();
+  });
+
+  test('of a ring that another thread holds, the loop has an event once it is let go', () => {
+    for (let m = 1; m < 3; m++) {
+      check(MODES[m] != KLOOP_MODE_BUSY, m); // that one looks in each pass
+      for (let ring: u32 = 0; ring < 2; ring++) {
+        piped(MODES[m]);
+        hostSends(3);
+        publish(loop, TX, 2);
+        const kr = ringOf(loop, ring);
+        setWord(kr, KRING_BUSY, 9);
+        setEvent(loop);
+        while (kloopPass(worker)) {}
+        check(word(loop, KLOOP_EVENT) == 0, m * 10 + ring);
+        check(hwcur(loop, TX) == (ring ? 2 : 0) && hwtail(loop, RX) == (ring ? 0 : 3), m * 10 + ring);
+        setWord(kr, KRING_BUSY, 0);
+        sync(kr); // the other thread's, which now lets go
+        check(word(loop, KLOOP_EVENT) == 1 && kloopPass(worker) == 1, m * 10 + ring);
+        check(hwcur(loop, TX) == 2 && hwtail(loop, RX) == 3, m * 10 + ring);
       }
     }
     expectTable();

@@ -34,7 +34,7 @@ import {
 import { CSB_ENTRY_SIZE } from '../abi/csb';
 import { NETMAP_RING_SLOT, NETMAP_SLOT_FLAGS, NETMAP_SLOT_SIZE, NS_MOREFRAG } from '../abi/netmap';
 import { csbApplNeedKick, csbCur, csbHead, csbKernNeedKick, csbKernPublish } from '../csb/kernel';
-import { kringAcquire, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
+import { kringContend, kringRelease, rxPrologue, txPrologue } from '../ring/kring';
 import { threadWakeBy } from '../ring/notify';
 import { ringAdvance, ringDistance, ringNext, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
@@ -55,7 +55,7 @@ function raise(loop: usize, kr: usize, vector: u32, self: usize): void {
 
 export function kloopTxRing(loop: usize, i: u32, self: usize): u32 {
   const kr: usize = <usize>load<u32>(loop, KLOOP_TX) + <usize>i * KRING_SIZE;
-  if (kringAcquire(kr, load<u32>(self, THREAD_ID)) != 0) return 0;
+  if (kringContend(kr, load<u32>(self, THREAD_ID)) != 0) return 0; // held: there will be an event
   const atok: usize = <usize>load<u32>(loop, KLOOP_ATOK) + <usize>i * CSB_ENTRY_SIZE;
   const ktoa: usize = <usize>load<u32>(loop, KLOOP_KTOA) + <usize>i * CSB_ENTRY_SIZE;
   const result = txActivation(loop, kr, atok, ktoa, i, self);
@@ -130,7 +130,7 @@ function txActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
 
 export function kloopRxRing(loop: usize, i: u32, self: usize): u32 {
   const kr: usize = <usize>load<u32>(loop, KLOOP_RX) + <usize>i * KRING_SIZE;
-  if (kringAcquire(kr, load<u32>(self, THREAD_ID)) != 0) return 0;
+  if (kringContend(kr, load<u32>(self, THREAD_ID)) != 0) return 0; // held: there will be an event
   const vector = load<u32>(loop, KLOOP_NTX) + i;
   const atok: usize = <usize>load<u32>(loop, KLOOP_ATOK) + <usize>vector * CSB_ENTRY_SIZE;
   const ktoa: usize = <usize>load<u32>(loop, KLOOP_KTOA) + <usize>vector * CSB_ENTRY_SIZE;

@@ -3,6 +3,7 @@
 import {
   KRING_BUFSIZE,
   KRING_BUSY,
+  KRING_CONTENDED,
   KRING_HWCUR,
   KRING_HWTAIL,
   KRING_LOCKED,
@@ -42,6 +43,17 @@ export function kringAcquire(kr: usize, tid: u32): i32 {
   if (stop == KRING_RUN) return 0;
   kringRelease(kr);
   return stop == KRING_LOCKED ? -EBUSY : -EIO;
+}
+
+/**
+ * The same, for whoever would miss what the sync of the thread that has the ring brings: that thread, or who has locked it,
+ * wakes the ring's waiters and its kernel loop afterwards. Pairs with `release` in assembly/sync.
+ */
+export function kringContend(kr: usize, tid: u32): i32 {
+  const error = kringAcquire(kr, tid);
+  if (error != -EBUSY) return error;
+  atomic.store<u32>(kr, 1, KRING_CONTENDED);
+  return kringAcquire(kr, tid);
 }
 
 export function kringRelease(kr: usize): void {

@@ -32,6 +32,7 @@ import { pipeRxsync, pipeTxsync } from '../port/pipe';
 import {
   indicesValid,
   kringAcquire,
+  kringContend,
   kringFinalize,
   kringReinit,
   kringRelease,
@@ -115,13 +116,8 @@ function watchedRxsync(kr: usize, kind: u32, self: usize): void {
  */
 export function ringSync(kr: usize, self: usize): i32 {
   if (load<u32>(self, THREAD_LOOKING) != 0) return -EBUSY; // a lookup of the user's syncs: the scratch is in use
-  let error = kringAcquire(kr, load<u32>(self, THREAD_ID));
-  if (error == -EBUSY) {
-    // What the other thread's sync brings, this one would miss, and sleep: the other wakes it. Pairs with `release`.
-    atomic.store<u32>(kr, 1, KRING_CONTENDED);
-    error = kringAcquire(kr, load<u32>(self, THREAD_ID));
-    if (error == -EBUSY && (load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_POLLED) pollAsk(kr);
-  }
+  const error = kringContend(kr, load<u32>(self, THREAD_ID));
+  if (error == -EBUSY && (load<u32>(kr, KRING_KIND) & PORT_KIND_MASK) == PORT_KIND_POLLED) pollAsk(kr);
   if (error != 0) return error;
   const ring: usize = load<u32>(kr, KRING_RING);
   if (ring == 0) {

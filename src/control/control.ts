@@ -225,6 +225,7 @@ export class Control {
       for (const { ptr, peer } of adapter.krings) {
         if (arena.load(ptr + KRING_BUSY) === tid) {
           arena.wasm.kringRelease(ptr);
+          arena.wasm.kringNotify(ptr, thread.ptr); // whoever has come in vain meanwhile
           if (peer) arena.wasm.kringNotify(peer.ptr, thread.ptr); // it may have died before doing so
         }
         for (const word of [KRING_WAITERS, KRING_WATCHERS]) Atomics.and(arena.u64, (ptr + word) >>> 3, ~bit);
