@@ -122,8 +122,8 @@ export function twinDrivers(netmap: Netmap, drivers: readonly PtnetDriver[]): Tw
   const self = selfOf(netmap);
   const handler = (): void => {}; // the programs poll
   return drivers.map(({ machine }, i) => {
-    // Where the driver puts its krings: behind the two pages of the CSB (src/ptnet/driver.ts).
-    const tx = machine.ram.base + 2 * abi.NETMAP_PAGE_SIZE;
+    // Where the driver puts its krings: behind the two arrays of the CSB, of two entries each (src/ptnet/driver.ts).
+    const tx = machine.ram.base + 4 * abi.CSB_ENTRY_SIZE;
     const loop = mem.i32[(self + abi.THREAD_LOOPS + 4 * i) >>> 2];
     const kickTx = (): void => kick(mem, loop, 0, self, handler);
     const kickRx = (): void => kick(mem, loop, 1, self, handler);

@@ -60,8 +60,10 @@ export interface DriverOptions {
   readonly vnetHdr?: boolean;
 }
 
-/** Pages of guest RAM that a driver takes: two for the CSB (atok, ktoa), one for its krings. */
+/** Pages of guest RAM that a driver takes at most: for atok and ktoa, the two arrays of the CSB, and for its krings. */
 const PAGES_PER_DEVICE = 3;
+/** Bytes that caches may load as one: no two of the three have any in common, as they have different writers. */
+const LINES = 128;
 /** How long (ms) the host may take to see what was published before its loop is stopped; usually it takes microseconds. */
 const SETTLE_LIMIT = 100;
 
@@ -83,6 +85,8 @@ export class PtnetDriver {
   readonly #memory: { readonly base: number; readonly size: number };
   readonly #numBufs: number;
   readonly #csb: number;
+  /** Bytes from atok to ktoa, and from there to the krings: with few rings, all are in one page, as is good with many guests. */
+  readonly #apart: number;
   /** Whether the device has agreed to virtio-net headers. */
   readonly #offersHeader: boolean;
   #hdrLen: number;
@@ -114,6 +118,7 @@ export class PtnetDriver {
     if (rings * CSB_ENTRY_SIZE > NETMAP_PAGE_SIZE) throw this.#error('ENOMEM', `${rings} rings do not fit a CSB page`);
     if (device.vectors < rings) throw this.#error('ENOSPC', `${device.vectors} interrupt vectors for ${rings} rings`);
     this.#csb = unit * PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
+    this.#apart = Math.ceil((rings * CSB_ENTRY_SIZE) / LINES) * LINES;
     const end = this.#csb + PAGES_PER_DEVICE * NETMAP_PAGE_SIZE;
     if (end > machine.ram.size) throw this.#error('ENOMEM', `${end} bytes of RAM wanted, ${machine.ram.size} there`);
     this.mac = this.#readMac();
@@ -309,9 +314,9 @@ export class PtnetDriver {
       if (!fits || ring.numSlots !== slots || ring.slotBase * 4 + slots * NETMAP_SLOT_SIZE > end) {
         throw this.#error('ENXIO', `ring ${i} has ${ring.numSlots} slots and buffers of ${ring.bufSize} bytes`);
       }
-      const ptr = csb + 2 * NETMAP_PAGE_SIZE + i * GKRING_SIZE;
+      const ptr = csb + 2 * this.#apart + i * GKRING_SIZE;
       const atok = csb + i * CSB_ENTRY_SIZE;
-      const ktoa = csb + NETMAP_PAGE_SIZE + i * CSB_ENTRY_SIZE;
+      const ktoa = csb + this.#apart + i * CSB_ENTRY_SIZE;
       const set = (field: number, value: number): void => {
         views.i32[(ptr + field) >>> 2] = value;
       };
@@ -331,7 +336,7 @@ export class PtnetDriver {
     this.#write(PTNET_IO_CSB_GH_BAH, 0);
     this.#write(PTNET_IO_CSB_GH_BAL, atok);
     this.#write(PTNET_IO_CSB_HG_BAH, 0);
-    this.#write(PTNET_IO_CSB_HG_BAL, on ? atok + NETMAP_PAGE_SIZE : 0);
+    this.#write(PTNET_IO_CSB_HG_BAL, on ? atok + this.#apart : 0);
   }
 
   #findMemdev(): PciFunction {

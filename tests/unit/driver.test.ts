@@ -44,13 +44,29 @@ describe('attaching', () => {
       [GH_BAH, 0],
       [GH_BAL, 4096],
       [HG_BAH, 0],
-      [HG_BAL, 8192],
+      [HG_BAL, 4096 + 128],
     ]);
     assert.ok(fake.u8.subarray(RAM, RAM + 3 * 4096).every((byte) => byte === 0));
     assert.equal(driver.name, 'ptnet0');
     assert.deepEqual([...driver.mac], [0x02, 0x50, 0x54, 1, 2, 3]);
     assert.deepEqual([driver.txRings, driver.rxRings, driver.txSlots, driver.rxSlots, driver.memId], [1, 1, 8, 8, 7]);
     assert.equal(driver.vnetHdrLen, 0);
+  });
+
+  test('puts the arrays of the CSB apart by whole pairs of cache lines, and within its three pages with all rings', () => {
+    fake.device.vectors = 64;
+    for (const txRings of [1, 2, 15, 30, 63]) {
+      fake.device.registers.set(PTNET_IO_NUM_TX_RINGS, txRings);
+      fake.device.writes.length = 0;
+      PtnetDriver.probe(fake.machine);
+      const [atok, ktoa] = [GH_BAL, HG_BAL].map(
+        (low) => fake.device.writes.find(([offset]) => offset === low)?.[1] ?? 0,
+      );
+      const bytes = 64 * (txRings + 1);
+      assert.deepEqual([atok % 4096, (ktoa - atok) % 128], [0, 0]);
+      assert.ok(ktoa - atok >= bytes && ktoa - atok < bytes + 128, `${txRings}`);
+      assert.ok(2 * (ktoa - atok) + bytes <= 3 * 4096);
+    }
   });
 
   test('with vnetHdr: false does not ask for the feature', () => {
