@@ -21,8 +21,8 @@ export interface LoopWorkerData {
   readonly lostWakeups: number;
 }
 
-/** Passes of a spin: about 20 µs. */
-const SPIN_PASSES = 400;
+/** Passes of a spin: about 10 µs, however many loops there are. */
+const SPIN_PASSES = 600;
 /** Safety net of netmap's kernel loop; nothing relies on it. */
 const SAFETY_TIMEOUT = 3000;
 
