@@ -10,12 +10,14 @@ import {
   KLOOP_SIZE,
   KLOOP_STATE,
   KRING_BUSY,
+  KRING_CONTENDED,
   KRING_LOCKED,
   KRING_STOP,
   KRING_STOPPED,
   PORT_KIND_NULL,
   STAT_KICKS,
   STAT_REINITS,
+  STAT_SYNCS,
   THREAD_LOOPS,
   THREAD_MAX_LOOPS,
   THREAD_NLOOPS,
@@ -43,7 +45,7 @@ describe('a pass', () => {
           const label = (s * 10 + event) * 10 + m;
           check(kloopPass(worker) == runs && word(loop, KLOOP_PASSES) == runs, label);
           check(hwcur(loop, TX) == 2 * runs && word(loop, KLOOP_OWNER) == 0, label);
-          if (states[s] != KLOOP_RUNNING) check(word(loop, KLOOP_EVENT) == event, label);
+          if (states[s] != KLOOP_RUNNING) check(word(loop, KLOOP_EVENT) == 0 - event, label);
           else if (MODES[m] != KLOOP_MODE_BUSY) check(word(loop, KLOOP_EVENT) == 0, label);
         }
       }
@@ -95,16 +97,60 @@ describe('a pass', () => {
     eq(hwcur(loop, TX), 2);
   });
 
-  test('a port that moves slots sets the event of the loop that runs its peer', () => {
+  test('a port that moves slots sets the bit of its peer in the event word of the loop that runs it', () => {
     piped(KLOOP_MODE_NOTIFY);
     hostSends(1);
-    eq(word(loop, KLOOP_EVENT), 1);
+    eq(word(loop, KLOOP_EVENT), 1 << RX);
     kloopPass(worker);
     eq(word(loop, KLOOP_EVENT), 0);
     publish(loop, TX, 1);
     kloopTxRing(loop, 0, worker);
     hostReleases(1);
-    eq(word(loop, KLOOP_EVENT), 1);
+    eq(word(loop, KLOOP_EVENT), 1 << TX);
+  });
+
+  test('activates the rings whose bits are set, and only those', () => {
+    const loop = newLoop(newPort(PORT_KIND_NULL, 30, 10, N, regionFor(40, N)), KLOOP_MODE_NOTIFY);
+    serve(loop);
+    kloopPass(worker);
+    for (let bit: u32 = 0; bit < 32; bit++) {
+      const before: i64[] = [];
+      for (let i: u32 = 0; i < 40; i++) before.push(stat(ringOf(loop, i), STAT_SYNCS));
+      setWord(loop, KLOOP_EVENT, 1 << bit);
+      threadWake(worker);
+      check(kloopPass(worker) == 1 && word(loop, KLOOP_EVENT) == 0, bit * 100 + 99);
+      for (let i: u32 = 0; i < 40; i++) {
+        const named = i == bit || (bit == 31 && i > 31); // the last bit is for all that have none of their own
+        check(stat(ringOf(loop, i), STAT_SYNCS) > before[i] == named, bit * 100 + i);
+      }
+    }
+    expectTable();
+  });
+
+  test('comes back to the ring whose budget was used up, and to no other', () => {
+    for (let ring: u32 = 0; ring < 2; ring++) {
+      piped(KLOOP_MODE_NOTIFY, 0, 2);
+      if (ring == TX) publish(loop, TX, 5);
+      else hostSends(5);
+      setEvent(loop);
+      kloopPass(worker);
+      check(word(loop, KLOOP_EVENT) == 1 << ring, ring);
+    }
+    expectTable();
+  });
+
+  test('a ring that somebody syncs meanwhile notifies the loop again when it is free', () => {
+    for (let ring: u32 = 0; ring < 2; ring++) {
+      piped(KLOOP_MODE_NOTIFY);
+      kloopPass(worker);
+      const kr = ringOf(loop, ring);
+      setWord(kr, KRING_BUSY, 9);
+      setWord(loop, KLOOP_EVENT, 1 << ring);
+      threadWake(worker);
+      kloopPass(worker);
+      check(word(loop, KLOOP_EVENT) == 0 && word(kr, KRING_CONTENDED) == 1, ring);
+    }
+    expectTable();
   });
 
   test('a ring that is held, locked or stopped is passed over, its CSB untouched', () => {
@@ -273,18 +319,18 @@ describe('which loops a pass looks at', () => {
 });
 
 describe('a kick', () => {
-  test('is counted on its ring (tx rings first), sets the event and wakes the thread that serves the loop', () => {
+  test('is counted on its ring (tx rings first), sets the bit of the ring and wakes the thread that serves the loop', () => {
     const loop = newLoop(newPort(PORT_KIND_NULL, 2, 3, N, regionFor(5, N)), KLOOP_MODE_NOTIFY);
     for (let i: u32 = 0; i < 5; i++) {
       setWord(loop, KLOOP_EVENT, 0);
       const woken = seq(worker);
       kloopKick(loop, i, self);
-      check(word(loop, KLOOP_EVENT) == 1 && seq(worker) == woken + 1, i);
+      check(word(loop, KLOOP_EVENT) == 1 << i && seq(worker) == woken + 1, i);
       for (let j: u32 = 0; j < 5; j++) check(stat(ringOf(loop, j), STAT_KICKS) == (j <= i ? 1 : 0), i * 10 + j);
     }
     const woken = seq(worker);
     kloopKick(loop, 0, worker);
-    check(seq(worker) == woken && word(loop, KLOOP_EVENT) == 1, 100); // it is awake
+    check(seq(worker) == woken && word(loop, KLOOP_EVENT) == 17, 100); // it is awake
     expectTable();
   });
 

@@ -95,6 +95,7 @@ export const KRING_ZMON = 208; // address of the rx kring of the first zero-copy
 export const KRING_OFS_MAX = 212; // largest packet offset; larger ones are cropped
 export const KRING_OFS_MASK = 216; // u64: bits of a slot's ptr that are the packet's offset in its buffer, 0 = no offsets
 export const KRING_WATCHERS = 224; // u64: bit t set = thread t runs the kernel loop of a monitor of this ring
+export const KRING_EVENT = 232; // the ring's bit in KLOOP_EVENT of its loop
 //   line 4 and on: counters, u64 each
 export const KRING_STATS = 256;
 export const KRING_SIZE = 512;
@@ -247,7 +248,7 @@ export const TRANS_SIZE = 66752;
 
 // struct kloop: one per passed-through port, and one for the rings that a thread polls
 export const KLOOP_STATE = 0; // KLOOP_*: the word by which rings are handed to a thread and taken back
-export const KLOOP_EVENT = 4; // set by kicks and port notifications
+export const KLOOP_EVENT = 4; // bit i: ring i (tx rings first) was kicked, or its port has notified
 export const KLOOP_MODE = 8; // KLOOP_MODE_*
 export const KLOOP_NTX = 12;
 export const KLOOP_NRX = 16;
@@ -269,6 +270,9 @@ export const KLOOP_PORT_GONE = 76; // 1 = the interface was taken away: the gues
 export const KLOOP_PLACE = 80; // its place in the list of its thread
 export const KLOOP_ATTENTION = 84; // its bit in the THREAD_ATTENTION of the thread that takes interrupts; others may have the same
 export const KLOOP_SIZE = 128;
+
+export const KLOOP_EVENT_REST = 31; // the bit of all rings from number 31 on
+export const KLOOP_EVENT_ALL = 0xffffffff;
 
 export const KLOOP_IDLE = 0;
 export const KLOOP_RUNNING = 1;

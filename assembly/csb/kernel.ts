@@ -1,5 +1,6 @@
-// Kernel half of the CSB protocol: what the kernel loop reads from atok and writes to ktoa. Every word is accessed once,
-// with seq-cst atomics, at addresses that the embedder has checked; what is read is hostile until a prologue accepts it.
+// Kernel half of the CSB protocol: what the kernel loop reads from atok and writes to ktoa. Every word is read once, at
+// addresses that the embedder has checked; what is read is hostile until a prologue accepts it. Accesses are seq-cst, but for the
+// first store of a pair: the second one, an atomic, is what makes both visible.
 //
 //   App                          Kern
 //   store cur                    load head
@@ -32,7 +33,7 @@ export function csbApplNeedKick(atok: usize): bool {
 }
 
 export function csbKernPublish(ktoa: usize, hwcur: u32, hwtail: u32): void {
-  atomic.store<u32>(ktoa, hwcur, CSB_KTOA_HWCUR);
+  store<u32>(ktoa, hwcur, CSB_KTOA_HWCUR); // in this order, as the next store is atomic
   atomic.store<u32>(ktoa, hwtail, CSB_KTOA_HWTAIL); // pairs with csbHwtail
 }
 

@@ -1,11 +1,13 @@
 // One pass of a thread over the loops that it serves. Kicks and port notifications are level-like: they set the loop's
-// event word, and the pass then activates all its rings, tx first.
+// event word, and the pass then activates the rings that it names, tx first.
 //
 // Which loops a pass looks at is the thread's own affair: those that it has marked itself, and all of them once somebody
 // else has added to its waiter word, as everybody does after setting an event (tests/model/pass.pml). So what a kick costs
 // does not depend on how many loops the thread serves (npm run bench scaling).
 import {
   KLOOP_EVENT,
+  KLOOP_EVENT_ALL,
+  KLOOP_EVENT_REST,
   KLOOP_MODE,
   KLOOP_MODE_BUSY,
   KLOOP_MODE_POLL,
@@ -101,35 +103,52 @@ export function kloopRun(loop: usize, self: usize): bool {
   const mode = load<u32>(loop, KLOOP_MODE);
   const busy = isBusy(mode);
   if (busy || load<u32>(loop, KLOOP_WATCHES) != 0) loopDue(loop, self); // in each pass
+  let events: u32 = KLOOP_EVENT_ALL;
   if (!busy) {
-    if (atomic.load<u32>(loop, KLOOP_EVENT) != 0)
-      atomic.store<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
-    else if (load<u32>(loop, KLOOP_WATCHES) == 0 || !watchedEvent(loop, self)) return false;
+    events = atomic.load<u32>(loop, KLOOP_EVENT);
+    if (events != 0) {
+      events = atomic.xchg<u32>(loop, 0, KLOOP_EVENT); // before looking at the rings: what comes later sets it again
+      if (load<u32>(loop, KLOOP_WATCHES) != 0) events = KLOOP_EVENT_ALL;
+    } else {
+      if (load<u32>(loop, KLOOP_WATCHES) == 0 || !watchedEvent(loop, self)) return false;
+      events = KLOOP_EVENT_ALL;
+    }
   }
   if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
-    again(loop, self);
+    again(loop, events, self);
     return false;
   }
   let result: u32 = 0;
   // Pairs with STOP, which changes the state and then waits for the owner to leave.
   if (atomic.load<u32>(loop, KLOOP_STATE) == KLOOP_RUNNING) {
     const ntx = load<u32>(loop, KLOOP_NTX);
-    const nrx = load<u32>(loop, KLOOP_NRX);
     if (mode == KLOOP_MODE_POLL) result = pollRings(loop, ntx, self);
     else {
-      for (let i: u32 = 0; i < ntx; i++) result |= kloopTxRing(loop, i, self);
-      for (let i: u32 = 0; i < nrx; i++) result |= kloopRxRing(loop, i, self);
+      const rings = ntx + load<u32>(loop, KLOOP_NRX);
+      let more: u32 = 0;
+      for (let i: u32 = 0; i < rings; i++) {
+        const bit = ringEvent(i);
+        if ((events & bit) == 0) continue;
+        const r = i < ntx ? kloopTxRing(loop, i, self) : kloopRxRing(loop, i - ntx, self);
+        if (r & ACTIVATION_MORE) more |= bit;
+        result |= r;
+      }
+      if (more != 0) again(loop, more, self);
     }
-    if (result & ACTIVATION_MORE) again(loop, self);
     store<u32>(loop, load<u32>(loop, KLOOP_PASSES) + 1, KLOOP_PASSES);
   }
   atomic.store<u32>(loop, 0, KLOOP_OWNER);
   return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
 }
 
-/** The next pass has the loop's event. */
-function again(loop: usize, self: usize): void {
-  atomic.store<u32>(loop, 1, KLOOP_EVENT);
+/** The bit of ring `i` of a loop in its event word. */
+function ringEvent(i: u32): u32 {
+  return 1 << min(i, <u32>KLOOP_EVENT_REST);
+}
+
+/** The next pass has these events of the loop. */
+function again(loop: usize, events: u32, self: usize): void {
+  atomic.or<u32>(loop, events, KLOOP_EVENT);
   loopDue(loop, self);
 }
 
@@ -157,7 +176,7 @@ export function kloopKick(loop: usize, i: u32, self: usize): void {
       ? <usize>load<u32>(loop, KLOOP_TX) + <usize>i * KRING_SIZE
       : <usize>load<u32>(loop, KLOOP_RX) + <usize>(i - ntx) * KRING_SIZE;
   statAddShared(kr, STAT_KICKS, 1);
-  atomic.store<u32>(loop, 1, KLOOP_EVENT);
+  atomic.or<u32>(loop, ringEvent(i), KLOOP_EVENT);
   const thread: usize = atomic.load<u32>(loop, KLOOP_THREAD); // after the store, as in kringNotify
   if (thread == self) loopDue(loop, self);
   else if (thread != 0) threadWake(thread);

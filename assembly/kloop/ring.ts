@@ -185,12 +185,11 @@ function rxActivation(loop: usize, kr: usize, atok: usize, ktoa: usize, vector: 
     cur = csbCur(atok);
     if (head != load<u32>(kr, KRING_RHEAD)) continue; // slots to give back
     if (hwtail == head) break; // the guest has nothing: the port will notify, kicks stay off
-    // The thread that looks is the one that waits: what comes from now on wakes it.
-    if (mode == KLOOP_MODE_DIRECT) break;
+    // Direct: the thread that looks is the one that waits, and what comes from now on wakes it. Busy: it looks again anyway.
+    if (mode != KLOOP_MODE_NOTIFY) break;
     if (hwtail != ringPrev(head, n) && dry < 2) continue;
     // Full, or nothing more from the port, and the guest holds packets. DIFF: netmap enables kicks only when the ring is
     // full, so that a sender that waits for a part of it, and the switch, learn of released slots too late or never.
-    if (mode != KLOOP_MODE_NOTIFY) break;
     csbKernNeedKick(ktoa, 1); // seq-cst: the look at head comes after it
     head = csbHead(atok);
     cur = csbCur(atok);

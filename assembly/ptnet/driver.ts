@@ -16,6 +16,7 @@ import {
 import { NAF_FORCE_RECLAIM, NETMAP_RING_CUR, NETMAP_RING_HEAD, NETMAP_RING_TAIL } from '../abi/netmap';
 import {
   csbApplNeedIrq,
+  csbApplNoIrq,
   csbApplPublish,
   csbApplSyncFlags,
   csbHwcur,
@@ -69,7 +70,7 @@ export function ptnetTxsync(gk: usize, flags: u32): u32 {
   const ktoa: usize = load<u32>(gk, GKRING_KTOA);
   const head = load<u32>(gk, GKRING_RHEAD);
   const cur = load<u32>(gk, GKRING_RCUR);
-  csbApplNeedIrq(atok, 0);
+  csbApplNoIrq(atok);
   const hwcur = csbHwcur(ktoa);
   csbApplPublish(atok, cur, head);
   const full = cur == load<u32>(gk, GKRING_HWTAIL);
@@ -88,7 +89,7 @@ export function ptnetRxsync(gk: usize, flags: u32): u32 {
   const ktoa: usize = load<u32>(gk, GKRING_KTOA);
   const head = load<u32>(gk, GKRING_RHEAD);
   const cur = load<u32>(gk, GKRING_RCUR);
-  csbApplNeedIrq(atok, 0);
+  csbApplNoIrq(atok);
   fetch(gk);
   const release = head != load<u32>(gk, GKRING_HWCUR);
   if (release) csbApplPublish(atok, cur, head);

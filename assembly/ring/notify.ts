@@ -5,6 +5,7 @@ import {
   KLOOP_EVENT,
   KLOOP_PLACE,
   KLOOP_THREAD,
+  KRING_EVENT,
   KRING_LOOP,
   KRING_WAITERS,
   KRING_WATCHERS,
@@ -62,7 +63,7 @@ export function loopDue(loop: usize, self: usize): void {
 export function kringNotify(kr: usize, self: usize): void {
   const loop = atomic.load<u32>(kr, KRING_LOOP);
   if (loop != 0) {
-    atomic.store<u32>(loop, 1, KLOOP_EVENT);
+    atomic.or<u32>(loop, load<u32>(kr, KRING_EVENT), KLOOP_EVENT);
     // Read after the store: a loop that has just come to this thread, or leaves it, will be due in its new one after that.
     if (<usize>atomic.load<u32>(loop, KLOOP_THREAD) == self) loopDue(loop, self);
   }

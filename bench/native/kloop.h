@@ -45,7 +45,7 @@ enum { MORE = 1, MOVED = 2 };
 enum { MAX_ROUNDS = 64 };
 
 static void kern_publish(struct ktoa *ktoa, u32 hwcur, u32 hwtail) {
-  atomic_store(&ktoa->hwcur, hwcur);
+  atomic_store_explicit(&ktoa->hwcur, hwcur, memory_order_relaxed);
   atomic_store(&ktoa->hwtail, hwtail);
 }
 
@@ -141,9 +141,8 @@ static u32 rx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
     cur = atomic_load(&atok->cur);
     if (head != kr->rhead) continue;
     if (hwtail == head) break;
-    if (mode == MODE_DIRECT) break;
-    if (hwtail != ring_prev(head, n) && dry < 2) continue;
     if (mode != MODE_NOTIFY) break;
+    if (hwtail != ring_prev(head, n) && dry < 2) continue;
     atomic_store(&ktoa->kern_need_kick, 1);
     head = atomic_load(&atok->head);
     cur = atomic_load(&atok->cur);
@@ -154,10 +153,16 @@ static u32 rx_activation(struct kloop *loop, struct kring *kr, struct atok *atok
   return result;
 }
 
+static bool take(struct kring *kr, u32 tid) {
+  if (kring_acquire(kr, tid) == 0) return true;
+  atomic_store(&kr->contended, 1);
+  return kring_acquire(kr, tid) == 0;
+}
+
 static u32 run_ring(struct kloop *loop, u32 vector, struct thread *self) {
   bool tx = vector < loop->ntx;
   struct kring *kr = tx ? loop->tx + vector : loop->rx + (vector - loop->ntx);
-  if (kring_acquire(kr, self->id) != 0) return 0;
+  if (!take(kr, self->id)) return 0;
   struct atok *atok = loop->atok + vector;
   struct ktoa *ktoa = loop->ktoa + vector;
   u32 result = tx ? tx_activation(loop, kr, atok, ktoa, vector, self) : rx_activation(loop, kr, atok, ktoa, vector, self);
@@ -165,22 +170,33 @@ static u32 run_ring(struct kloop *loop, u32 vector, struct thread *self) {
   return result;
 }
 
+/** The bit of ring `i` of a loop in its event word. */
+static inline u32 ring_event(u32 i) { return 1u << min_u32(i, EVENT_REST); }
+
 static bool kloop_run(struct kloop *loop, struct thread *self) {
   if (atomic_load(&loop->state) != LOOP_RUNNING) return false;
   bool busy = loop->mode == MODE_BUSY;
+  u32 events = EVENT_ALL;
   if (!busy) {
     if (atomic_load(&loop->event) == 0) return false;
-    atomic_store(&loop->event, 0);
+    events = atomic_exchange(&loop->event, 0);
   }
   u32 free_ = 0;
   if (!atomic_compare_exchange_strong(&loop->owner, &free_, self->id)) {
-    atomic_store(&loop->event, 1);
+    atomic_fetch_or(&loop->event, events);
     return false;
   }
   u32 result = 0;
   if (atomic_load(&loop->state) == LOOP_RUNNING) {
-    for (u32 i = 0; i < loop->ntx + loop->nrx; i++) result |= run_ring(loop, i, self);
-    if (result & MORE) atomic_store(&loop->event, 1);
+    u32 more = 0;
+    for (u32 i = 0; i < loop->ntx + loop->nrx; i++) {
+      u32 bit = ring_event(i);
+      if ((events & bit) == 0) continue;
+      u32 r = run_ring(loop, i, self);
+      if (r & MORE) more |= bit;
+      result |= r;
+    }
+    if (more) atomic_fetch_or(&loop->event, more);
     loop->passes++;
   }
   atomic_store(&loop->owner, 0);
@@ -232,7 +248,7 @@ static void kick(struct kloop *loop, u32 i, struct thread *self) {
   if (i >= loop->ntx + loop->nrx) return;
   struct kring *kr = i < loop->ntx ? loop->tx + i : loop->rx + (i - loop->ntx);
   stat_add_shared(kr, STAT_KICKS, 1);
-  atomic_store(&loop->event, 1);
+  atomic_fetch_or(&loop->event, ring_event(i));
   if (loop->thread && loop->thread != self) thread_wake(loop->thread);
   thread_service(self);
 }
@@ -262,8 +278,12 @@ static void guest_finalize(struct gkring *gk) {
 }
 
 static void appl_publish(struct atok *atok, u32 cur, u32 head) {
-  atomic_store(&atok->cur, cur);
+  atomic_store_explicit(&atok->cur, cur, memory_order_relaxed);
   atomic_store(&atok->head, head);
+}
+
+static void no_irq(struct atok *atok) {
+  if (atomic_load_explicit(&atok->appl_need_kick, memory_order_relaxed) != 0) atomic_store(&atok->appl_need_kick, 0);
 }
 
 static bool ptnet_txsync(struct gkring *gk, u32 flags) {
@@ -271,12 +291,12 @@ static bool ptnet_txsync(struct gkring *gk, u32 flags) {
   struct atok *atok = gk->atok;
   struct ktoa *ktoa = gk->ktoa;
   u32 head = gk->rhead, cur = gk->rcur;
-  atomic_store(&atok->appl_need_kick, 0);
+  no_irq(atok);
   u32 hwcur = atomic_load(&ktoa->hwcur);
   appl_publish(atok, cur, head);
   bool full = cur == gk->hwtail, reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
   bool notify = ((head != hwcur || full) && atomic_load(&ktoa->kern_need_kick)) || reclaim;
-  if (notify) atomic_store(&atok->sync_flags, flags);
+  if (notify) atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
   if (full || reclaim) fetch(gk);
   arm(gk);
   guest_finalize(gk);
@@ -288,13 +308,13 @@ static bool ptnet_rxsync(struct gkring *gk, u32 flags) {
   struct atok *atok = gk->atok;
   struct ktoa *ktoa = gk->ktoa;
   u32 head = gk->rhead, cur = gk->rcur;
-  atomic_store(&atok->appl_need_kick, 0);
+  no_irq(atok);
   fetch(gk);
   bool release = head != gk->hwcur;
   if (release) appl_publish(atok, cur, head);
   arm(gk);
   guest_finalize(gk);
   if (!(release || cur == gk->hwtail) || !atomic_load(&ktoa->kern_need_kick)) return false;
-  atomic_store(&atok->sync_flags, flags);
+  atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
   return true;
 }

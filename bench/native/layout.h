@@ -104,6 +104,7 @@ struct kring {
   u32 lease_tail;
   LINE _Atomic u64 waiters, watchers;
   _Atomic u32 contended;
+  u32 event; // the ring's bit in its loop's event word
   LINE _Atomic u64 stats[STAT_COUNT];
 };
 
@@ -158,6 +159,9 @@ struct ktoa {
 enum { LOOP_IDLE, LOOP_RUNNING };
 enum { MODE_BUSY, MODE_NOTIFY, MODE_DIRECT };
 struct thread;
+enum { EVENT_REST = 31 };
+#define EVENT_ALL 0xffffffffu
+
 struct kloop {
   LINE _Atomic u32 state;
   _Atomic u32 event;

@@ -38,7 +38,7 @@ static void thread_wake(struct thread *t) {
 
 static void kring_notify(struct kring *kr, struct thread *self) {
   struct kloop *loop = atomic_load(&kr->loop);
-  if (loop) atomic_store(&loop->event, 1);
+  if (loop) atomic_fetch_or(&loop->event, kr->event);
   u64 waiters = atomic_load(&kr->waiters) | atomic_load(&kr->watchers);
   while (waiters != 0) {
     thread_wake(&self->threads[__builtin_ctzll(waiters)]);

@@ -138,6 +138,7 @@ static void guests_make(void) {
     loop->rx = loop->tx + 1;
     for (int i = 0; i < 2; i++) {
       struct kring *kr = &krings[2 * g + i];
+      kr->event = ring_event(i);
       atomic_store(&kr->loop, loop);
       atomic_fetch_or(&kr->waiters, 1ull << owner->id);
       atomic_store(&atoks[g][i].appl_need_kick, 1);
@@ -147,7 +148,7 @@ static void guests_make(void) {
       fetch(&gkrings[g][i]);
       guest_finalize(&gkrings[g][i]);
     }
-    atomic_store(&loop->event, 1);
+    atomic_store(&loop->event, EVENT_ALL);
     atomic_store(&loop->state, LOOP_RUNNING);
     u32 n = atomic_load(&owner->nloops);
     atomic_store(&owner->loops[n], loop);

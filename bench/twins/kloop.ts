@@ -5,7 +5,15 @@ import { kringAcquire, kringRelease, rxPrologue, txPrologue } from './ring.js';
 import { kringSync } from './sync.js';
 
 const { CSB_ATOK_APPL_NEED_KICK, CSB_ATOK_CUR, CSB_ATOK_HEAD, CSB_ENTRY_SIZE, CSB_KTOA_HWCUR } = abi;
-const { CSB_KTOA_HWTAIL, CSB_KTOA_KERN_NEED_KICK, KLOOP_ATOK, KLOOP_BUDGET, KLOOP_EVENT, KLOOP_GUEST } = abi;
+const {
+  CSB_KTOA_HWTAIL,
+  CSB_KTOA_KERN_NEED_KICK,
+  KLOOP_ATOK,
+  KLOOP_BUDGET,
+  KLOOP_EVENT,
+  KLOOP_EVENT_REST,
+  KLOOP_GUEST,
+} = abi;
 const { KLOOP_IRQS_ON, KLOOP_IRQ_PENDING, KLOOP_KTOA, KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_DIRECT } = abi;
 const { KLOOP_MODE_NOTIFY, KLOOP_NRX, KLOOP_NTX, KLOOP_OWNER, KLOOP_PASSES, KLOOP_RUNNING, KLOOP_RX } = abi;
 const { KLOOP_STATE, KLOOP_THREAD, KLOOP_TX, KRING_HWCUR, KRING_HWTAIL, KRING_NSLOTS, KRING_RHEAD } = abi;
@@ -17,7 +25,7 @@ const MOVED = 2;
 const MAX_ROUNDS = 64;
 
 function publish({ i32 }: Memory, kr: number, ktoa: number): void {
-  Atomics.store(i32, (ktoa + CSB_KTOA_HWCUR) >>> 2, i32[(kr + KRING_HWCUR) >>> 2]);
+  i32[(ktoa + CSB_KTOA_HWCUR) >>> 2] = i32[(kr + KRING_HWCUR) >>> 2];
   Atomics.store(i32, (ktoa + CSB_KTOA_HWTAIL) >>> 2, i32[(kr + KRING_HWTAIL) >>> 2]);
 }
 
@@ -119,9 +127,8 @@ function rxActivation(mem: Memory, loop: number, kr: number, at: number, to: num
     cur = Atomics.load(i32, (at + CSB_ATOK_CUR) >>> 2);
     if (head !== i32[(kr + KRING_RHEAD) >>> 2]) continue;
     if (hwtail === head) break;
-    if (mode === KLOOP_MODE_DIRECT) break;
-    if (hwtail !== ringPrev(head, n) && dry < 2) continue;
     if (mode !== KLOOP_MODE_NOTIFY) break;
+    if (hwtail !== ringPrev(head, n) && dry < 2) continue;
     notInTheBench();
   }
   if (some && interruptWanted(mem, loop, at)) raise(mem, loop, kr, vector);
@@ -142,25 +149,36 @@ function runRing(mem: Memory, loop: number, vector: number, ntx: number, self: n
   return result;
 }
 
+/** The bit of ring `i` of a loop in its event word. */
+const ringEvent = (i: number): number => 1 << Math.min(i, KLOOP_EVENT_REST);
+
 function kloopRun(mem: Memory, loop: number, self: number): boolean {
   const { i32 } = mem;
   if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) !== KLOOP_RUNNING) return false;
   const busy = i32[(loop + KLOOP_MODE) >>> 2] === KLOOP_MODE_BUSY;
+  let events = -1;
   if (!busy) {
     if (Atomics.load(i32, (loop + KLOOP_EVENT) >>> 2) === 0) return false;
-    Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 0);
+    events = Atomics.exchange(i32, (loop + KLOOP_EVENT) >>> 2, 0);
   }
   const owner = (loop + KLOOP_OWNER) >>> 2;
   if (Atomics.compareExchange(i32, owner, 0, i32[(self + THREAD_ID) >>> 2]) !== 0) {
-    Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 1);
+    Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, events);
     return false;
   }
   let result = 0;
   if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) === KLOOP_RUNNING) {
     const ntx = i32[(loop + KLOOP_NTX) >>> 2];
     const rings = ntx + i32[(loop + KLOOP_NRX) >>> 2];
-    for (let i = 0; i < rings; i++) result |= runRing(mem, loop, i, ntx, self);
-    if (result & MORE) Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 1);
+    let more = 0;
+    for (let i = 0; i < rings; i++) {
+      const bit = ringEvent(i);
+      if ((events & bit) === 0) continue;
+      const r = runRing(mem, loop, i, ntx, self);
+      if (r & MORE) more |= bit;
+      result |= r;
+    }
+    if (more !== 0) Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, more);
     i32[(loop + KLOOP_PASSES) >>> 2]++;
   }
   Atomics.store(i32, owner, 0);
@@ -212,7 +230,7 @@ export function kick(mem: Memory, loop: number, i: number, self: number, handler
   if (i >= ntx + i32[(loop + KLOOP_NRX) >>> 2]) return;
   const kr = i32[(loop + (i < ntx ? KLOOP_TX : KLOOP_RX)) >>> 2] + (i < ntx ? i : i - ntx) * KRING_SIZE;
   statAddShared(mem, kr, STAT_KICKS, 1);
-  Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 1);
+  Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, ringEvent(i));
   const thread = i32[(loop + KLOOP_THREAD) >>> 2];
   if (thread !== 0 && thread !== self) threadWake(mem, thread);
   service(mem, self, handler);

@@ -2,7 +2,7 @@
 // with atomics where the Wasm has them. Paths that no bench takes end in notInTheBench(), behind the same tests.
 import { abi } from 'ptnet';
 
-const { ARENA_THREADS, KRING_LOOP, KRING_STATS, KRING_WAITERS, KRING_WATCHERS, KLOOP_EVENT } = abi;
+const { ARENA_THREADS, KRING_LOOP, KRING_STATS, KRING_WAITERS, KRING_WATCHERS, KLOOP_EVENT, KRING_EVENT } = abi;
 const { THREAD_ARENA, THREAD_SEQ, THREAD_SIZE, THREAD_SLEEPERS } = abi;
 
 /** Typed arrays over the arena's memory. */
@@ -67,7 +67,7 @@ export function threadWake({ i32 }: Memory, thread: number): void {
 export function kringNotify(mem: Memory, kr: number, self: number): void {
   const { i32 } = mem;
   const loop = Atomics.load(i32, (kr + KRING_LOOP) >>> 2);
-  if (loop !== 0) Atomics.store(i32, (loop + KLOOP_EVENT) >>> 2, 1);
+  if (loop !== 0) Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, i32[(kr + KRING_EVENT) >>> 2]);
   // Two halves of a 64-bit word: the benches have one thread, whose bit is in the first.
   let waiters = Atomics.load(i32, (kr + KRING_WAITERS) >>> 2) | Atomics.load(i32, (kr + KRING_WATCHERS) >>> 2);
   if (waiters === 0) return;

@@ -97,6 +97,10 @@ function finalize({ i32 }: Memory, gk: number): void {
   i32[(i32[(gk + GKRING_RING) >>> 2] + NETMAP_RING_TAIL) >>> 2] = tail;
 }
 
+function noInterrupt(i32: Int32Array, word: number): void {
+  if (i32[word] !== 0) Atomics.store(i32, word, 0);
+}
+
 /** True when the doorbell must be rung. */
 export function ptnetTxsync(mem: Memory, gk: number, flags: number): boolean {
   const { i32 } = mem;
@@ -105,15 +109,15 @@ export function ptnetTxsync(mem: Memory, gk: number, flags: number): boolean {
   const ktoa = i32[(gk + GKRING_KTOA) >>> 2];
   const head = i32[(gk + GKRING_RHEAD) >>> 2];
   const cur = i32[(gk + GKRING_RCUR) >>> 2];
-  Atomics.store(i32, (atok + CSB_ATOK_APPL_NEED_KICK) >>> 2, 0);
+  noInterrupt(i32, (atok + CSB_ATOK_APPL_NEED_KICK) >>> 2);
   const hwcur = Atomics.load(i32, (ktoa + CSB_KTOA_HWCUR) >>> 2);
-  Atomics.store(i32, (atok + CSB_ATOK_CUR) >>> 2, cur);
+  i32[(atok + CSB_ATOK_CUR) >>> 2] = cur;
   Atomics.store(i32, (atok + CSB_ATOK_HEAD) >>> 2, head);
   const full = cur === i32[(gk + GKRING_HWTAIL) >>> 2];
   const reclaim = (flags & NAF_FORCE_RECLAIM) !== 0;
   const wanted = (head !== hwcur || full) && Atomics.load(i32, (ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2) !== 0;
   const notify = wanted || reclaim;
-  if (notify) Atomics.store(i32, (atok + CSB_ATOK_SYNC_FLAGS) >>> 2, flags);
+  if (notify) i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
   if (full || reclaim) fetch(mem, gk);
   arm(mem, gk, atok);
   finalize(mem, gk);
@@ -128,17 +132,17 @@ export function ptnetRxsync(mem: Memory, gk: number, flags: number): boolean {
   const ktoa = i32[(gk + GKRING_KTOA) >>> 2];
   const head = i32[(gk + GKRING_RHEAD) >>> 2];
   const cur = i32[(gk + GKRING_RCUR) >>> 2];
-  Atomics.store(i32, (atok + CSB_ATOK_APPL_NEED_KICK) >>> 2, 0);
+  noInterrupt(i32, (atok + CSB_ATOK_APPL_NEED_KICK) >>> 2);
   fetch(mem, gk);
   const release = head !== i32[(gk + GKRING_HWCUR) >>> 2];
   if (release) {
-    Atomics.store(i32, (atok + CSB_ATOK_CUR) >>> 2, cur);
+    i32[(atok + CSB_ATOK_CUR) >>> 2] = cur;
     Atomics.store(i32, (atok + CSB_ATOK_HEAD) >>> 2, head);
   }
   arm(mem, gk, atok);
   finalize(mem, gk);
   if (!release && cur !== i32[(gk + GKRING_HWTAIL) >>> 2]) return false;
   if (Atomics.load(i32, (ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2) === 0) return false;
-  Atomics.store(i32, (atok + CSB_ATOK_SYNC_FLAGS) >>> 2, flags);
+  i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
   return true;
 }

@@ -14,6 +14,8 @@ import {
   KLOOP_ATTENTION,
   KLOOP_BUDGET,
   KLOOP_EVENT,
+  KLOOP_EVENT_ALL,
+  KLOOP_EVENT_REST,
   KLOOP_GUEST,
   KLOOP_IDLE,
   KLOOP_IRQ_PENDING,
@@ -34,6 +36,7 @@ import {
   KLOOP_THREAD,
   KLOOP_TX,
   KLOOP_WATCHES,
+  KRING_EVENT,
   KRING_LOOP,
   KRING_STOP,
   KRING_STOPPED,
@@ -126,6 +129,7 @@ export class KernelLoop {
     this.#set(KLOOP_KTOA, ktoa);
     for (const [i, kring] of [...tx, ...rx].entries()) {
       this.#arena.wasm.csbInit(kring.ptr, atok + i * CSB_ENTRY_SIZE, ktoa + i * CSB_ENTRY_SIZE);
+      this.#arena.store(kring.ptr + KRING_EVENT, 1 << Math.min(i, KLOOP_EVENT_REST));
       this.#arena.store(kring.ptr + KRING_LOOP, this.ptr);
     }
     this.#csb = true;
@@ -161,7 +165,7 @@ export class KernelLoop {
     this.#set(KLOOP_IRQS_ON, guest === 0 ? 0 : 1);
     this.#set(KLOOP_IRQ_PENDING, 0);
     if (mode !== 'busy') this.#subscribe(thread, true);
-    this.#set(KLOOP_EVENT, 1); // every ring is looked at once, whatever was kicked before
+    this.#set(KLOOP_EVENT, KLOOP_EVENT_ALL); // every ring is looked at once, whatever was kicked before
     this.#set(KLOOP_STARTS, this.starts + 1);
     this.#set(KLOOP_STATE, KLOOP_RUNNING);
     handOver(this.#arena, thread, this.ptr);
@@ -199,7 +203,7 @@ export class KernelLoop {
   recover(tid: number): void {
     if (this.#arena.load(this.ptr + KLOOP_OWNER) !== tid) return;
     this.#set(KLOOP_OWNER, 0);
-    this.#set(KLOOP_EVENT, 1);
+    this.#set(KLOOP_EVENT, KLOOP_EVENT_ALL);
   }
 
   /** Hands a running loop to another thread, when its own has died. The CSB stays as it is. */

@@ -4,6 +4,8 @@ import {
   KLOOP_ATTENTION,
   KLOOP_BUDGET,
   KLOOP_EVENT,
+  KLOOP_EVENT_ALL,
+  KLOOP_EVENT_REST,
   KLOOP_GUEST,
   KLOOP_IRQ_PENDING,
   KLOOP_IRQS_ON,
@@ -18,6 +20,7 @@ import {
   KLOOP_STATE,
   KLOOP_THREAD,
   KLOOP_TX,
+  KRING_EVENT,
   KRING_LOOP,
   KRING_PORT,
   KRING_WAITERS,
@@ -78,6 +81,7 @@ export function enableCsb(loop: usize): void {
   const count = word(loop, KLOOP_NTX) + word(loop, KLOOP_NRX);
   for (let i: u32 = 0; i < count; i++) {
     csbInit(ringOf(loop, i), atok(loop, i), ktoa(loop, i));
+    setWord(ringOf(loop, i), KRING_EVENT, 1 << min(i, <u32>KLOOP_EVENT_REST));
     setWord(ringOf(loop, i), KRING_LOOP, <u32>loop);
   }
 }
@@ -105,9 +109,9 @@ export function serveAll(loops: usize[]): void {
   threadWake(worker);
 }
 
-/** Sets the loop's event, and wakes the worker, as everybody does who sets one for another thread. */
+/** Sets an event of all rings, and wakes the worker, as everybody does who sets one for another thread. */
 export function setEvent(loop: usize): void {
-  setWord(loop, KLOOP_EVENT, 1);
+  setWord(loop, KLOOP_EVENT, KLOOP_EVENT_ALL);
   threadWake(worker);
 }
 
