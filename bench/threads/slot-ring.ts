@@ -24,6 +24,7 @@ const strideOf = (size: number): number => (size + 63) & ~63;
 export const slotRingBytes = (size: number): number => BUFFERS + RING_SLOTS * strideOf(size);
 
 export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSender {
+  const { frames, copies } = data;
   const words = new Int32Array(data.memory);
   const bytes = new Uint8Array(data.memory);
   const stride = strideOf(size);
@@ -36,19 +37,21 @@ export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSend
   let head = 0; // counts up; modulo the slots it is an index
   const send = (seq: number, count: number, vary: number): number => {
     const n = Math.min(count, RING_SLOTS - ((head - Atomics.load(words, TAIL)) | 0));
-    for (let k = 0; k < n; k++, head = (head + 1) | 0, seq++) {
-      const i = head & MASK;
-      const slot = SLOTS + 4 * i;
+    const end = (head + n) | 0;
+    for (let at = head; at !== end; at = (at + 1) | 0, seq = (seq + 1) | 0) {
+      const i = at & MASK;
+      const slot = (SLOTS + 4 * i) | 0;
       words[slot] = i;
-      words[slot + 1] = size - (seq & vary);
-      if (data.frames) {
-        const at = BUFFERS + i * stride;
-        if (data.copies) bytes.set(templates[i], at);
-        words[(at + SEQ_OFS) >>> 2] = seq;
+      words[(slot + 1) | 0] = size - (seq & vary);
+      if (frames) {
+        const buffer = (BUFFERS + i * stride) | 0;
+        if (copies) bytes.set(templates[i], buffer);
+        words[(buffer + SEQ_OFS) >>> 2] = seq;
       } else {
-        words[slot + 2] = seq;
+        words[(slot + 2) | 0] = seq;
       }
     }
+    head = end;
     if (n > 0) Atomics.store(words, HEAD, head);
     return n;
   };
@@ -56,6 +59,7 @@ export function openSender({ size, data }: WorkerTask<SlotRingData>): PolledSend
 }
 
 export function openReceiver({ size, data }: WorkerTask<SlotRingData>): PolledReceiver {
+  const { frames } = data;
   const words = new Int32Array(data.memory);
   const bytes = new Uint8Array(data.memory);
   const stride = strideOf(size);
@@ -65,11 +69,12 @@ export function openReceiver({ size, data }: WorkerTask<SlotRingData>): PolledRe
     if (head === tail) return;
     into.packets += (head - tail) | 0;
     let sum = 0;
-    for (; tail !== head; tail = (tail + 1) | 0) {
-      const slot = SLOTS + 4 * (tail & MASK);
-      const number = data.frames ? (BUFFERS + words[slot] * stride + SEQ_OFS) >>> 2 : slot + 2;
-      sum = (sum + words[slot + 1] + words[number]) | 0;
+    for (let at = tail; at !== head; at = (at + 1) | 0) {
+      const slot = (SLOTS + 4 * (at & MASK)) | 0;
+      const number = frames ? (BUFFERS + words[slot] * stride + SEQ_OFS) >>> 2 : (slot + 2) | 0;
+      sum = (sum + words[(slot + 1) | 0] + words[number]) | 0;
     }
+    tail = head;
     into.sum = (into.sum + sum) | 0;
     Atomics.store(words, TAIL, tail);
   };
@@ -79,7 +84,7 @@ export function openReceiver({ size, data }: WorkerTask<SlotRingData>): PolledRe
       const len = words[slot + 1];
       hash = Math.imul(hash ^ len, FNV_PRIME);
       const at = BUFFERS + words[slot] * stride;
-      if (!data.frames) hash = Math.imul(hash ^ words[slot + 2], FNV_PRIME);
+      if (!frames) hash = Math.imul(hash ^ words[slot + 2], FNV_PRIME);
       else for (let b = at; b < at + len; b++) hash = Math.imul(hash ^ bytes[b], FNV_PRIME);
     }
     Atomics.store(words, TAIL, tail);

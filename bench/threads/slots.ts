@@ -1,5 +1,5 @@
 // An application that writes and reads slots and leaves the frames alone. A slot's second half, the pointer that nothing
-// here uses, carries the sequence number.
+// here uses, carries the sequence number. `| 0`: 32-bit sums, which V8 does not check for an overflow (slot-ring.ts has them, too).
 import type { NetmapRing } from 'ptnet';
 import type { Taken } from './polled.js';
 
@@ -9,10 +9,10 @@ export function fillSlots(ring: NetmapRing, count: number, seq: number, len: num
   let i = ring.head;
   for (let left = count; left > 0; ) {
     const run = Math.min(left, numSlots - i);
-    const end = slotBase + 4 * (i + run);
-    for (let slot = slotBase + 4 * i; slot < end; slot += 4, seq++) {
-      i32[slot + 1] = len - (seq & vary);
-      i32[slot + 2] = seq;
+    const end = (slotBase + 4 * (i + run)) | 0;
+    for (let slot = (slotBase + 4 * i) | 0; slot < end; slot = (slot + 4) | 0, seq = (seq + 1) | 0) {
+      i32[(slot + 1) | 0] = len - (seq & vary);
+      i32[(slot + 2) | 0] = seq;
     }
     left -= run;
     i = i + run === numSlots ? 0 : i + run;
@@ -28,8 +28,10 @@ export function drainSlots(ring: NetmapRing, into: Taken): void {
   into.packets += ring.space;
   for (let i = ring.head; i !== tail; ) {
     const next = i < tail ? tail : numSlots;
-    const end = slotBase + 4 * next;
-    for (let slot = slotBase + 4 * i; slot < end; slot += 4) sum = (sum + (i32[slot + 1] & 0xffff) + i32[slot + 2]) | 0;
+    const end = (slotBase + 4 * next) | 0;
+    for (let slot = (slotBase + 4 * i) | 0; slot < end; slot = (slot + 4) | 0) {
+      sum = (sum + (i32[(slot + 1) | 0] & 0xffff) + i32[(slot + 2) | 0]) | 0;
+    }
     i = next === numSlots ? 0 : next;
   }
   ring.head = tail;
