@@ -29,4 +29,4 @@ export { valeGather } from './vale/gather';
 export { valeLookup, valeLookupFailed } from './vale/lookup';
 export { csbInit } from './csb/kernel';
 export { kloopKick, kloopPass } from './kloop/pass';
-export { ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from './ptnet/driver';
+export { ptnetKicked, ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from './ptnet/driver';

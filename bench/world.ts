@@ -147,12 +147,12 @@ export async function openGuests(names: readonly string[], engine: Engine): Prom
   }
   const [a, b] = twinDrivers(netmap, drivers);
   const syncTx = (): number => {
-    if (ptnetTxsync(a.mem, a.tx, abi.NAF_FORCE_RECLAIM)) a.kickTx();
+    ptnetTxsync(a.mem, a.tx, abi.NAF_FORCE_RECLAIM, a.kickTx);
     return 0;
   };
   const sync = (): void => {
     syncTx();
-    if (ptnetRxsync(b.mem, b.rx, abi.NAF_FORCE_READ)) b.kickRx();
+    ptnetRxsync(b.mem, b.rx, abi.NAF_FORCE_READ, b.kickRx);
   };
   return { ...common, sync, syncTx };
 }

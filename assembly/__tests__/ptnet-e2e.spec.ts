@@ -14,7 +14,7 @@ import {
 } from '../abi/arena';
 import { NS_MOREFRAG } from '../abi/netmap';
 import { kloopKick, kloopPass } from '../kloop/pass';
-import { ptnetRxsync, ptnetTxsync } from '../ptnet/driver';
+import { ptnetKicked, ptnetRxsync, ptnetTxsync } from '../ptnet/driver';
 import { below, check, eq, expectTable, forgetGuards, guardsIntact, seed } from './include/check';
 import { newGkring } from './include/guest';
 import { newLoop, ringOf, serve, setEvent, worker } from './include/loop';
@@ -87,10 +87,11 @@ function begin(port: usize, far: usize, loopMode: u32): void {
 }
 
 /** The guest's doorbell. In direct mode the kernel loop runs inside it. */
-function ring(i: u32, doorbell: u32): void {
+function ring(gk: usize, i: u32, doorbell: u32): void {
   if (doorbell == 0) return;
   kloopKick(loop, i, self);
   if (mode == KLOOP_MODE_DIRECT) for (let k = 0; k < 9 && kloopPass(worker) != 0; k++) {}
+  ptnetKicked(gk);
 }
 
 /** Fills a slot at the application's head with a numbered frame. */
@@ -124,8 +125,8 @@ function guestSends(total: u32): bool {
   if (guestTxWaits) return false;
   const k = min(min(below(6), avail(tx)), window(0, total));
   for (let i: u32 = 0; i < k; i++) fill(tx, 0);
-  if (avail(tx) == 0 || k == 0) ring(0, ptnetTxsync(gtx, 0));
-  else if (below(2)) ring(0, ptnetTxsync(gtx, 0));
+  if (avail(tx) == 0 || k == 0) ring(gtx, 0, ptnetTxsync(gtx, 0));
+  else if (below(2)) ring(gtx, 0, ptnetTxsync(gtx, 0));
   guestTxWaits = cur(tx) == tail(tx); // it sleeps in poll until its interrupt
   return k != 0;
 }
@@ -134,7 +135,7 @@ function guestReceives(): bool {
   if (guestRxWaits) return false;
   const k = min<u32>(below(6), avail(rx));
   for (let i: u32 = 0; i < k; i++) take(rx, 1);
-  ring(1, ptnetRxsync(grx, 0));
+  ring(grx, 1, ptnetRxsync(grx, 0));
   guestRxWaits = cur(rx) == tail(rx);
   return true;
 }
@@ -242,7 +243,7 @@ describe('guest and host', () => {
         setHead(tx, (i + 1) % 8);
         out++;
       }
-      ring(0, ptnetTxsync(gtx, 0));
+      ring(gtx, 0, ptnetTxsync(gtx, 0));
       kloopPass(worker);
       sync(peerRx);
       check(avail(peerRx) == 0 || endsPacket(back + avail(peerRx) - 1), back);

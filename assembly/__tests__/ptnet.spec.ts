@@ -31,7 +31,7 @@ import {
   NETMAP_RING_SIZE,
   NETMAP_RING_TAIL,
 } from '../abi/netmap';
-import { ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from '../ptnet/driver';
+import { ptnetKicked, ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from '../ptnet/driver';
 import { check, digest, eq, expectTable, guarded, guardsIntact } from './include/check';
 import { setWord, word } from './include/world';
 
@@ -93,6 +93,19 @@ describe('after CREATE', () => {
   });
 });
 
+/** The syncs as the driver makes them: whether the doorbell rang. The host answers when it wants. */
+function txsync(flags: u32): u32 {
+  const doorbell = ptnetTxsync(gk, flags);
+  if (doorbell) ptnetKicked(gk);
+  return doorbell;
+}
+
+function rxsync(flags: u32): u32 {
+  const doorbell = ptnetRxsync(gk, flags);
+  if (doorbell) ptnetKicked(gk);
+  return doorbell;
+}
+
 describe('guest txsync', () => {
   test('publishes, decides on doorbell, flags, fetch and arming as in the table of new, full, moved, kick, reclaim and off', () => {
     for (let at: u32 = 0; at < N; at++) {
@@ -110,9 +123,9 @@ describe('guest txsync', () => {
         host(at, moved ? at + 6 : at + 4, wantsKick ? 1 : 0);
         setWord(gk, GKRING_IRQ_OFF, off ? 1 : 0);
         const flags: u32 = reclaim ? NAF_FORCE_RECLAIM : 0;
-        const doorbell = ptnetTxsync(gk, flags);
+        const doorbell = txsync(flags);
         const notify = ((isNew || full) && wantsKick) || reclaim;
-        const fetched = full || reclaim;
+        const fetched = full || notify;
         const tail = (fetched && moved ? at + 6 : at + 4) % N;
         const label = at * 100 + row;
         check(doorbell == (notify ? 1 : 0), label);
@@ -125,7 +138,7 @@ describe('guest txsync', () => {
     eq(guardsIntact(), 1);
   });
 
-  test('reads hwtail only when it would block or is told to reclaim', () => {
+  test('reads hwtail only when it would block or has rung the doorbell', () => {
     settled(0, 4);
     app(1, 1);
     host(1, 5, 0);
@@ -135,6 +148,25 @@ describe('guest txsync', () => {
     ptnetTxsync(gk, NAF_FORCE_READ);
     eq(word(ring, NETMAP_RING_TAIL), 5);
     eq(word(atok, CSB_ATOK_APPL_NEED_KICK), 0);
+  });
+});
+
+describe('a host that answers a doorbell at once', () => {
+  test('is not asked for an interrupt, and its answer is seen', () => {
+    for (let way: u32 = 0; way < 2; way++) {
+      for (let answers: u32 = 0; answers < 2; answers++) {
+        settled(0, 3);
+        app(3, 3);
+        host(0, 3, 1);
+        eq(way ? ptnetRxsync(gk, 0) : ptnetTxsync(gk, 0), 1);
+        eq(word(atok, CSB_ATOK_APPL_NEED_KICK), 0, 'nobody waits yet');
+        if (answers) host(3, 5, 1);
+        ptnetKicked(gk);
+        check(word(ring, NETMAP_RING_TAIL) == (answers ? 5 : 3), way * 10 + answers);
+        check(word(atok, CSB_ATOK_APPL_NEED_KICK) == (answers ? 0 : 1), way * 10 + answers);
+      }
+    }
+    expectTable();
   });
 });
 
@@ -153,7 +185,7 @@ describe('guest rxsync', () => {
         app(head, cur);
         host(at, moved ? at + 5 : at + 3, wantsKick ? 1 : 0);
         setWord(gk, GKRING_IRQ_OFF, off ? 1 : 0);
-        const doorbell = ptnetRxsync(gk, NAF_FORCE_READ);
+        const doorbell = rxsync(NAF_FORCE_READ);
         const blocked = caughtUp && !moved;
         const notify = (release || blocked) && wantsKick;
         const tail = (moved ? at + 5 : at + 3) % N;
@@ -173,10 +205,10 @@ describe('guest rxsync', () => {
     settled(0, 5);
     app(3, 3);
     host(0, 5, 1);
-    eq(ptnetRxsync(gk, 0), 1);
-    eq(ptnetRxsync(gk, 0), 1, 'hwcur has not moved');
+    eq(rxsync(0), 1);
+    eq(rxsync(0), 1, 'hwcur has not moved');
     host(3, 5, 1);
-    eq(ptnetRxsync(gk, 0), 0);
+    eq(rxsync(0), 0);
   });
 });
 
@@ -208,14 +240,14 @@ describe('an application in the guest', () => {
             setWord(ring, NETMAP_RING_CUR, cur);
             const before = digest(atok, CSB_ENTRY_SIZE);
             const reinits = word(gk, GKRING_REINITS);
-            const doorbell = way ? ptnetRxsync(gk, 0) : ptnetTxsync(gk, NAF_FORCE_RECLAIM);
+            const doorbell = way ? rxsync(0) : txsync(NAF_FORCE_RECLAIM);
             check(doorbell == 0 && digest(atok, CSB_ENTRY_SIZE) == before, label);
             check(word(ring, NETMAP_RING_HEAD) == at && word(ring, NETMAP_RING_CUR) == at, label);
             check(word(gk, GKRING_RHEAD) == at && word(gk, GKRING_RCUR) == at, label);
             check(word(gk, GKRING_REINITS) == reinits + 1, label);
             // and goes on at the next sync
-            if (way) ptnetRxsync(gk, 0);
-            else ptnetTxsync(gk, NAF_FORCE_RECLAIM);
+            if (way) rxsync(0);
+            else txsync(NAF_FORCE_RECLAIM);
             check(word(gk, GKRING_REINITS) == reinits + 1 && word(ring, NETMAP_RING_TAIL) == (at + 5) % N, label);
           }
         }

@@ -1,5 +1,6 @@
 // Guest half: txsync and rxsync of a ring over the CSB (the ptnet driver in netmap mode). The guest's krings lie in the
-// guest's own RAM; the rings are the host's, reached through the memory BAR. Returns 1 when the doorbell must be rung.
+// guest's own RAM; the rings are the host's, reached through the memory BAR. A sync returns 1 when the doorbell must be
+// rung, and ends with ptnetKicked after that: a host in the same thread has answered by then.
 import {
   GKRING_ATOK,
   GKRING_HWCUR,
@@ -75,12 +76,14 @@ export function ptnetTxsync(gk: usize, flags: u32): u32 {
   csbApplPublish(atok, cur, head);
   const full = cur == load<u32>(gk, GKRING_HWTAIL);
   const reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
-  const notify = ((head != hwcur || full) && csbKernWantsKick(ktoa)) || reclaim;
-  if (notify) csbApplSyncFlags(atok, flags);
-  if (full || reclaim) fetch(gk);
+  if (((head != hwcur || full) && csbKernWantsKick(ktoa)) || reclaim) {
+    csbApplSyncFlags(atok, flags);
+    return 1;
+  }
+  if (full) fetch(gk);
   arm(gk, atok);
   finalize(gk);
-  return notify ? 1 : 0;
+  return 0;
 }
 
 export function ptnetRxsync(gk: usize, flags: u32): u32 {
@@ -93,11 +96,20 @@ export function ptnetRxsync(gk: usize, flags: u32): u32 {
   fetch(gk);
   const release = head != load<u32>(gk, GKRING_HWCUR);
   if (release) csbApplPublish(atok, cur, head);
+  if ((release || cur == load<u32>(gk, GKRING_HWTAIL)) && csbKernWantsKick(ktoa)) {
+    csbApplSyncFlags(atok, flags);
+    return 1;
+  }
   arm(gk, atok);
   finalize(gk);
-  if (!(release || cur == load<u32>(gk, GKRING_HWTAIL)) || !csbKernWantsKick(ktoa)) return 0;
-  csbApplSyncFlags(atok, flags);
-  return 1;
+  return 0;
+}
+
+/** The end of a sync whose doorbell was rung. Only now is an interrupt asked for, if the answer is not there yet. */
+export function ptnetKicked(gk: usize): void {
+  fetch(gk);
+  arm(gk, load<u32>(gk, GKRING_ATOK));
+  finalize(gk);
 }
 
 /** After CREATE: takes over what the host put into the CSB ("sync from CSB"). */

@@ -66,7 +66,7 @@ static void count_packet(struct queue_counters *counters, const u8 *data, u32 le
 }
 
 static void tx_publish(struct tx_queue *q, struct thread *self) {
-  if (ptnet_txsync(q->gk, 0)) kick(q->loop, 0, self);
+  ptnet_txsync(q->gk, 0, q->loop, self);
 }
 
 static bool tx_reclaim(struct tx_queue *q, struct thread *self) {
@@ -130,7 +130,7 @@ static void offer_packet(struct tx_queue *q, const u8 *packet, u32 len, u32 nbuf
 }
 
 static void rx_sync(struct rx_queue *q, struct thread *self) {
-  if (ptnet_rxsync(q->gk, 0)) kick(q->loop, 1, self);
+  ptnet_rxsync(q->gk, 0, q->loop, self);
 }
 
 /** Slot after the packet at head, or -1. */

@@ -286,7 +286,15 @@ static void no_irq(struct atok *atok) {
   if (atomic_load_explicit(&atok->appl_need_kick, memory_order_relaxed) != 0) atomic_store(&atok->appl_need_kick, 0);
 }
 
-static bool ptnet_txsync(struct gkring *gk, u32 flags) {
+/** The end of a sync whose doorbell was rung. */
+static void guest_kicked(struct gkring *gk) {
+  fetch(gk);
+  arm(gk);
+  guest_finalize(gk);
+}
+
+/** txsync of a guest's ring, with the doorbell of its loop. */
+static void ptnet_txsync(struct gkring *gk, u32 flags, struct kloop *loop, struct thread *self) {
   guest_prologue(gk);
   struct atok *atok = gk->atok;
   struct ktoa *ktoa = gk->ktoa;
@@ -295,15 +303,18 @@ static bool ptnet_txsync(struct gkring *gk, u32 flags) {
   u32 hwcur = atomic_load(&ktoa->hwcur);
   appl_publish(atok, cur, head);
   bool full = cur == gk->hwtail, reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
-  bool notify = ((head != hwcur || full) && atomic_load(&ktoa->kern_need_kick)) || reclaim;
-  if (notify) atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
-  if (full || reclaim) fetch(gk);
+  if (((head != hwcur || full) && atomic_load(&ktoa->kern_need_kick)) || reclaim) {
+    atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
+    kick(loop, 0, self);
+    guest_kicked(gk);
+    return;
+  }
+  if (full) fetch(gk);
   arm(gk);
   guest_finalize(gk);
-  return notify;
 }
 
-static bool ptnet_rxsync(struct gkring *gk, u32 flags) {
+static void ptnet_rxsync(struct gkring *gk, u32 flags, struct kloop *loop, struct thread *self) {
   guest_prologue(gk);
   struct atok *atok = gk->atok;
   struct ktoa *ktoa = gk->ktoa;
@@ -312,9 +323,12 @@ static bool ptnet_rxsync(struct gkring *gk, u32 flags) {
   fetch(gk);
   bool release = head != gk->hwcur;
   if (release) appl_publish(atok, cur, head);
+  if ((release || cur == gk->hwtail) && atomic_load(&ktoa->kern_need_kick)) {
+    atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
+    kick(loop, 1, self);
+    guest_kicked(gk);
+    return;
+  }
   arm(gk);
   guest_finalize(gk);
-  if (!(release || cur == gk->hwtail) || !atomic_load(&ktoa->kern_need_kick)) return false;
-  atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
-  return true;
 }

@@ -11,8 +11,8 @@ static pthread_barrier_t part_starts;
 
 // POLLIN alone also pushes what is to be sent, as in ours.
 static bool ping_look(u32 g) {
-  if (ptnet_txsync(&gkrings[g][0], 0)) kick(&loops[g], 0, &threads[g + 1]);
-  if (ptnet_rxsync(&gkrings[g][1], NAF_FORCE_READ)) kick(&loops[g], 1, &threads[g + 1]);
+  ptnet_txsync(&gkrings[g][0], 0, &loops[g], &threads[g + 1]);
+  ptnet_rxsync(&gkrings[g][1], NAF_FORCE_READ, &loops[g], &threads[g + 1]);
   struct ring *ring = krings[2 * g + 1].ring;
   return ring->cur != ring->tail;
 }
@@ -24,7 +24,7 @@ static void ping_send(u32 g, u32 seq) {
   *(volatile u32 *)(slot_buf(ring, ring->head) + SEQ_OFS) = seq;
   slot_set_len_flags(&ring->slot[ring->head], size);
   ring->head = ring->cur = ring_next(ring->head, ring->num_slots);
-  if (ptnet_txsync(&gkrings[g][0], 0)) kick(&loops[g], 0, &threads[g + 1]);
+  ptnet_txsync(&gkrings[g][0], 0, &loops[g], &threads[g + 1]);
 }
 
 static void ping_receive(u32 g, u32 seq) {

@@ -18,12 +18,12 @@ static u64 digest_of_thread, sum_of_thread;
 static double seconds_ms, started_ns, ended_ns;
 
 static bool can_send(void) {
-  if (ptnet_txsync(&gkrings[0][0], 0)) kick(&loops[0], 0, &threads[1]);
+  ptnet_txsync(&gkrings[0][0], 0, &loops[0], &threads[1]);
   return krings[0].ring->cur != krings[0].ring->tail;
 }
 
 static bool can_receive(void) {
-  if (ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ)) kick(&loops[1], 1, &threads[2]);
+  ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ, &loops[1], &threads[2]);
   return krings[3].ring->cur != krings[3].ring->tail;
 }
 

@@ -25,8 +25,8 @@ static void host_sync(void) {
 }
 
 static void guest_sync(void) {
-  if (ptnet_txsync(&gkrings[0][0], NAF_FORCE_RECLAIM)) kick(&loops[0], 0, self);
-  if (ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ)) kick(&loops[1], 1, self);
+  ptnet_txsync(&gkrings[0][0], NAF_FORCE_RECLAIM, &loops[0], self);
+  ptnet_rxsync(&gkrings[1][1], NAF_FORCE_READ, &loops[1], self);
 }
 
 static void (*do_sync)(void) = host_sync;

@@ -135,7 +135,7 @@ export class TwinTx {
   }
 
   #publish(): void {
-    if (ptnetTxsync(this.#queue.mem, this.#queue.gk, 0)) this.#queue.kick();
+    ptnetTxsync(this.#queue.mem, this.#queue.gk, 0, this.#queue.kick);
   }
 
   #reclaim(): boolean {
@@ -213,7 +213,7 @@ export class TwinRx {
   }
 
   #sync(): void {
-    if (ptnetRxsync(this.#queue.mem, this.#queue.gk, 0)) this.#queue.kick();
+    ptnetRxsync(this.#queue.mem, this.#queue.gk, 0, this.#queue.kick);
   }
 
   #collect(limit: number): number {

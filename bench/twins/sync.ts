@@ -101,8 +101,15 @@ function noInterrupt(i32: Int32Array, word: number): void {
   if (i32[word] !== 0) Atomics.store(i32, word, 0);
 }
 
-/** True when the doorbell must be rung. */
-export function ptnetTxsync(mem: Memory, gk: number, flags: number): boolean {
+/** The end of a sync whose doorbell was rung. */
+function kicked(mem: Memory, gk: number, atok: number): void {
+  fetch(mem, gk);
+  arm(mem, gk, atok);
+  finalize(mem, gk);
+}
+
+/** txsync of a guest's ring; `kick` rings its doorbell. */
+export function ptnetTxsync(mem: Memory, gk: number, flags: number, kick: () => void): void {
   const { i32 } = mem;
   prologue(mem, gk);
   const atok = i32[(gk + GKRING_ATOK) >>> 2];
@@ -114,18 +121,19 @@ export function ptnetTxsync(mem: Memory, gk: number, flags: number): boolean {
   i32[(atok + CSB_ATOK_CUR) >>> 2] = cur;
   Atomics.store(i32, (atok + CSB_ATOK_HEAD) >>> 2, head);
   const full = cur === i32[(gk + GKRING_HWTAIL) >>> 2];
-  const reclaim = (flags & NAF_FORCE_RECLAIM) !== 0;
   const wanted = (head !== hwcur || full) && Atomics.load(i32, (ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2) !== 0;
-  const notify = wanted || reclaim;
-  if (notify) i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
-  if (full || reclaim) fetch(mem, gk);
+  if (wanted || (flags & NAF_FORCE_RECLAIM) !== 0) {
+    i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
+    kick();
+    kicked(mem, gk, atok);
+    return;
+  }
+  if (full) fetch(mem, gk);
   arm(mem, gk, atok);
   finalize(mem, gk);
-  return notify;
 }
 
-/** True when the doorbell must be rung. */
-export function ptnetRxsync(mem: Memory, gk: number, flags: number): boolean {
+export function ptnetRxsync(mem: Memory, gk: number, flags: number, kick: () => void): void {
   const { i32 } = mem;
   prologue(mem, gk);
   const atok = i32[(gk + GKRING_ATOK) >>> 2];
@@ -139,10 +147,13 @@ export function ptnetRxsync(mem: Memory, gk: number, flags: number): boolean {
     i32[(atok + CSB_ATOK_CUR) >>> 2] = cur;
     Atomics.store(i32, (atok + CSB_ATOK_HEAD) >>> 2, head);
   }
+  const empty = cur === i32[(gk + GKRING_HWTAIL) >>> 2];
+  if ((release || empty) && Atomics.load(i32, (ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2) !== 0) {
+    i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
+    kick();
+    kicked(mem, gk, atok);
+    return;
+  }
   arm(mem, gk, atok);
   finalize(mem, gk);
-  if (!release && cur !== i32[(gk + GKRING_HWTAIL) >>> 2]) return false;
-  if (Atomics.load(i32, (ktoa + CSB_KTOA_KERN_NEED_KICK) >>> 2) === 0) return false;
-  i32[(atok + CSB_ATOK_SYNC_FLAGS) >>> 2] = flags;
-  return true;
 }

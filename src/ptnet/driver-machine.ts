@@ -28,6 +28,7 @@ export interface PciFunction {
 export interface GuestWasm {
   ptnetTxsync(gkring: number, flags: number): number;
   ptnetRxsync(gkring: number, flags: number): number;
+  ptnetKicked(gkring: number): void;
   ptnetSyncFromCsb(gkring: number, head: number, cur: number): void;
 }
 

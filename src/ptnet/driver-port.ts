@@ -76,10 +76,7 @@ export class GuestPort extends NetmapPort {
 
   override rxsync(): number {
     if (!this.isOpen || this.isDown) return -EIO;
-    const { ptnetRxsync } = this.#driver.machine.wasm;
-    for (const kring of this.#rx) {
-      if (ptnetRxsync(kring.ptr, NAF_FORCE_READ) !== 0) this.#driver.kick(kring);
-    }
+    for (const kring of this.#rx) this.#driver.rxsync(kring, NAF_FORCE_READ);
     return 0;
   }
 
@@ -90,10 +87,7 @@ export class GuestPort extends NetmapPort {
 
   #txsync(flags: number): number {
     if (!this.isOpen || this.isDown) return -EIO;
-    const { ptnetTxsync } = this.#driver.machine.wasm;
-    for (const kring of this.#tx) {
-      if (ptnetTxsync(kring.ptr, flags) !== 0) this.#driver.kick(kring);
-    }
+    for (const kring of this.#tx) this.#driver.txsync(kring, flags);
     return 0;
   }
 

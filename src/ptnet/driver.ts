@@ -254,6 +254,22 @@ export class PtnetDriver {
     while (pending.some(isPending) && performance.now() < limit);
   }
 
+  /** txsync of a ring, with the doorbell if the host wants it. */
+  txsync(kring: GuestKring, flags: number): void {
+    const { wasm } = this.machine;
+    if (wasm.ptnetTxsync(kring.ptr, flags) === 0) return;
+    this.kick(kring);
+    wasm.ptnetKicked(kring.ptr);
+  }
+
+  /** rxsync of a ring, likewise. */
+  rxsync(kring: GuestKring, flags: number): void {
+    const { wasm } = this.machine;
+    if (wasm.ptnetRxsync(kring.ptr, flags) === 0) return;
+    this.kick(kring);
+    wasm.ptnetKicked(kring.ptr);
+  }
+
   /** Rings the doorbell of a ring. */
   kick(kring: GuestKring): void {
     this.kicks++;

@@ -50,7 +50,7 @@ export class RxQueue {
   }
 
   #sync(): void {
-    if (this.#driver.machine.wasm.ptnetRxsync(this.#kring.ptr, 0) !== 0) this.#driver.kick(this.#kring);
+    this.#driver.rxsync(this.#kring, 0);
   }
 
   /** Copies whole packets out of the ring and moves head past them. Returns how many those were. */

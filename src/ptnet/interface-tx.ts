@@ -134,7 +134,7 @@ export class TxQueue {
   }
 
   #publish(): void {
-    if (this.#driver.machine.wasm.ptnetTxsync(this.#kring.ptr, 0) !== 0) this.#driver.kick(this.#kring);
+    this.#driver.txsync(this.#kring, 0);
   }
 
   /** Looks for sent slots. If there are too few, asks for an interrupt and looks again: then false is final. */

@@ -65,6 +65,7 @@ export interface WasmApi {
   kloopPass(self: number): number;
   ptnetTxsync(gkring: number, flags: number): number;
   ptnetRxsync(gkring: number, flags: number): number;
+  ptnetKicked(gkring: number): void;
   ptnetSyncFromCsb(gkring: number, head: number, cur: number): void;
 }
 

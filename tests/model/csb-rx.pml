@@ -44,7 +44,7 @@ proctype App(byte me) {
 
 #else
 
-/* The kick is decided last, so arming is the SL that NO_APP_SL leaves to an App about to sleep. */
+/* The kick comes first: a host that answers at once need not be asked for an interrupt. */
 inline rxsync() {
   store(APPL_NEED_KICK, 0);
   app_fetch();
@@ -53,11 +53,11 @@ inline rxsync() {
   :: else -> published = head
   fi;
   if
-  :: head == hwtail -> app_arm()
+  :: (head != seen_hwcur || head == hwtail) && load(KERN_NEED_KICK) -> app_kick(); app_fetch()
   :: else
   fi;
   if
-  :: (head != seen_hwcur || head == hwtail) && load(KERN_NEED_KICK) -> app_kick()
+  :: head == hwtail -> app_arm()
   :: else
   fi
 }

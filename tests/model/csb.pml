@@ -72,15 +72,12 @@ inline txsync() {
   :: else -> notify = 0
   fi;
   if
-  :: head == hwtail -> app_fetch()
+  :: notify -> app_kick(); app_fetch()
+  :: !notify && head == hwtail -> app_fetch()
   :: else
   fi;
   if
   :: head == hwtail -> app_arm()
-  :: else
-  fi;
-  if
-  :: notify -> app_kick()
   :: else
   fi
 }
