@@ -1,5 +1,6 @@
 // The programs of the suite checksum. Each contender has a copy of this module (bench/own-copy.ts).
 import type { NetmapRing } from 'ptnet';
+import { wasmProgram } from './compile.js';
 import { digestFrames } from './program.js';
 import { checksumCopy, checksumFold, packetChecksum } from './twins/checksum.js';
 import { memoryOf } from './twins/memory.js';
@@ -84,5 +85,25 @@ export function plain(memory: WebAssembly.Memory, frameSize: number, distance: n
       }
       return sum;
     },
+  };
+}
+
+type Program = (src: number, end: number, dst: number, size: number, stride: number) => number;
+
+interface Programs {
+  readonly checksum: Program;
+  readonly copy: Program;
+  readonly copyAndChecksum: Program;
+}
+
+/** The loops in Wasm, too: one call a batch. */
+export function inWasm(memory: WebAssembly.Memory, size: number, stride: number): Record<Kind, Work> {
+  const imports = ['packet/checksum.ts', 'packet/copy.ts', 'abi/offload.ts'];
+  const programs = wasmProgram('checksums', imports, memory) as unknown as Programs;
+  const { checksum, copy, copyAndChecksum } = programs;
+  return {
+    checksum: (src, end, dst) => checksum(src, end, dst, size, stride),
+    copy: (src, end, dst) => copy(src, end, dst, size, stride),
+    'copy and checksum': (src, end, dst) => copyAndChecksum(src, end, dst, size, stride),
   };
 }

@@ -1,20 +1,28 @@
-// Checksums (RFC 1071) and copies of frames in a ring's buffers, one call a frame: ours crosses from JavaScript into Wasm
-// each time. The sum of `copy and checksum` does so as a BigInt, which callers within the Wasm do without.
+// Checksums (RFC 1071) and copies of frames in a ring's buffers. One call a frame: ours crosses from JavaScript into Wasm
+// each time, and the sum of `copy and checksum` does so as a BigInt. The Wasm program does without, as callers within the
+// Wasm do: one call a batch.
 import type { Kind } from '../checksums.js';
 import { ownCopy } from '../own-copy.js';
 import { makeFrames } from '../program.js';
-import type { Case, Contender, OpenCase, SuiteOptions } from '../types.js';
-import { openHost, VALE, type World } from '../world.js';
+import { type Case, type Contender, type OpenCase, type SuiteOptions, WASM_PROGRAM } from '../types.js';
+import { type Engine, openHost, VALE, type World } from '../world.js';
 
 function checksumCase(kind: Kind, size: number): Case {
-  const start = async ({ netmap, tx, rx }: World, name: string, make: 'ours' | 'plain'): Promise<Contender> => {
-    makeFrames(tx, size, 1);
-    const programs = await ownCopy<typeof import('../checksums.js')>(new URL('../checksums.js', import.meta.url));
-    return programs.contender(name, tx, rx[0], size, programs[make](netmap.memory, size, tx.bufSize)[kind]);
-  };
   const open = async (): Promise<OpenCase> => {
-    const worlds = [await openHost(VALE, 'ptnet'), await openHost(VALE, 'js')];
-    const contenders = [await start(worlds[0], 'ptnet', 'ours'), await start(worlds[1], 'js', 'plain')];
+    const worlds: World[] = [];
+    const start = async (name: string, engine: Engine, make: 'ours' | 'plain' | 'inWasm'): Promise<Contender> => {
+      const world = await openHost(VALE, engine);
+      worlds.push(world);
+      const { netmap, tx, rx } = world;
+      makeFrames(tx, size, 1);
+      const programs = await ownCopy<typeof import('../checksums.js')>(new URL('../checksums.js', import.meta.url));
+      return programs.contender(name, tx, rx[0], size, programs[make](netmap.memory, size, tx.bufSize)[kind]);
+    };
+    const contenders = [
+      await start('ptnet', 'ptnet', 'ours'),
+      await start('js', 'js', 'plain'),
+      await start(WASM_PROGRAM, 'ptnet', 'inWasm'),
+    ];
     const close = async (): Promise<void> => {
       for (const world of worlds) await world.close();
     };

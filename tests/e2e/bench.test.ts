@@ -85,7 +85,7 @@ test('each case has a native C twin where a compiler is', { skip: compiler.skip 
 
 test('programs are in JavaScript and in Wasm, each beside the same C', async () => {
   const cases = await casesOf(SUITES);
-  for (const name of ['pipe program', 'path pipe', 'path vale 60']) {
+  for (const name of ['pipe program', 'path pipe', 'path vale 60', 'checksum 1500']) {
     const lines = cases.get(name) ?? [];
     const wasm = lines.find(({ contender }) => contender === WASM_PROGRAM);
     assert.ok(wasm, name);

@@ -81,7 +81,7 @@ const layers: Record<string, string[]> = {
 
   examples: [SELF, PLATFORM],
   bench: [SELF, PLATFORM],
-  'bench/assembly': ['assembly/abi'],
+  'bench/assembly': ['assembly/abi', 'assembly/packet'],
   'tests/support': [...library, PLATFORM],
   'tests/e2e': [SELF, PLATFORM, 'tests/support', 'bench'],
 };
