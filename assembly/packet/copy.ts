@@ -2,11 +2,11 @@
 //
 // The tail is copied by loads that overlap bytes already copied: no byte loop from 16 bytes on (bench: npm run bench checksum).
 
-/** From here on memory.copy is faster, for all that the call costs: the engines' has vectors of more than 128 bits. */
-const LONG: u32 = 256;
+/** From so many bytes on memory.copy is faster, for all that the call costs: it has vectors of more than 128 bits. */
+export const COPY_LONG: u32 = 256;
 
 export function packetCopy(dst: usize, src: usize, len: u32): void {
-  if (len >= LONG) {
+  if (len >= COPY_LONG) {
     memory.copy(dst, src, len);
     return;
   }

@@ -30,11 +30,12 @@ import {
   NS_MOREFRAG,
   NS_RFRAGS_SHIFT,
 } from '../abi/netmap';
-import { packetCopy } from '../packet/copy';
+import { COPY_LONG, packetCopy } from '../packet/copy';
 import { hasOffsets, slotOffset } from '../ring/offset';
 import { ringNext } from '../ring/wrap';
 import { statAdd, statAddShared } from '../stats/counters';
 import { QUEUE_END } from './classify';
+import { placeFragments, placeLong, placeShort } from './place-loops';
 
 /** Copies one queue. Returns the slot after the last one used. */
 export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, packets: u32, lease: usize): u32 {
@@ -47,6 +48,7 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
   const leaseEnd = ringSlots + <usize>load<u32>(lease, LEASE_END) * NETMAP_SLOT_SIZE;
   let slot = ringSlots + <usize>load<u32>(lease, LEASE_START) * NETMAP_SLOT_SIZE;
   const plainLimit = min<u32>(bufSize, 0xffff);
+  const shortLimit = min<u32>(plainLimit, COPY_LONG - 1);
   const plainBufs = hasOffsets(dkr) ? 0 : bufLimit;
   let full = false;
   let delivered: u32 = 0;
@@ -60,7 +62,8 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
       // The usual packets, up to the end of the run, of the ring, or of the lease.
       const slotEnd = slot < leaseEnd ? leaseEnd : ringEnd;
       const end = e + min<usize>(runEnd - e, slotEnd - slot);
-      const r = placePlain(e, end, slot - e, bufBase, bufSize, plainBufs, plainLimit);
+      let r = placeShort(e, end, slot - e, bufBase, bufSize, plainBufs, shortLimit);
+      if (<usize>(<u32>r) == e) r = placeLong(e, end, slot - e, bufBase, bufSize, plainBufs, plainLimit);
       const taken = <usize>(<u32>r) - e;
       if (taken != 0) {
         delivered += <u32>taken / SCRATCH_ENTRY_SIZE;
@@ -126,145 +129,6 @@ export function copyUnicast(kr: usize, dkr: usize, scratch: usize, head: u32, pa
   }
   account(kr, dkr, packets, delivered, refused, bytes);
   return <u32>(slot - ringSlots) / NETMAP_SLOT_SIZE;
-}
-
-/**
- * Copies packets of one slot and at least 16 bytes from entry `e` to entry `end` into slots `delta` behind them. Returns
- * the first entry left, and bytes << 32. A loop of its own, without calls: all it works with stays in registers.
- */
-function placePlain(
-  e: usize,
-  end: usize,
-  delta: usize,
-  bufBase: usize,
-  bufSize: u32,
-  bufLimit: u32,
-  plainLimit: u32,
-): u64 {
-  let bytes: u64 = 0;
-  while (e != end) {
-    const w = load<u64>(e); // SCRATCH_ADDR, SCRATCH_LEN, SCRATCH_FRAGS
-    const len = <u32>(w >> 32) - 0x10000; // one fragment
-    if (len - 16 > plainLimit - 16) break;
-    const idx = load<u32>(e + delta); // the receiver's: read once
-    if (idx - 2 >= bufLimit) break;
-    let src = <usize>(<u32>w);
-    let dst = bufBase + <usize>idx * bufSize;
-    store<u32>(e + delta, len | (1 << (16 + NS_RFRAGS_SHIFT)), NETMAP_SLOT_LEN);
-    bytes += len;
-    e += SCRATCH_ENTRY_SIZE;
-    if (len <= 64) {
-      const tail: usize = len - 16;
-      if (len >= 32) {
-        const a = v128.load(src);
-        const b = v128.load(src, 16);
-        const c = v128.load(src + tail - 16);
-        const d = v128.load(src + tail);
-        v128.store(dst, a);
-        v128.store(dst, b, 16);
-        v128.store(dst + tail - 16, c);
-        v128.store(dst + tail, d);
-      } else {
-        const a = v128.load(src);
-        const d = v128.load(src + tail);
-        v128.store(dst, a);
-        v128.store(dst + tail, d);
-      }
-      continue;
-    }
-    const lastSrc = src + len - 64;
-    const lastDst = dst + len - 64;
-    do {
-      const a = v128.load(src);
-      const b = v128.load(src, 16);
-      const c = v128.load(src, 32);
-      const d = v128.load(src, 48);
-      v128.store(dst, a);
-      v128.store(dst, b, 16);
-      v128.store(dst, c, 32);
-      v128.store(dst, d, 48);
-      src += 64;
-      dst += 64;
-    } while (src < lastSrc);
-    const a = v128.load(lastSrc);
-    const b = v128.load(lastSrc, 16);
-    const c = v128.load(lastSrc, 32);
-    const d = v128.load(lastSrc, 48);
-    v128.store(lastDst, a);
-    v128.store(lastDst, b, 16);
-    v128.store(lastDst, c, 32);
-    v128.store(lastDst, d, 48);
-  }
-  return (bytes << 32) | <u64>e;
-}
-
-/**
- * Copies one packet of several slots, of at least 16 bytes each, whose entries are `size` bytes from `e` on, into the slots
- * `delta` behind them. Returns its bytes; 0 if there is anything unusual about it, and then nothing of it has arrived:
- * the slots are still the switch's. A loop of its own, without calls, as placePlain.
- */
-function placeFragments(
-  e: usize,
-  size: usize,
-  delta: usize,
-  bufBase: usize,
-  bufSize: u32,
-  bufLimit: u32,
-  plainLimit: u32,
-): u32 {
-  if (size == SCRATCH_ENTRY_SIZE) return 0;
-  const end = e + size;
-  // All of it first, so that nothing is written of a packet that goes the long way. The receiver may still change an index.
-  for (let i = e; i != end; i += SCRATCH_ENTRY_SIZE) {
-    if (<u32>load<u16>(i, SCRATCH_LEN) - 16 > plainLimit - 16) return 0;
-    if (load<u32>(i + delta) - 2 >= bufLimit) return 0;
-  }
-  const mark = (<u32>size / SCRATCH_ENTRY_SIZE) << NS_RFRAGS_SHIFT;
-  const flags = (mark | NS_MOREFRAG) << 16;
-  let bytes: u32 = 0;
-  while (e != end) {
-    const len = <u32>load<u16>(e, SCRATCH_LEN);
-    const idx = load<u32>(e + delta); // the receiver's: once more, and only this one is used
-    if (idx - 2 >= bufLimit) return 0;
-    store<u32>(e + delta, len | flags, NETMAP_SLOT_LEN);
-    bytes += len;
-    let src: usize = load<u32>(e, SCRATCH_ADDR);
-    let dst = bufBase + <usize>idx * bufSize;
-    const endSrc = src + len;
-    const endDst = dst + len;
-    e += SCRATCH_ENTRY_SIZE;
-    if (len < 64) {
-      while (src < endSrc - 16) {
-        v128.store(dst, v128.load(src));
-        src += 16;
-        dst += 16;
-      }
-      v128.store(endDst - 16, v128.load(endSrc - 16));
-      continue;
-    }
-    while (src < endSrc - 64) {
-      const a = v128.load(src);
-      const b = v128.load(src, 16);
-      const c = v128.load(src, 32);
-      const d = v128.load(src, 48);
-      v128.store(dst, a);
-      v128.store(dst, b, 16);
-      v128.store(dst, c, 32);
-      v128.store(dst, d, 48);
-      src += 64;
-      dst += 64;
-    }
-    const a = v128.load(endSrc - 64);
-    const b = v128.load(endSrc - 64, 16);
-    const c = v128.load(endSrc - 64, 32);
-    const d = v128.load(endSrc - 64, 48);
-    v128.store(endDst - 64, a);
-    v128.store(endDst - 64, b, 16);
-    v128.store(endDst - 64, c, 32);
-    v128.store(endDst - 64, d, 48);
-  }
-  store<u16>(end + delta - NETMAP_SLOT_SIZE, mark, NETMAP_SLOT_FLAGS);
-  return bytes;
 }
 
 /** Copies the unicast and the broadcast queue, in the order in which the packets were sent. */

@@ -1,4 +1,4 @@
-// Third step of the switch, and the port's syncs: assembly/vale/{lease,place,deliver,switch}.ts.
+// Third step of the switch, and the port's syncs: assembly/vale/{lease,place,place-loops,deliver,switch}.ts.
 #pragma once
 #include "fdb.h"
 #ifdef NETMAP_TABLE
