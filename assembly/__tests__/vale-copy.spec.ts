@@ -80,14 +80,33 @@ function holdsPacket(k: u32, dst: u64, frags: u32, tag: u32): bool {
 }
 
 describe('delivery, bytes', () => {
-  test('exactly len bytes are copied, for every length 14..200 and full frames, the source at any alignment', () => {
+  test('exactly len bytes are copied, for every length 14..300 and full frames, the source at any alignment', () => {
     const large: u32[] = [1499, 1500, 1514, 2047, 2048];
     for (let path: u32 = 0; path < 2; path++) {
       for (let skew: u32 = 0; skew < 4; skew++) {
         two(8, 2048, skew * skew, path == 0);
-        for (let len: u32 = 14; len <= 200; len++) check(arrivesExactly(len, 2048), path * 100000 + skew * 10000 + len);
+        for (let len: u32 = 14; len <= 300; len++) check(arrivesExactly(len, 2048), path * 100000 + skew * 10000 + len);
         for (let k = 0; k < large.length; k++)
           check(arrivesExactly(large[k], 2048), path * 100000 + skew * 10000 + large[k]);
+      }
+    }
+    expectTable();
+    eq(guardsIntact(), 1);
+  });
+
+  test('short and long frames in turn arrive exactly, around the end of the ring', () => {
+    const lengths: u32[] = [60, 1500, 255, 256, 257, 15, 2048, 16, 1000, 300, 64];
+    for (let path: u32 = 0; path < 2; path++) {
+      two(16, 2048, 0, path == 0);
+      const dst = path == 0 ? mac(1) : ALL;
+      for (let round: u32 = 0; round < 5; round++) {
+        for (let i = 0; i < lengths.length; i++) send(tx, dst, mac(0), lengths[i], round * 100 + i);
+        sync(tx);
+        check(received(b) == <u32>lengths.length, path * 100 + round);
+        for (let i = 0; i < lengths.length; i++) {
+          check(holds(rx, i, dst, mac(0), lengths[i], round * 100 + i), (path * 100 + round) * 100 + i);
+        }
+        drain(b);
       }
     }
     expectTable();
@@ -117,13 +136,15 @@ describe('delivery, bytes', () => {
       if (!path) send(txKring(b), ALL, mac(1), 60, 0);
       if (!path) sync(txKring(b));
       for (let len: u32 = 126; len <= 130; len++) send(tx, dst, mac(0), len, len);
+      send(tx, dst, mac(0), 256, 1);
+      send(tx, dst, mac(0), 512, 1);
       send(tx, dst, mac(0), 14, 1, NS_MOREFRAG);
       send(tx, dst, mac(0), 512, 1, 0, 14);
       send(tx, dst, mac(0), 60, 60);
       check(sync(tx) == 0 && received(b) == 4, path);
       for (let k: u32 = 0; k < 3; k++) check(holds(rx, k, dst, mac(0), 126 + k, 126 + k), path * 10 + k);
       check(holds(rx, 3, dst, mac(0), 60, 60), path * 10 + 3);
-      check(stat(tx, STAT_DROP_TOO_LONG) == 3 && stat(tx, STAT_DROP_NO_SPACE) == 0, path);
+      check(stat(tx, STAT_DROP_TOO_LONG) == 5 && stat(tx, STAT_DROP_NO_SPACE) == 0, path);
       check(stat(rx, STAT_DELIVERED) == 4 && stat(rx, STAT_DELIVERED_BYTES) == 126 + 127 + 128 + 60, path);
     }
     expectTable();
