@@ -133,7 +133,10 @@ test('the last table compares what was run with the targets; the curves are draw
     rmSync(kept);
     const targets = stdout.slice(stdout.indexOf('\ntargets'));
     assert.match(targets, /^32 rings +1 ring +- .* not run$/m); // not in the smallest form
-    assert.match(targets, compiler.skip ? /^checksum 1500 +C +- /m : /^checksum 1500 +C +\d+\.\d\d /m);
+    assert.match(
+      targets,
+      compiler.skip ? /^checksum 1500, program in Wasm +C +- /m : /^checksum 1500, program in Wasm +C +\d+\.\d\d /m,
+    );
     assert.doesNotMatch(targets, /^pipe, one thread/m); // that suite was not asked for
     assert.deepEqual(readdirSync(folder).sort(), [
       'scaling-guests.svg',
