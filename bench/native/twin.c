@@ -183,6 +183,7 @@ static const struct task tasks[] = {
     {"path-pipe", 0, true, run_program, prove_delivery},
     {"path-vale", 2, true, run_program, prove_delivery},
     {"threads-pipe", 0, true, NULL, NULL},
+    {"threads-slots", 0, true, NULL, NULL},
     {"threads-vale", 2, true, NULL, NULL},
     {"notify-pipe", 0, true, NULL, NULL},
     {"notify-vale", 2, true, NULL, NULL},
@@ -230,6 +231,7 @@ int main(int argc, char **argv) {
     bool in_threads = task->run == NULL;
     if (in_threads) guest_threads[1] = &threads[2];
     if (strncmp(task->name, "notify", 6) == 0 || strcmp(task->name, "ping, loop thread") == 0) loop_thread = &threads[3];
+    slots_only = strcmp(task->name, "threads-slots") == 0;
     task_open(task);
     if (strncmp(task->name, "ping", 4) == 0) return run_ping(atof(argv[4]));
     if (in_threads) return run_threads(task->ports == 0, atof(argv[4]), atof(argv[5]));

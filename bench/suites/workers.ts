@@ -35,7 +35,11 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
       suite,
       name: 'pipe, slots only',
       unit: UNIT,
-      entrants: [() => ptnetPair({ ...pipe, frames: false }), () => slotRing(size, false)],
+      entrants: [
+        () => ptnetPair({ ...pipe, frames: false }),
+        () => nativePair(native, 'threads-slots', size),
+        () => slotRing(size, false),
+      ],
     },
     {
       suite,
