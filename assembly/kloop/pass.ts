@@ -42,9 +42,9 @@ const NONE: u32 = 64;
 
 /** Activates the loops of thread `self` that have an event pending. Returns how many had something to do. */
 export function kloopPass(self: usize): u32 {
+  const seq = atomic.load<u32>(self, THREAD_SEQ); // before the list: who adds a loop to it wakes afterwards
   const n = atomic.load<u32>(self, THREAD_NLOOPS);
   if (n == 0) return 0;
-  const seq = atomic.load<u32>(self, THREAD_SEQ);
   if (seq != load<u32>(self, THREAD_LOOKED)) {
     store<u32>(self, seq, THREAD_LOOKED); // from before the look
     store<u64>(self, n < NONE ? ((<u64>1) << n) - 1 : u64.MAX_VALUE, THREAD_DUE);

@@ -111,11 +111,9 @@ export class DeviceFiles {
     if (this.#retired.delete(loop)) loop.free();
   }
 
-  /** A thread has died: at once, the rings of its loops are free again. */
+  /** A thread has died: at once, the rings of its loops are free again, and all loops look at theirs. */
   recover(tid: number): void {
-    for (const [loop, tids] of this.#runners) {
-      if (tids.includes(tid)) loop.recover(tid);
-    }
+    for (const loop of this.#runners.keys()) loop.recover(tid);
   }
 
   /** A thread has died: its loops end, and its descriptors are closed. */

@@ -1,7 +1,7 @@
 // A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do (unless
 // that was in vain lately), and then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
 
-import { KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_POLL, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
+import { KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_POLL, THREAD_LOOKED, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import { Arena } from '../memory/arena.js';
 import { Spins } from '../ring/spins.js';
 import { endWorker, postToParent, receiveWorkerData } from '../threads/platform.js';
@@ -38,7 +38,7 @@ function hasBusyLoop(arena: Arena, thread: number): boolean {
 
 function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
   const { arena, ptr } = thread;
-  const { kloopPass, threadWake } = arena.wasm;
+  const { kloopPass } = arena.wasm;
   const spins = new Spins();
   let idle = 0;
   let limit = 0;
@@ -56,7 +56,7 @@ function run(thread: Thread, { stop, lostWakeups }: LoopWorkerData): void {
     if (limit !== 0) spins.ended(false);
     const woken = thread.sleep(seen, SAFETY_TIMEOUT);
     if (woken || thread.seq() !== seen) continue;
-    threadWake(ptr); // has the pass look at all loops
+    arena.store(ptr + THREAD_LOOKED, seen - 1); // has the pass look at all loops, as if somebody had woken the thread
     if (kloopPass(ptr) !== 0) Atomics.add(arena.u64, lostWakeups >>> 3, 1n);
   }
 }

@@ -199,10 +199,12 @@ export class KernelLoop {
     return 0;
   }
 
-  /** The thread that held the rings has died: they are free again, and the next thread looks at all of them. */
+  /**
+   * A thread has died. If it held the rings, they are free again. All of them are looked at: it may have died when it had let
+   * go of one of them, or moved its slots, and had not notified it yet.
+   */
   recover(tid: number): void {
-    if (this.#arena.load(this.ptr + KLOOP_OWNER) !== tid) return;
-    this.#set(KLOOP_OWNER, 0);
+    if (this.#arena.load(this.ptr + KLOOP_OWNER) === tid) this.#set(KLOOP_OWNER, 0);
     this.#set(KLOOP_EVENT, KLOOP_EVENT_ALL);
   }
 

@@ -257,17 +257,21 @@ export class PtnetDriver {
   /** txsync of a ring, with the doorbell if the host wants it. */
   txsync(kring: GuestKring, flags: number): void {
     const { wasm } = this.machine;
-    if (wasm.ptnetTxsync(kring.ptr, flags) === 0) return;
-    this.kick(kring);
-    wasm.ptnetKicked(kring.ptr);
+    if (wasm.ptnetTxsync(kring.ptr, flags) !== 0) this.#kickAndLook(kring);
   }
 
   /** rxsync of a ring, likewise. */
   rxsync(kring: GuestKring, flags: number): void {
     const { wasm } = this.machine;
-    if (wasm.ptnetRxsync(kring.ptr, flags) === 0) return;
-    this.kick(kring);
-    wasm.ptnetKicked(kring.ptr);
+    if (wasm.ptnetRxsync(kring.ptr, flags) !== 0) this.#kickAndLook(kring);
+  }
+
+  #kickAndLook(kring: GuestKring): void {
+    try {
+      this.kick(kring);
+    } finally {
+      this.machine.wasm.ptnetKicked(kring.ptr); // also if a handler of interrupts, which the host calls meanwhile, throws
+    }
   }
 
   /** Rings the doorbell of a ring. */

@@ -255,18 +255,18 @@ export class Thread {
 
   /** Does what others want of this thread. If something throws, what comes after it is done by the next call. */
   #attend(): void {
-    const { u32 } = this.arena;
+    const { arena } = this; // its views may be others after a handler
     const attention = (this.ptr + THREAD_ATTENTION) >>> 2;
-    let bits = Atomics.exchange(u32, attention, 0);
+    let bits = Atomics.exchange(arena.u32, attention, 0);
     if (bits & ATTENTION_ALL) bits = -1;
     try {
       for (; bits !== 0; bits &= bits - 1) {
         for (const { run, word } of this.#services[31 - Math.clz32(bits & -bits)]) {
-          if (word === undefined || u32[word >>> 2] !== 0) run();
+          if (word === undefined || arena.u32[word >>> 2] !== 0) run();
         }
       }
     } finally {
-      if (bits !== 0) Atomics.or(u32, attention, bits);
+      if (bits !== 0) Atomics.or(arena.u32, attention, bits);
     }
   }
 

@@ -76,6 +76,7 @@ expect('pass', 'TSO', '', 'sound');
 expect('pass', 'SC', '', 'sound');
 for (const mistake of [
   'LOOKED_AFTER',
+  'LIST_FIRST',
   'ALL_LOOKED',
   'NO_MARK',
   'MARK_TAKEN_LATE',

@@ -5,7 +5,7 @@
  *
  *   thread                           waker
  *     v = load seq                     event = 1
- *     s = load seq                     add seq, 1
+ *     s = load seq; load the list      add seq, 1
  *     s != looked: looked = s
  *                  mark all          the thread itself, while a loop runs
  *     each loop that is marked:        event = 1
@@ -13,10 +13,11 @@
  *       event: event = 0, run it       add seq, 1
  *     nothing: sleep while seq == v    looked = looked + 1
  *
- * One loop comes from another thread: the mover stores its thread, sets its event and wakes. Its old thread, which may
+ * The last loop comes from another thread: the mover stores its thread, sets its event, makes the list longer and wakes. Its old thread, which may
  * be notifying it at that moment, sets the event and then loads whose it is: of its own it needs not wake anybody.
  * Options, each of them a mistake:
  *   LOOKED_AFTER      looked is loaded after the look
+ *   LIST_FIRST        the length of the list is loaded before seq
  *   ALL_LOOKED        with its own addition, the thread takes for looked what others have added before
  *   NO_MARK           the thread sets an event and does not mark the loop
  *   MARK_TAKEN_LATE   the mark is taken after the loop has run
@@ -34,8 +35,9 @@
 
 /* Memory. */
 #define SEQ 0
-#define THREAD 1 /* of loop 0: whether it is ours */
-#define EVENT 2
+#define THREAD 1 /* of the last loop: whether it is ours */
+#define COUNT 2 /* loops in the list */
+#define EVENT 3
 #define WORDS (EVENT + LOOPS)
 #define PROCS (3 + WAKERS)
 #include "tso.h"
@@ -46,7 +48,7 @@ bool lost_wake;
 #define set(word, value) atomic { SL; mem[word] = value }
 
 proctype Thread(byte me) {
-  byte v, s, looked, own, i, j;
+  byte v, s, n, looked, own, i, j;
   bool marked[LOOPS], worked;
 
   do
@@ -63,16 +65,22 @@ proctype Thread(byte me) {
   :: true ->
     worked = false;
     v = load(SEQ);
+#ifdef LIST_FIRST
+    n = load(COUNT);
     s = load(SEQ);
+#else
+    s = load(SEQ);
+    n = load(COUNT);
+#endif
     if
     :: s != looked ->
 #ifndef LOOKED_AFTER
       looked = s;
 #endif
-      for (i : 0 .. LOOPS - 1) { marked[i] = true }
+      for (i : 0 .. n - 1) { marked[i] = true }
     :: else
     fi;
-    for (i : 0 .. LOOPS - 1) {
+    for (i : 0 .. n - 1) {
       if
       :: marked[i] ->
 #ifndef MARK_TAKEN_LATE
@@ -143,21 +151,22 @@ proctype Waker(byte me) {
   }
 }
 
-/** The control thread hands loop 0 over. */
+/** The control thread hands the last loop over. */
 proctype Mover(byte me) {
   set(THREAD, 1);
-  set(EVENT, 1);
+  set(EVENT + LOOPS - 1, 1);
+  set(COUNT, LOOPS);
   add(SEQ, 1)
 }
 
-/** The thread that has had loop 0 notifies one of its rings. */
+/** The thread that has had it notifies one of its rings. */
 proctype Old(byte me) {
   bool theirs;
 
 #ifdef THREAD_TOO_EARLY
   theirs = load(THREAD);
 #endif
-  set(EVENT, 1);
+  set(EVENT + LOOPS - 1, 1);
 #ifndef THREAD_TOO_EARLY
   theirs = load(THREAD);
 #endif
@@ -170,6 +179,7 @@ proctype Old(byte me) {
 init {
   byte i;
   atomic {
+    mem[COUNT] = LOOPS - 1;
     start_buffers();
     run Thread(0);
     run Mover(1);

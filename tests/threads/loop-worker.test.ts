@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { KLOOP_EVENT, POLLIN } from '../../src/abi.js';
+import { KLOOP_EVENT, KLOOP_TX, KRING_BUSY, POLLIN, THREAD_ID, THREAD_LIVE, THREAD_STATE } from '../../src/abi.js';
 import { Control } from '../../src/control/control.js';
 import type { GuestInfo } from '../../src/control/guest-record.js';
 import { makeMachine } from '../../src/control/window.js';
@@ -67,6 +67,50 @@ test('an event for which nobody wakes the loop worker is found when its safety t
     }
     assert.equal(control.workers.lostWakeups, 1);
     assert.equal(control.arena.load(event), 0);
+  } finally {
+    await control.close();
+  }
+});
+
+test('a ring whose holder dies before it has notified the loop that came in vain is looked at', {
+  timeout: 60_000,
+}, async () => {
+  for (const letsGo of [true, false]) {
+    const control = await Control.create({ threads: 1, memorySize: MEMORY });
+    try {
+      const { arena } = control;
+      const a = await guestPort(control, 'vale0:a');
+      const b = await guestPort(control, 'vale0:b');
+      const [{ devices }] = control.guests.values();
+      const [{ loop }] = devices;
+      const tx = arena.load(loop.ptr + KLOOP_TX);
+      const holder = arena.threadPtr(40);
+      arena.store(holder + THREAD_ID, 40);
+      arena.store(holder + THREAD_STATE, THREAD_LIVE);
+      await new Promise((resolve) => setTimeout(resolve, 100)); // the loop worker sleeps by now
+      arena.store(tx + KRING_BUSY, 40);
+      a.trySend(FRAME);
+      a.txsync();
+      for (let i = 0; i < 500 && arena.load(loop.ptr + KLOOP_EVENT) !== 0; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      if (letsGo) arena.wasm.kringRelease(tx);
+      await control.reapThread(40);
+      assert.equal(await b.poll(POLLIN, { timeout: 2000 }), POLLIN, `lets go: ${letsGo}`);
+      assert.equal(control.workers.lostWakeups, 0);
+    } finally {
+      await control.close();
+    }
+  }
+});
+
+test('an idle monitor of a guest is no lost wake-up', { timeout: 60_000 }, async () => {
+  const control = await Control.create({ threads: 1, memorySize: MEMORY });
+  try {
+    await guestPort(control, 'vale0:a');
+    await guestPort(control, 'vale0:a/r');
+    await new Promise((resolve) => setTimeout(resolve, 7000)); // twice the worker's safety time
+    assert.equal(control.workers.lostWakeups, 0);
   } finally {
     await control.close();
   }

@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import {
+  CSB_ATOK_APPL_NEED_KICK,
+  CSB_ENTRY_SIZE,
+  CSB_KTOA_HWTAIL,
   PTNET_IO_CSB_GH_BAH as GH_BAH,
   PTNET_IO_CSB_GH_BAL as GH_BAL,
   PTNET_IO_VNET_HDR_LEN as HDR_LEN,
   PTNET_IO_CSB_HG_BAH as HG_BAH,
   PTNET_IO_CSB_HG_BAL as HG_BAL,
+  PTNET_IO_KICK_BASE as KICK_BASE,
   NR_ACCEPT_VNET_HDR,
   PTNET_IO_PTCTL as PTCTL,
   PTNET_IO_PTFEAT as PTFEAT,
@@ -166,6 +170,30 @@ describe('an interface', () => {
       [PTCTL, 1],
       [HDR_LEN, 0],
     ]);
+  });
+
+  test('sees what the host has answered to a doorbell, and is armed, also when ringing it throws', () => {
+    const port = driver.open();
+    const [rx] = port.rxRings;
+    const { atok, ktoa } = fake.csb;
+    for (const [arrives, throws] of [
+      [2, false],
+      [3, true],
+      [3, true],
+    ] as const) {
+      rx.advance(rx.space);
+      fake.device.onWrite = (offset) => {
+        if (offset < KICK_BASE) return;
+        assert.equal(fake.view.getUint32(atok + CSB_ENTRY_SIZE + CSB_ATOK_APPL_NEED_KICK, true), 0, 'nobody waits yet');
+        fake.view.setUint32(ktoa + CSB_ENTRY_SIZE + CSB_KTOA_HWTAIL, arrives, true);
+        if (throws) throw new Error('a handler');
+      };
+      if (throws) assert.throws(() => port.rxsync(), { message: 'a handler' });
+      else port.rxsync();
+      assert.equal(rx.tail, arrives);
+      const armed = fake.view.getUint32(atok + CSB_ENTRY_SIZE + CSB_ATOK_APPL_NEED_KICK, true);
+      assert.equal(armed, rx.space === 0 ? 1 : 0);
+    }
   });
 
   test('opened twice starts the loop once, and stops it with the last close', async () => {
