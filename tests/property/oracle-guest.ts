@@ -8,6 +8,8 @@ import { watchedSync } from './oracle-monitor.js';
 /** One ring as its driver and the loop see it: the driver's own copies, and the words of the CSB. */
 interface GuestRing {
   readonly kr: Kring;
+  /** What kicks and notifications of the ring tell the loop. */
+  readonly loop: { event: boolean };
   rhead: number;
   rcur: number;
   rtail: number;
@@ -17,7 +19,6 @@ interface GuestRing {
 
 export class GuestPort {
   readonly port: OpenPort;
-  readonly loop = { event: false };
   #tx: GuestRing[] = [];
   #rx: GuestRing[] = [];
   isOpen = false;
@@ -34,16 +35,16 @@ export class GuestPort {
     this.isOpen = true;
     this.reinits = 0;
     const ring = (kr: Kring): GuestRing => {
-      kr.loop = this.loop;
+      const loop = { event: true };
+      kr.loop = loop;
       const csb = { head: kr.rhead, cur: kr.rcur, wantsIrq: true, hwcur: kr.hwcur, hwtail: kr.hwtail };
       kr.shown.head = kr.rhead;
       kr.shown.cur = kr.rcur;
       kr.shown.tail = kr.hwtail;
-      return { kr, rhead: kr.rhead, rcur: kr.rcur, rtail: kr.hwtail, hwtail: kr.hwtail, csb };
+      return { kr, loop, rhead: kr.rhead, rcur: kr.rcur, rtail: kr.hwtail, hwtail: kr.hwtail, csb };
     };
     this.#tx = this.port.tx.map(ring);
     this.#rx = this.port.rx.map(ring);
-    this.loop.event = true;
   }
 
   /** DELETE: the loop stops. */
@@ -57,8 +58,8 @@ export class GuestPort {
       ring.csb.wantsIrq = false;
       ring.csb.cur = ring.rcur;
       ring.csb.head = ring.rhead;
-      this.#show(ring);
       this.#kick(ring, service);
+      this.#show(ring);
     }
   }
 
@@ -71,8 +72,8 @@ export class GuestPort {
         ring.csb.cur = ring.rcur;
         ring.csb.head = ring.rhead;
       }
+      if (release || ring.rcur === ring.csb.hwtail) this.#kick(ring, service);
       this.#show(ring);
-      if (release || ring.rcur === ring.hwtail) this.#kick(ring, service);
     }
   }
 
@@ -96,18 +97,19 @@ export class GuestPort {
     ring.rtail = ring.kr.shown.tail = ring.hwtail;
   }
 
-  #kick({ kr }: GuestRing, service: () => void): void {
+  #kick({ kr, loop }: GuestRing, service: () => void): void {
     this.kicks++;
     kr.kicks++;
-    this.loop.event = true;
+    loop.event = true;
     service();
   }
 
-  /** One pass of the loop, if something has happened. */
+  /** One pass of the loop over the rings to which something has happened. */
   run(): boolean {
-    if (!this.isOpen || !this.loop.event) return false;
-    this.loop.event = false;
-    for (const ring of [...this.#tx, ...this.#rx]) {
+    if (!this.isOpen) return false;
+    const due = [...this.#tx, ...this.#rx].filter(({ loop }) => loop.event);
+    for (const { loop } of due) loop.event = false;
+    for (const ring of due) {
       const { kr, csb } = ring;
       const [lo, hi] = kr.dir === 'tx' ? [kr.rhead, kr.rtail] : [kr.hwcur, kr.hwtail];
       if (!legal(kr, csb.head, csb.cur, lo, hi)) throw new Error('the driver published indices that are not legal');
@@ -119,7 +121,7 @@ export class GuestPort {
       if (kr.rtail !== kr.hwtail && csb.wantsIrq) kr.interrupts++;
       kr.rtail = kr.hwtail;
     }
-    return true;
+    return due.length !== 0;
   }
 }
 
