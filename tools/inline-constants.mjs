@@ -84,7 +84,8 @@ function inlined({ ast, code }, numbers) {
       if (node.type !== 'Identifier' || !numbers.has(node.name) || isOther(node.name)) return;
       const declares = parent.type === 'VariableDeclarator' && parent.id === node;
       if (declares || !isReference(node, parent)) return;
-      const number = numbers.get(node.name);
+      const ofMember = parent.type === 'MemberExpression' && parent.object === node; // 20.toString() is no program
+      const number = ofMember ? `(${numbers.get(node.name)})` : numbers.get(node.name);
       text.overwrite(node.start, node.end, parent.shorthand ? `${node.name}: ${number}` : number);
       if (parent.shorthand) this.skip();
     },

@@ -1,5 +1,6 @@
 // A worker that runs kernel loops: passes over the loops handed to it, spins a little when there is nothing to do (unless
-// that was in vain lately), and then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the engine can tier the Wasm up.
+// that was in vain lately), and then sleeps on its waiter word. Comes back to JavaScript after each pass, so that the
+// engine can tier the Wasm up.
 
 import { KLOOP_MODE, KLOOP_MODE_BUSY, KLOOP_MODE_POLL, THREAD_LOOKED, THREAD_LOOPS, THREAD_NLOOPS } from '../abi.js';
 import { Arena } from '../memory/arena.js';

@@ -270,7 +270,8 @@ export class PtnetDriver {
     try {
       this.kick(kring);
     } finally {
-      this.machine.wasm.ptnetKicked(kring.ptr); // also if a handler of interrupts, which the host calls meanwhile, throws
+      // The host may have called handlers of interrupts: one of them has thrown, or the machine was taken away.
+      if (!this.machine.gone) this.machine.wasm.ptnetKicked(kring.ptr);
     }
   }
 

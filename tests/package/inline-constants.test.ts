@@ -26,7 +26,7 @@ class Keeps { ONE = ONE; static WORD() { return WORD; } }
 for (var i = 0, sum = 0; i < WORD; i += FIRST) { const FIRST = i; sum += FIRST; }
 const caught = (() => { try { throw 9; } catch (ONE) { return ONE; } })();
 const named = (function LESS() { return typeof LESS; })();
-export const result = JSON.stringify([object, shadows(5), takes({ ONE: 6 }), new Keeps().ONE, Keeps.WORD(), sum, caught, named, all.ONE, all.twice(), \`\${WORD}\`, -LESS]);
+export const result = JSON.stringify([object, shadows(5), takes({ ONE: 6 }), new Keeps().ONE, Keeps.WORD(), sum, caught, named, all.ONE, all.twice(), \`\${WORD}\`, -LESS, FIRST.toString(), WORD.toFixed(1)]);
 `,
 };
 

@@ -75,6 +75,8 @@ export class FakeMachine {
   readonly u8: Uint8Array;
   functions: FakeFunction[];
   ramSize = 3 * 4096;
+  /** Whether the host has taken the machine away. */
+  gone = false;
   /** Addresses of the CSB arrays that the driver has programmed. */
   readonly csb = { atok: 0, ktoa: 0 };
   readonly #memory: WebAssembly.Memory;
@@ -149,8 +151,11 @@ export class FakeMachine {
 
   get machine(): PtnetMachine {
     const wasm = instantiate(compileModule(false), this.#memory);
+    const isGone = (): boolean => this.gone;
     return {
-      gone: false,
+      get gone() {
+        return isGone();
+      },
       functions: this.functions,
       ram: { base: RAM, size: this.ramSize },
       views: { i32: new Int32Array(this.#memory.buffer), u8: this.u8, wasm },

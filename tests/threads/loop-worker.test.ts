@@ -11,6 +11,7 @@ import { HostPort } from '../../src/netmap/host-port.js';
 import type { PortInfo } from '../../src/netmap/register.js';
 import { PtnetDriver } from '../../src/ptnet/driver.js';
 import type { NetmapPort } from '../../src/ring/port.js';
+import { sleep, until } from './support.js';
 
 const MEMORY = 256 << 20;
 const FRAME = new Uint8Array(60).fill(0xff, 0, 6);
@@ -87,13 +88,11 @@ test('a ring whose holder dies before it has notified the loop that came in vain
       const holder = arena.threadPtr(40);
       arena.store(holder + THREAD_ID, 40);
       arena.store(holder + THREAD_STATE, THREAD_LIVE);
-      await new Promise((resolve) => setTimeout(resolve, 100)); // the loop worker sleeps by now
+      await sleep(100); // the loop worker sleeps by now
       arena.store(tx + KRING_BUSY, 40);
       a.trySend(FRAME);
       a.txsync();
-      for (let i = 0; i < 500 && arena.load(loop.ptr + KLOOP_EVENT) !== 0; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      await until(5000, 'the loop comes in vain', () => (arena.load(loop.ptr + KLOOP_EVENT) === 0 ? true : undefined));
       if (letsGo) arena.wasm.kringRelease(tx);
       await control.reapThread(40);
       assert.equal(await b.poll(POLLIN, { timeout: 2000 }), POLLIN, `lets go: ${letsGo}`);
@@ -109,7 +108,7 @@ test('an idle monitor of a guest is no lost wake-up', { timeout: 60_000 }, async
   try {
     await guestPort(control, 'vale0:a');
     await guestPort(control, 'vale0:a/r');
-    await new Promise((resolve) => setTimeout(resolve, 7000)); // twice the worker's safety time
+    await sleep(7000); // twice the worker's safety time
     assert.equal(control.workers.lostWakeups, 0);
   } finally {
     await control.close();

@@ -5,6 +5,7 @@ import {
   CSB_ATOK_APPL_NEED_KICK,
   CSB_ENTRY_SIZE,
   CSB_KTOA_HWTAIL,
+  EIO,
   PTNET_IO_CSB_GH_BAH as GH_BAH,
   PTNET_IO_CSB_GH_BAL as GH_BAL,
   PTNET_IO_VNET_HDR_LEN as HDR_LEN,
@@ -194,6 +195,21 @@ describe('an interface', () => {
       const armed = fake.view.getUint32(atok + CSB_ENTRY_SIZE + CSB_ATOK_APPL_NEED_KICK, true);
       assert.equal(armed, rx.space === 0 ? 1 : 0);
     }
+  });
+
+  test('touches neither RAM nor rings any more when the machine was taken away while the doorbell rang', () => {
+    const port = driver.open();
+    let before = '';
+    fake.device.onWrite = (offset) => {
+      if (offset < KICK_BASE) return;
+      fake.gone = true;
+      fake.u8.fill(0xa5, RAM, RAM + fake.ramSize); // somebody else's by now
+      before = Buffer.from(fake.u8).toString('base64');
+    };
+    port.rxsync();
+    assert.equal(fake.gone, true);
+    assert.equal(Buffer.from(fake.u8).toString('base64'), before);
+    assert.equal(port.rxsync(), -EIO);
   });
 
   test('opened twice starts the loop once, and stops it with the last close', async () => {
