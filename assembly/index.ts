@@ -28,5 +28,5 @@ export { valeDeliver } from './vale/deliver';
 export { valeGather } from './vale/gather';
 export { valeLookup, valeLookupFailed } from './vale/lookup';
 export { csbInit } from './csb/kernel';
-export { kloopKick, kloopPass } from './kloop/pass';
+export { kloopDoorbell, kloopKick, kloopPass } from './kloop/pass';
 export { ptnetKicked, ptnetRxsync, ptnetSyncFromCsb, ptnetTxsync } from './ptnet/driver';

@@ -105,7 +105,7 @@ export const KRING_STOPPED = 2;
 export const KRING_LOCKED = 3;
 
 // counters of a kring: index of a u64 behind KRING_STATS
-export const STAT_PACKETS = 0; // tx rings of VALE ports and pipes: packets that left the ring
+export const STAT_PACKETS = 0; // tx rings of VALE ports: packets that left the ring. Pipes, rx: that were taken from the peer
 export const STAT_BYTES = 1; // their bytes
 export const STAT_SYNCS = 2;
 export const STAT_REINITS = 3; // prologue failures
@@ -118,7 +118,7 @@ export const STAT_DROP_SHORT = 8; // frame shorter than an Ethernet header
 export const STAT_DROP_SELF = 9; // destination is the port it came from
 export const STAT_DROP_NO_PORT = 10; // destination or source port is gone, not in netmap mode, or has no such ring
 export const STAT_DROP_NO_SPACE = 11; // destination ring full
-export const STAT_DROP_BAD_SLOT = 12; // frame with a bad slot
+export const STAT_DROP_BAD_SLOT = 12; // frame with a bad slot. Pipes, on the rx kring: bad slots of the peer
 export const STAT_DROP_TOO_LONG = 13; // does not fit the destination's buffers
 export const STAT_DROP_FRAGS = 14; // more than NETMAP_MAX_FRAGS slots
 export const STAT_DROP_BUSY = 15; // the destination ring's lock stayed taken
@@ -247,6 +247,7 @@ export const TRANS_SEGMENT_SIZE = 65536;
 export const TRANS_SIZE = 66752;
 
 // struct kloop: one per passed-through port, and one for the rings that a thread polls
+//   line 0: read-mostly, but for the events, which notifiers look at before they set them
 export const KLOOP_STATE = 0; // KLOOP_*: the word by which rings are handed to a thread and taken back
 export const KLOOP_EVENT = 4; // bit i: ring i (tx rings first) was kicked, or its port has notified
 export const KLOOP_MODE = 8; // KLOOP_MODE_*
@@ -256,19 +257,20 @@ export const KLOOP_ATOK = 20; // address of the atok array
 export const KLOOP_KTOA = 24; // address of the ktoa array
 export const KLOOP_THREAD = 28; // address of the thread record that serves it
 export const KLOOP_GUEST = 32; // address of the thread record that takes interrupts, 0 = none
-export const KLOOP_OWNER = 36; // thread id while a pass works on the loop, 0 = free
 export const KLOOP_BUDGET = 40; // slots per ring and activation
 export const KLOOP_TX = 44; // address of the first tx kring
 export const KLOOP_RX = 48;
 export const KLOOP_IRQS_ON = 52; // 0 = no interrupts wanted (no irqfd)
-export const KLOOP_PASSES = 56;
 export const KLOOP_WATCHES = 60; // 1 = of a monitor: what arrives for the rings that it watches tells its thread, not the loop
+//   line 1: written by the thread that runs the loop
 export const KLOOP_IRQ_PENDING = 64; // bit i = vector i
 export const KLOOP_STARTS = 68; // how many times it was started
 export const KLOOP_SEEN = 72; // THREAD_SEQ of its thread when it last looked
 export const KLOOP_PORT_GONE = 76; // 1 = the interface was taken away: the guest's driver is told
 export const KLOOP_PLACE = 80; // its place in the list of its thread
 export const KLOOP_ATTENTION = 84; // its bit in the THREAD_ATTENTION of the thread that takes interrupts; others may have the same
+export const KLOOP_OWNER = 88; // thread id while somebody works on the loop, 0 = free
+export const KLOOP_PASSES = 92; // how many times somebody has
 export const KLOOP_SIZE = 128;
 
 export const KLOOP_EVENT_REST = 31; // the bit of all rings from number 31 on

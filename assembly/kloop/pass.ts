@@ -10,6 +10,7 @@ import {
   KLOOP_EVENT_REST,
   KLOOP_MODE,
   KLOOP_MODE_BUSY,
+  KLOOP_MODE_DIRECT,
   KLOOP_MODE_POLL,
   KLOOP_NRX,
   KLOOP_NTX,
@@ -37,6 +38,8 @@ import { statAddShared } from '../stats/counters';
 import { pollRing } from '../sync/poll';
 import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './ring';
 
+/** Not a result of an activation: there was none. */
+const BUSY: u32 = 0x80000000;
 /** A place behind all those that a bit of THREAD_DUE can be for. */
 const NONE: u32 = 64;
 
@@ -114,9 +117,15 @@ export function kloopRun(loop: usize, self: usize): bool {
       events = KLOOP_EVENT_ALL;
     }
   }
+  const result = activate(loop, mode, events, self);
+  return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : result != BUSY;
+}
+
+/** Activates the rings of a loop that `events` names, tx first. BUSY: another thread is at it, the next pass has them. */
+function activate(loop: usize, mode: u32, events: u32, self: usize): u32 {
   if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
     again(loop, events, self);
-    return false;
+    return BUSY;
   }
   let result: u32 = 0;
   // Pairs with STOP, which changes the state and then waits for the owner to leave.
@@ -138,12 +147,20 @@ export function kloopRun(loop: usize, self: usize): bool {
     store<u32>(loop, load<u32>(loop, KLOOP_PASSES) + 1, KLOOP_PASSES);
   }
   atomic.store<u32>(loop, 0, KLOOP_OWNER);
-  return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : true;
+  return result;
 }
 
 /** The bit of ring `i` of a loop in its event word. */
 function ringEvent(i: u32): u32 {
   return 1 << min(i, <u32>KLOOP_EVENT_REST);
+}
+
+/** The kring of ring `i` of a loop, 0 = there is none. */
+function ringOf(loop: usize, i: u32): usize {
+  const ntx = load<u32>(loop, KLOOP_NTX);
+  if (i < ntx) return <usize>load<u32>(loop, KLOOP_TX) + <usize>i * KRING_SIZE;
+  i -= ntx;
+  return i < load<u32>(loop, KLOOP_NRX) ? <usize>load<u32>(loop, KLOOP_RX) + <usize>i * KRING_SIZE : 0;
 }
 
 /** The next pass has these events of the loop. */
@@ -167,14 +184,29 @@ function pollRings(loop: usize, ntx: u32, self: usize): u32 {
   return result;
 }
 
+/**
+ * A doorbell write by thread `self` for ring `i` (tx rings first) of a loop that runs in the thread that rings: activates the
+ * ring at once. True: that was all. False: the loop is another thread's, or the thread's next pass has something to do.
+ *
+ * An event that others have set stays for that pass: as long as it is set, they need not set it again (kringNotify), and two
+ * threads that poll have no cache line in common but those of the ring.
+ */
+export function kloopDoorbell(loop: usize, i: u32, self: usize): bool {
+  if (load<u32>(loop, KLOOP_MODE) != KLOOP_MODE_DIRECT || <usize>atomic.load<u32>(loop, KLOOP_THREAD) != self) {
+    kloopKick(loop, i, self);
+    return false;
+  }
+  const kr = ringOf(loop, i);
+  if (kr == 0) return true;
+  statAddShared(kr, STAT_KICKS, 1);
+  activate(loop, KLOOP_MODE_DIRECT, ringEvent(i), self);
+  return load<u64>(self, THREAD_DUE) == 0;
+}
+
 /** A doorbell write for ring `i` (tx rings first). The thread that serves the loop is woken unless it is the caller's. */
 export function kloopKick(loop: usize, i: u32, self: usize): void {
-  const ntx = load<u32>(loop, KLOOP_NTX);
-  if (i >= ntx + load<u32>(loop, KLOOP_NRX)) return;
-  const kr =
-    i < ntx
-      ? <usize>load<u32>(loop, KLOOP_TX) + <usize>i * KRING_SIZE
-      : <usize>load<u32>(loop, KLOOP_RX) + <usize>(i - ntx) * KRING_SIZE;
+  const kr = ringOf(loop, i);
+  if (kr == 0) return;
   statAddShared(kr, STAT_KICKS, 1);
   atomic.or<u32>(loop, ringEvent(i), KLOOP_EVENT);
   const thread: usize = atomic.load<u32>(loop, KLOOP_THREAD); // after the store, as in kringNotify

@@ -12,6 +12,7 @@ import {
   KRING_RING,
   STAT_BAD_SLOT,
   STAT_BYTES,
+  STAT_DROP_BAD_SLOT,
   STAT_PACKETS,
 } from '../abi/arena';
 import {
@@ -27,25 +28,61 @@ import { hasOffsets, slotOffset } from '../ring/offset';
 import { ringDistance, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 
-/** Sender: copies the slots up to rhead to the peer's rx ring and publishes the complete packets. */
+/** Sender: shows the peer the complete packets up to rhead. */
 export function pipeTxsync(kr: usize, self: usize): void {
   store<u32>(kr, atomic.load<u32>(kr, KRING_MAILTAIL), KRING_HWTAIL);
-  const n = load<u32>(kr, KRING_NSLOTS);
   const head = load<u32>(kr, KRING_RHEAD);
-  let k = load<u32>(kr, KRING_HWCUR);
-  let m = ringDistance(k, head, n);
-  if (m == 0) return;
+  const k = load<u32>(kr, KRING_HWCUR);
+  if (k == head) return;
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const slots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  let end = head; // behind the last packet's end
+  do {
+    const last = ringPrev(end, n);
+    if ((load<u16>(slots + <usize>last * NETMAP_SLOT_SIZE, NETMAP_SLOT_FLAGS) & NS_MOREFRAG) == 0) break;
+    end = last;
+  } while (end != k);
+  store<u32>(kr, head, KRING_HWCUR);
+  if (end == k) return;
   const peer: usize = load<u32>(kr, KRING_PEER);
+  atomic.store<u32>(peer, end, KRING_MAILTAIL); // pairs with the load in take
+  kringNotify(peer, self);
+}
+
+/** Receiver: takes what the sender shows, and gives it back what the application has released. */
+export function pipeRxsync(kr: usize, self: usize): void {
+  const peer: usize = load<u32>(kr, KRING_PEER);
+  const n = load<u32>(kr, KRING_NSLOTS);
+  const tail = atomic.load<u32>(kr, KRING_MAILTAIL); // pairs with the store in pipeTxsync
+  const hwtail = load<u32>(kr, KRING_HWTAIL);
+  if (tail != hwtail) take(kr, peer, hwtail, ringDistance(hwtail, tail, n));
+  const head = load<u32>(kr, KRING_RHEAD);
+  const hwcur = load<u32>(kr, KRING_HWCUR);
+  if (head == hwcur) return;
+  giveBack(kr, peer, hwcur, ringDistance(hwcur, head, n));
+  store<u32>(kr, head, KRING_HWCUR);
+  atomic.store<u32>(peer, ringPrev(head, n), KRING_MAILTAIL); // pairs with the load at the start of pipeTxsync
+  kringNotify(peer, self);
+}
+
+/**
+ * Copies `m` slots from slot `k` on of the sender's ring `peer`. The sender may write to them meanwhile: each is read once,
+ * and what is shown to the application ends with a packet's end as it was read.
+ */
+function take(kr: usize, peer: usize, k: u32, m: u32): void {
+  const n = load<u32>(kr, KRING_NSLOTS);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
-  const plain = !hasOffsets(kr);
+  const plain = !hasOffsets(peer);
   const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
   const plainLimit = min<u32>(<u32>bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
-  const txSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
-  const rxSlots: usize = load<u32>(peer, KRING_RING) + NETMAP_RING_SLOT;
-  let published = n; // slot after the last packet end, n = none yet
+  const txSlots: usize = load<u32>(peer, KRING_RING) + NETMAP_RING_SLOT;
+  const rxSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
+  let hwtail = n; // slot after the last packet end, n = none yet
   let packets: u64 = 0;
   let bytes: u64 = 0;
+  let bytesBefore: u64 = 0; // of fragments whose packet has not ended yet
   let bad: u64 = 0;
+  let badBefore: u64 = 0;
   while (m != 0) {
     // At most two runs: up to the end of the ring, then from its start.
     const run = min(m, n - k);
@@ -58,7 +95,10 @@ export function pipeTxsync(kr: usize, self: usize): void {
       const taken = <usize>(<u32>r) - tx;
       if (taken != 0) {
         packets += taken / NETMAP_SLOT_SIZE;
-        bytes += r >> 32;
+        bytes += bytesBefore + (r >> 32);
+        bad += badBefore;
+        bytesBefore = 0;
+        badBefore = 0;
         tx += taken;
         rx += taken;
         lastEnd = tx;
@@ -67,87 +107,97 @@ export function pipeTxsync(kr: usize, self: usize): void {
       const w = load<u64>(tx); // buf_idx, len and flags: read once
       const len = (w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && len <= bufSize - slotOffset(kr, tx)) {
+      if (<u32>w - 2 < bufLimit && len <= bufSize - slotOffset(peer, tx)) {
         store<u64>(rx, w);
         store<u64>(rx, load<u64>(tx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
         // DIFF: netmap leaves the receiver a larger offset that it had, though the packet is not there.
         if (flags & NS_BUF_CHANGED) store<u16>(tx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
-        bytes += len;
+        bytesBefore += len;
       } else {
         // The receiver keeps the buffer it has and finds an empty slot in it.
         store<u32>(rx, (flags & NS_MOREFRAG) << 16, 4);
-        bad++;
+        badBefore++;
       }
       tx += NETMAP_SLOT_SIZE;
       rx += NETMAP_SLOT_SIZE;
-      const last = (flags & NS_MOREFRAG) == 0;
-      packets += last ? 1 : 0;
-      lastEnd = last ? tx : lastEnd;
+      if (flags & NS_MOREFRAG) continue;
+      packets++;
+      bytes += bytesBefore;
+      bad += badBefore;
+      bytesBefore = 0;
+      badBefore = 0;
+      lastEnd = tx;
     }
     m -= run;
     k = k + run == n ? 0 : k + run;
     if (lastEnd != 0) {
-      published = <u32>(lastEnd - txSlots) / NETMAP_SLOT_SIZE;
-      if (published == n) published = 0;
+      hwtail = <u32>(lastEnd - txSlots) / NETMAP_SLOT_SIZE;
+      if (hwtail == n) hwtail = 0;
     }
   }
-  store<u32>(kr, head, KRING_HWCUR); // before publishing: a thread that dies in between must not copy again
+  if (hwtail == n) return;
+  store<u32>(kr, hwtail, KRING_HWTAIL);
   statAdd(kr, STAT_PACKETS, packets);
   statAdd(kr, STAT_BYTES, bytes);
-  if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
-  if (published != n) {
-    atomic.store<u32>(peer, published, KRING_MAILTAIL); // pairs with the load at the start of pipeRxsync
-    kringNotify(peer, self);
-  }
+  if (bad != 0) statAdd(kr, STAT_DROP_BAD_SLOT, bad);
 }
 
-/** Receiver: hands the released slots back to the sender, buffers swapped in by the receiver included. */
-export function pipeRxsync(kr: usize, self: usize): void {
-  store<u32>(kr, atomic.load<u32>(kr, KRING_MAILTAIL), KRING_HWTAIL);
+/** Copies `m` released slots from slot `k` on to the sender's ring `peer`, those that are not the same there. */
+function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
-  const head = load<u32>(kr, KRING_RHEAD);
-  let k = load<u32>(kr, KRING_HWCUR);
-  let m = ringDistance(k, head, n);
-  if (m == 0) return;
-  const peer: usize = load<u32>(kr, KRING_PEER);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
   const plain = !hasOffsets(kr);
   const bufSize: u64 = load<u32>(kr, KRING_BUFSIZE);
-  const plainLimit = min<u32>(<u32>bufSize, 0xffff); // of len | flags << 16: a length in range, and no flag
+  const plainLimit = min<u32>(<u32>bufSize, 0xffff);
   const rxSlots: usize = load<u32>(kr, KRING_RING) + NETMAP_RING_SLOT;
   const txSlots: usize = load<u32>(peer, KRING_RING) + NETMAP_RING_SLOT;
   let bad: u64 = 0;
   while (m != 0) {
     const run = min(m, n - k);
     let rx = rxSlots + <usize>k * NETMAP_SLOT_SIZE;
-    let tx = txSlots + <usize>k * NETMAP_SLOT_SIZE;
     const end = rx + <usize>run * NETMAP_SLOT_SIZE;
+    const delta = txSlots - rxSlots;
     while (rx < end) {
-      const taken = plain ? <usize>(<u32>copyRun(rx, end, tx - rx, bufLimit, plainLimit)) - rx : 0;
-      if (taken != 0) {
-        rx += taken;
-        tx += taken;
+      rx = skipSame(rx, end, delta);
+      if (rx == end) break;
+      const after = plain ? <usize>(<u32>copyRun(rx, end, delta, bufLimit, plainLimit)) : rx;
+      if (after != rx) {
+        rx = after;
         continue;
       }
       const w = load<u64>(rx);
       const flags = <u32>(w >> 48);
       if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize - slotOffset(kr, rx)) {
-        store<u64>(tx, w);
-        store<u64>(tx, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        store<u64>(rx + delta, w);
+        store<u64>(rx + delta, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
         if (flags & NS_BUF_CHANGED) store<u16>(rx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
       } else {
         bad++; // the sender keeps the buffer it has
       }
       rx += NETMAP_SLOT_SIZE;
-      tx += NETMAP_SLOT_SIZE;
     }
     m -= run;
     k = k + run == n ? 0 : k + run;
   }
-  store<u32>(kr, head, KRING_HWCUR);
   if (bad != 0) statAdd(kr, STAT_BAD_SLOT, bad);
-  atomic.store<u32>(peer, ringPrev(head, n), KRING_MAILTAIL); // pairs with the load at the start of pipeTxsync
-  kringNotify(peer, self);
+}
+
+/**
+ * The first slot from `slot` to `end` that differs from the one `delta` behind it. Mostly none does, and the sender's slots
+ * stay in the cache of the sender.
+ */
+function skipSame(slot: usize, end: usize, delta: usize): usize {
+  const end4 = slot + ((end - slot) & ~63);
+  while (slot != end4) {
+    const a = v128.xor(v128.load(slot), v128.load(slot + delta));
+    const b = v128.xor(v128.load(slot, 16), v128.load(slot + delta, 16));
+    const c = v128.xor(v128.load(slot, 32), v128.load(slot + delta, 32));
+    const d = v128.xor(v128.load(slot, 48), v128.load(slot + delta, 48));
+    if (v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) break;
+    slot += 4 * NETMAP_SLOT_SIZE;
+  }
+  while (slot != end && !v128.any_true(v128.xor(v128.load(slot), v128.load(slot + delta)))) slot += NETMAP_SLOT_SIZE;
+  return slot;
 }
 
 /** Copies what it can of the usual slots, and else of those with exchanged buffers: see below. */

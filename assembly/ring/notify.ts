@@ -62,12 +62,20 @@ export function loopDue(loop: usize, self: usize): void {
  */
 export function kringNotify(kr: usize, self: usize): void {
   const loop = atomic.load<u32>(kr, KRING_LOOP);
+  let waiters = atomic.load<u64>(kr, KRING_WATCHERS);
   if (loop != 0) {
-    atomic.or<u32>(loop, load<u32>(kr, KRING_EVENT), KLOOP_EVENT);
+    // Who has set an event wakes the loop's thread, and whoever takes it looks at the ring afterwards: while it is there,
+    // what has been published before is not missed (tests/model/pass.pml).
+    const event = load<u32>(kr, KRING_EVENT);
+    if ((atomic.load<u32>(loop, KLOOP_EVENT) & event) == 0) {
+      atomic.or<u32>(loop, event, KLOOP_EVENT);
+      waiters |= atomic.load<u64>(kr, KRING_WAITERS);
+    }
     // Read after the store: a loop that has just come to this thread, or leaves it, will be due in its new one after that.
     if (<usize>atomic.load<u32>(loop, KLOOP_THREAD) == self) loopDue(loop, self);
+  } else {
+    waiters |= atomic.load<u64>(kr, KRING_WAITERS);
   }
-  let waiters = atomic.load<u64>(kr, KRING_WAITERS) | atomic.load<u64>(kr, KRING_WATCHERS);
   if (waiters == 0) return;
   const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
   while (waiters != 0) {

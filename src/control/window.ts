@@ -78,9 +78,7 @@ class FunctionWindow implements PciFunction {
     if (this.#gone) return;
     if (this.interrupts !== undefined && offset >= PTNET_IO_KICK_BASE && offset < PTNET_IO_SIZE) {
       if (this.#loop === 0) return;
-      const { arena, ptr } = this.#thread;
-      arena.wasm.kloopKick(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2, ptr);
-      this.#thread.service(); // direct mode: the loop runs here and now
+      this.#thread.doorbell(this.#loop, (offset - PTNET_IO_KICK_BASE) >>> 2); // direct mode: the loop runs here and now
       return;
     }
     this.#path.ioWrite({ id: this.#id, index: this.#index, offset, size, value });

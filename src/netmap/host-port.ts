@@ -44,6 +44,7 @@ import { DATA_MODELS } from '../memory/data-model.js';
 import { NetmapPort, type PortCounters } from '../ring/port.js';
 import { NetmapIf, NetmapRing } from '../ring/ring.js';
 import type { Thread } from '../threads/thread.js';
+import { type PipeSent, readPipeSent } from './pipe-counters.js';
 import type { PortInfo } from './register.js';
 
 /** Drop reasons as they are reported, with their counters. */
@@ -69,19 +70,36 @@ export function readCounters(arena: Arena, info: Pick<PortInfo, 'kind' | 'tx' | 
   const tx = info.tx.map(({ kring }) => kring);
   const rx = info.rx.map(({ kring }) => kring);
   const all = [...tx, ...rx];
-  const isPipe = info.kind === PORT_KIND_PIPE;
-  // What a pipe's end receives is what its peer has sent.
-  const sources = isPipe ? rx.map((kring) => arena.load(kring + KRING_PEER)) : rx;
+  const badSlots = sum(all, STAT_BAD_SLOT);
   return {
-    txPackets: sum(tx, STAT_PACKETS),
-    txBytes: sum(tx, STAT_BYTES),
-    rxPackets: sum(sources, isPipe ? STAT_PACKETS : STAT_DELIVERED),
-    rxBytes: sum(sources, isPipe ? STAT_BYTES : STAT_DELIVERED_BYTES),
-    drops: Object.fromEntries(Object.entries(DROP_REASONS).map(([reason, index]) => [reason, sum(all, index)])),
-    badSlots: sum(all, STAT_BAD_SLOT),
+    ...(info.kind === PORT_KIND_PIPE
+      ? pipeTraffic(arena, tx, rx, badSlots)
+      : {
+          txPackets: sum(tx, STAT_PACKETS),
+          txBytes: sum(tx, STAT_BYTES),
+          rxPackets: sum(rx, STAT_DELIVERED),
+          rxBytes: sum(rx, STAT_DELIVERED_BYTES),
+          drops: Object.fromEntries(Object.entries(DROP_REASONS).map(([reason, index]) => [reason, sum(all, index)])),
+          badSlots,
+        }),
     reinits: sum(all, STAT_REINITS),
     kicks: sum(all, STAT_KICKS),
     interrupts: sum(all, STAT_INTERRUPTS),
+  };
+}
+
+/** What a pipe's end receives is what its peer has sent. Nothing is dropped. */
+function pipeTraffic(arena: Arena, tx: readonly number[], rx: readonly number[], badSlots: number) {
+  const sum = (krings: readonly number[], of: keyof PipeSent): number =>
+    krings.reduce((n, kring) => n + readPipeSent(arena, kring)[of], 0);
+  const senders = rx.map((kring) => arena.load(kring + KRING_PEER));
+  return {
+    txPackets: sum(tx, 'packets'),
+    txBytes: sum(tx, 'bytes'),
+    rxPackets: sum(senders, 'packets'),
+    rxBytes: sum(senders, 'bytes'),
+    drops: Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])),
+    badSlots: badSlots + sum(tx, 'badSlots'),
   };
 }
 

@@ -102,13 +102,13 @@ export function slotBufs(arena: ArenaOwner, kring: Kring): number[] {
   return Array.from({ length: kring.nslots }, (_, i) => arena.u32[slots + 4 * i]);
 }
 
-/** The buffers that a pipe's pair of rings holds: each slot's owner is the side that the indices say. */
+/** The buffers that a pipe's pair of rings holds: the receiver's where it has taken a slot, and not given it back. */
 export function pairBufs(arena: ArenaOwner, tx: Kring): number[] {
   const rx = tx.peer;
   if (!rx || rx.ring === 0 || tx.ring === 0) return [];
   const n = tx.nslots;
   const from = arena.load(rx.ptr + KRING_HWCUR);
-  const pending = (arena.load(rx.ptr + KRING_MAILTAIL) - from + n) % n;
+  const pending = (arena.load(rx.ptr + KRING_HWTAIL) - from + n) % n;
   const txBufs = slotBufs(arena, tx);
   const rxBufs = slotBufs(arena, rx);
   return txBufs.map((index, i) => ((i - from + n) % n < pending ? rxBufs[i] : index));

@@ -34,6 +34,8 @@ const SPIN_LIMIT = 1 << 17;
 const KEEP_ALIVE_MS = 1 << 30;
 /** Passes of one service call: guests that keep each other busy get the rest at the next event. */
 const MAX_ROUNDS = 64;
+/** Of so many doorbells in a row, one also does what others have left to the thread. */
+const DOORBELLS = 32;
 
 /** Words that kernel loops of this thread share with somebody who cannot see the arena's memory. */
 export interface PassCopies {
@@ -74,6 +76,7 @@ export class Thread {
   /** Rings whose notifications come to this thread, with the number of open ports that wait for them. */
   readonly #watched = new Map<number, number>();
   #serving = false;
+  #doorbells = 0;
 
   private constructor(arena: Arena, id: number, token: number, canBlock: boolean) {
     this.arena = arena;
@@ -274,6 +277,23 @@ export class Thread {
   addCopies(copies: PassCopies): () => void {
     this.#copies.add(copies);
     return () => this.#copies.delete(copies);
+  }
+
+  /**
+   * Rings the doorbell of a ring of a kernel loop. If the loop runs in this thread, the ring is looked at, and other events
+   * of this thread not every time.
+   */
+  doorbell(loop: number, ring: number): void {
+    const { arena, ptr } = this;
+    const isFree =
+      arena.shared && !this.#serving && this.#copies.size === 0 && arena.u32[(ptr + THREAD_LOOKING) >>> 2] === 0;
+    if (isFree && ++this.#doorbells % DOORBELLS !== 0) {
+      const done = arena.wasm.kloopDoorbell(loop, ring, ptr) !== 0;
+      if (done && arena.u32[(ptr + THREAD_ATTENTION) >>> 2] === 0) return;
+    } else {
+      arena.wasm.kloopKick(loop, ring, ptr);
+    }
+    this.service();
   }
 
   /** One pass over the kernel loops; how many had something to do. */

@@ -61,6 +61,7 @@ export interface WasmApi {
   valeLookupFailed(kring: number, scratch: number, from: number, count: number, limit: number): number;
   valeDeliver(kring: number, port: number, scratch: number, count: number, self: number): void;
   csbInit(kring: number, atok: number, ktoa: number): void;
+  kloopDoorbell(loop: number, ring: number, self: number): number;
   kloopKick(loop: number, ring: number, self: number): void;
   kloopPass(self: number): number;
   ptnetTxsync(gkring: number, flags: number): number;

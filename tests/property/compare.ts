@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Inspection, NetmapRing } from '../../src/index.js';
 import { HostPort } from '../../src/netmap/host-port.js';
-import type { Drop, Kring, Region, Ring } from './oracle.js';
+import { type Drop, type Kring, pipeSent, type Region, type Ring } from './oracle.js';
 import type { OpenPort } from './oracle-host.js';
 import type { Endpoint, World } from './world.js';
 
@@ -105,12 +105,12 @@ function countersOf({ adapter, tx, rx }: OpenPort): Record<string, unknown> {
   const isPipe = adapter.peer !== undefined;
   const reasons = Object.keys([...tx, ...rx][0].drops) as Drop[];
   return {
-    txPackets: sum(tx, (kr) => kr.packets),
-    txBytes: sum(tx, (kr) => kr.bytes),
-    rxPackets: isPipe ? sum(senders, (kr) => kr.packets) : sum(rx, (kr) => kr.delivered),
-    rxBytes: isPipe ? sum(senders, (kr) => kr.bytes) : sum(rx, (kr) => kr.deliveredBytes),
+    txPackets: sum(tx, (kr) => (isPipe ? pipeSent(kr) : kr).packets),
+    txBytes: sum(tx, (kr) => (isPipe ? pipeSent(kr) : kr).bytes),
+    rxPackets: isPipe ? sum(senders, (kr) => pipeSent(kr).packets) : sum(rx, (kr) => kr.delivered),
+    rxBytes: isPipe ? sum(senders, (kr) => pipeSent(kr).bytes) : sum(rx, (kr) => kr.deliveredBytes),
     drops: Object.fromEntries(reasons.map((reason) => [reason, sum(all, (kr) => kr.drops[reason])])),
-    badSlots: sum(all, (kr) => kr.badSlots),
+    badSlots: sum(all, (kr) => kr.badSlots) + (isPipe ? sum(tx, (kr) => kr.peer?.badTaken ?? 0) : 0),
     reinits: sum(all, (kr) => kr.reinits),
     kicks: sum(all, (kr) => kr.kicks),
     interrupts: sum(all, (kr) => kr.interrupts),

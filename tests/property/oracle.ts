@@ -175,6 +175,8 @@ export class Kring {
   bytes = 0;
   reinits = 0;
   badSlots = 0;
+  /** Pipes, rx: of the peer's slots that were taken. */
+  badTaken = 0;
   kicks = 0;
   interrupts = 0;
   delivered = 0;
@@ -299,43 +301,57 @@ export function ringSync(kr: Kring, sync: PortSync): void {
   ring.tail = kr.rtail = kr.hwtail;
 }
 
-/** Slots are copied to the peer, payload never; only whole packets are shown to it. */
+/** Only whole packets are shown to the peer, who takes their slots when it syncs. */
 function pipeTxsync(kr: Kring): void {
   const peer = kr.peer as Kring;
   kr.hwtail = kr.mailTail;
-  let published = -1;
-  for (const k of kr.range(kr.hwcur, kr.rhead)) {
-    const from = kr.shown.slots[k];
-    const to = peer.shown.slots[k];
-    if (kr.sound(from)) {
+  const ends = kr.range(kr.hwcur, kr.rhead).filter((k) => !(kr.shown.slots[k].flags & NS_MOREFRAG));
+  kr.hwcur = kr.rhead;
+  if (ends.length === 0) return;
+  peer.mailTail = kr.next(ends[ends.length - 1]);
+  peer.notify();
+}
+
+/** Slots are copied from the sender, payload never; released ones go back to it, with buffers that the receiver has put in. */
+function pipeRxsync(kr: Kring): void {
+  take(kr, kr.peer as Kring);
+  giveBack(kr, kr.peer as Kring);
+}
+
+function take(kr: Kring, peer: Kring): void {
+  let [bytes, bad] = [0, 0]; // of a packet whose end has not come yet
+  for (const k of kr.range(kr.hwtail, kr.mailTail)) {
+    const from = peer.shown.slots[k];
+    const to = kr.shown.slots[k];
+    const { flags } = from;
+    if (peer.sound(from)) {
       Object.assign(to, from);
-      kr.bytes += from.len;
+      bytes += from.len;
       from.flags &= ~NS_BUF_CHANGED;
     } else {
       // DIFF: the receiver keeps its buffer, and finds an empty slot
       to.len = 0;
-      to.flags = from.flags & NS_MOREFRAG;
-      kr.badSlots++;
+      to.flags = flags & NS_MOREFRAG;
+      bad++;
     }
-    if (from.flags & NS_MOREFRAG) continue;
+    if (flags & NS_MOREFRAG) continue;
     kr.packets++;
-    published = kr.next(k);
+    kr.bytes += bytes;
+    kr.badTaken += bad;
+    [bytes, bad] = [0, 0];
+    kr.hwtail = kr.next(k); // DIFF: the sender may have made an end something else since it was shown
   }
-  kr.hwcur = kr.rhead;
-  if (published < 0) return;
-  peer.mailTail = published;
-  peer.notify();
 }
 
-/** Released slots go back to the sender, with the buffers that the receiver has put in. */
-function pipeRxsync(kr: Kring): void {
-  const peer = kr.peer as Kring;
-  kr.hwtail = kr.mailTail;
+function giveBack(kr: Kring, peer: Kring): void {
   if (kr.hwcur === kr.rhead) return;
   for (const k of kr.range(kr.hwcur, kr.rhead)) {
     const from = kr.shown.slots[k];
+    const to = peer.shown.slots[k];
+    const same = from.bufIdx === to.bufIdx && from.len === to.len && from.flags === to.flags && from.ptr === to.ptr;
+    if (same) continue; // DIFF: netmap clears NS_BUF_CHANGED, and a bad slot is counted
     if (kr.sound(from)) {
-      Object.assign(peer.shown.slots[k], from);
+      Object.assign(to, from);
       from.flags &= ~NS_BUF_CHANGED;
     } else {
       kr.badSlots++; // DIFF: the sender keeps the buffer that it has
@@ -346,14 +362,26 @@ function pipeRxsync(kr: Kring): void {
   peer.notify();
 }
 
+/** What a ring of a pipe has sent: what the peer has taken, and what it has been shown. */
+export function pipeSent(tx: Kring): { packets: number; bytes: number } {
+  const rx = tx.peer as Kring;
+  let { packets, bytes } = rx;
+  for (const k of rx.range(rx.hwtail, rx.mailTail)) {
+    const slot = tx.shown.slots[k];
+    if (tx.region.sound(slot)) bytes += slot.len;
+    if (!(slot.flags & NS_MOREFRAG)) packets++;
+  }
+  return { packets, bytes };
+}
+
 export function pipeSync(kr: Kring): void {
   if (kr.dir === 'tx') pipeTxsync(kr);
   else pipeRxsync(kr);
 }
 
-/** Buffers that a pair of a pipe's rings holds: the receiver's where a packet waits for it, else the sender's. */
+/** Buffers that a pair of a pipe's rings holds: the receiver's where it has taken a slot, else the sender's. */
 export function pairBufs(tx: Kring): number[] {
   const rx = tx.peer as Kring;
-  const waiting = new Set(rx.range(rx.hwcur, rx.mailTail));
+  const waiting = new Set(rx.range(rx.hwcur, rx.hwtail));
   return tx.shown.slots.map(({ bufIdx }, k) => (waiting.has(k) ? rx.shown.slots[k].bufIdx : bufIdx));
 }
