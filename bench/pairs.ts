@@ -6,7 +6,7 @@ import { byteRingMemory } from './threads/byte-ring.js';
 import type { Packing } from './threads/messages.js';
 import { openPair } from './threads/pair.js';
 import { slotRingBytes } from './threads/slot-ring.js';
-import { Absent, RING_SLOTS, type TimedContender } from './types.js';
+import { Absent, HOST_PORTS, RING_SLOTS, type TimedContender } from './types.js';
 import { PIPE } from './world.js';
 
 const MEMORY = 1 << 28;
@@ -60,6 +60,23 @@ export async function ptnetPair({ names, size, frames, loop }: PairShape): Promi
     lossy: names !== PIPE,
     data: { sender, receiver },
     watch: countEvents(netmap),
+    close: () => netmap.close(),
+  });
+}
+
+/** Two workers that have the ends of a pipe open themselves, without guests, CSB and kernel loops. */
+export async function hostPair(size: number, frames: boolean): Promise<TimedContender> {
+  const netmap = await Netmap.create({ memorySize: MEMORY });
+  const end = (name: string) => {
+    const host = { netmap: netmap.handle(), name };
+    return { host, frames, sleeps: false, introduces: false };
+  };
+  const [sender, receiver] = PIPE.map(end);
+  return openPair({
+    name: HOST_PORTS,
+    transport: 'ptnet',
+    size,
+    data: { sender, receiver },
     close: () => netmap.close(),
   });
 }

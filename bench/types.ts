@@ -6,12 +6,13 @@ export const BATCH = 256;
 export const RING_SLOTS = 1024;
 
 /**
- * Further forms of ours: with an application in Wasm, in the batches of others, with kernel loops in a thread of their own, in an
- * emulator.
+ * Further forms of ours: with an application in Wasm, in the batches of others, with kernel loops in a thread of their own, without
+ * guests, in an emulator.
  */
 export const WASM_PROGRAM = 'ptnet, Wasm program';
 export const SMALL_BATCHES = 'ptnet, batch 32';
 export const LOOP_THREAD = 'ptnet, loop thread';
+export const HOST_PORTS = 'ptnet, host ports';
 export const MMIO = 'ptnet, MMIO';
 export const RAM_WINDOW = 'ptnet, RAM window';
 

@@ -1,5 +1,6 @@
 // Pipe port: two ends over one set of buffers (netmap_pipe.c). A tx ring of one end and the rx ring of the other name
-// the same buffers; slots are copied, payload never. The mailbox (KRING_MAILTAIL) tells the other side how far it may go.
+// the same buffers; slots are copied, by the receiver, and payload never. The mailbox (KRING_MAILTAIL) tells the other side how
+// far it may go.
 import {
   KRING_BUFSIZE,
   KRING_HWCUR,
@@ -66,7 +67,8 @@ export function pipeRxsync(kr: usize, self: usize): void {
 }
 
 /**
- * Copies `m` slots from slot `k` on of the sender's ring `peer`. The sender may write to them meanwhile: each is read once,
+ * Copies `m` slots from slot `k` on of the sender's ring `peer`. DIFF: netmap has the sender copy them, so that each line of
+ * either ring goes to and fro between two cores. The sender may write to them meanwhile: each is read once,
  * and what is shown to the application ends with a packet's end as it was read.
  */
 function take(kr: usize, peer: usize, k: u32, m: u32): void {
@@ -142,7 +144,7 @@ function take(kr: usize, peer: usize, k: u32, m: u32): void {
   if (bad != 0) statAdd(kr, STAT_DROP_BAD_SLOT, bad);
 }
 
-/** Copies `m` released slots from slot `k` on to the sender's ring `peer`, those that are not the same there. */
+/** Copies `m` released slots from slot `k` on to the sender's ring `peer`. DIFF: only those that are not the same there. */
 function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;

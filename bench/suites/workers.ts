@@ -2,7 +2,7 @@
 // sleep, and each runs its own kernel loop. `notify`: they sleep while there is nothing to do, and the kernel loops run in
 // a third thread; natively, too. All contenders write and read length and number of each frame; the proof compares all bytes.
 import { memifContender, vhostContender } from '../machine/testpmd.js';
-import { byteRing, messages, nativePair, ptnetPair, slotRing } from '../pairs.js';
+import { byteRing, hostPair, messages, nativePair, ptnetPair, slotRing } from '../pairs.js';
 import type { SuiteOptions, TimedCase } from '../types.js';
 import { PIPE, VALE } from '../world.js';
 
@@ -22,6 +22,7 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
       unit: UNIT,
       entrants: [
         () => ptnetPair(pipe),
+        () => hostPair(size, true),
         () => nativePair(native, 'threads-pipe', size),
         () => messages(size, 'packed'),
         () => messages(size, 'arrays'),
@@ -37,6 +38,7 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
       unit: UNIT,
       entrants: [
         () => ptnetPair({ ...pipe, frames: false }),
+        () => hostPair(size, false),
         () => nativePair(native, 'threads-slots', size),
         () => slotRing(size, false),
       ],

@@ -1,13 +1,17 @@
-// Two guests, each with a program and its kernel loop in a worker of its own: ptnet as a transport between two workers.
-import { abi, type GuestHandle, Netmap, type NetmapPort, PtnetDriver } from 'ptnet';
+// Two guests, each with a program and its kernel loop in a worker of its own, or two workers with a port of the host each: ptnet
+// as a transport between two workers.
+import { abi, type GuestHandle, Netmap, type NetmapHandle, type NetmapPort, PtnetDriver } from 'ptnet';
 import { digestRing, drain, FNV_PRIME, fill, makeFrames } from '../program.js';
+import { RING_SLOTS } from '../types.js';
 import { introduction } from '../world.js';
 import type { WorkerTask } from './control.js';
 import type { PolledReceiver, PolledSender } from './polled.js';
 import { digestSlots, drainSlots, fillSlots } from './slots.js';
 
 export interface PtnetData {
-  readonly guest: GuestHandle;
+  /** The guest, or else the port of the host, that the program uses. */
+  readonly guest?: GuestHandle;
+  readonly host?: { readonly netmap: NetmapHandle; readonly name: string };
   /** Whether the programs touch the frames; otherwise slots only. */
   readonly frames: boolean;
   /** Whether the receiver says where it is: to a switch. */
@@ -17,12 +21,23 @@ export interface PtnetData {
 }
 
 const WAIT = 100;
+/** poll() shall look at what it is asked for, and not at the other direction too. */
+const FLAGS = abi.NR_NO_TX_POLL;
+
+async function attach({ guest, host }: PtnetData): Promise<{ netmap: Netmap; port: NetmapPort }> {
+  if (host) {
+    const netmap = await Netmap.attach(host.netmap);
+    const port = await netmap.open(host.name, { txSlots: RING_SLOTS, rxSlots: RING_SLOTS, flags: FLAGS });
+    return { netmap, port };
+  }
+  if (!guest) throw new Error('neither a guest nor a port');
+  const { netmap, machine } = await Netmap.attachGuest(guest);
+  const [driver] = PtnetDriver.probe(machine, { vnetHdr: false });
+  return { netmap, port: driver.open({ flags: FLAGS }) };
+}
 
 async function openPort(task: WorkerTask<PtnetData>): Promise<{ port: NetmapPort; close: () => Promise<void> }> {
-  const { netmap, machine } = await Netmap.attachGuest(task.data.guest);
-  const [driver] = PtnetDriver.probe(machine, { vnetHdr: false });
-  // poll() shall look at what it is asked for, and not at the other direction too.
-  const port = driver.open({ flags: abi.NR_NO_TX_POLL });
+  const { netmap, port } = await attach(task.data);
   const close = async (): Promise<void> => {
     await port.close();
     await netmap.close();
