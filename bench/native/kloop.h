@@ -41,8 +41,9 @@ static int ring_sync(struct kring *kr, struct thread *self) {
   return 0;
 }
 
-enum { MORE = 1, MOVED = 2 };
-enum { MAX_ROUNDS = 64 };
+/** Result bits of an activation; BUSY: there was none. */
+enum { MORE = 1, MOVED = 2, BUSY = 4 };
+enum { MAX_ROUNDS = 64, DOORBELLS = 32 };
 
 static void kern_publish(struct ktoa *ktoa, u32 hwcur, u32 hwtail) {
   atomic_store_explicit(&ktoa->hwcur, hwcur, memory_order_relaxed);
@@ -173,6 +174,36 @@ static u32 run_ring(struct kloop *loop, u32 vector, struct thread *self) {
 /** The bit of ring `i` of a loop in its event word. */
 static inline u32 ring_event(u32 i) { return 1u << min_u32(i, EVENT_REST); }
 
+/** The next pass has these events of the loop. */
+static void again(struct kloop *loop, u32 events, struct thread *self) {
+  atomic_fetch_or(&loop->event, events);
+  self->due = true;
+}
+
+/** Activates the rings of a loop that `events` names, tx first. */
+static u32 activate(struct kloop *loop, u32 events, struct thread *self) {
+  u32 free_ = 0;
+  if (!atomic_compare_exchange_strong(&loop->owner, &free_, self->id)) {
+    again(loop, events, self);
+    return BUSY;
+  }
+  u32 result = 0;
+  if (atomic_load(&loop->state) == LOOP_RUNNING) {
+    u32 more = 0;
+    for (u32 i = 0; i < (u32)loop->ntx + loop->nrx; i++) {
+      u32 bit = ring_event(i);
+      if ((events & bit) == 0) continue;
+      u32 r = run_ring(loop, i, self);
+      if (r & MORE) more |= bit;
+      result |= r;
+    }
+    if (more) again(loop, more, self);
+    loop->passes++;
+  }
+  atomic_store(&loop->owner, 0);
+  return result;
+}
+
 static bool kloop_run(struct kloop *loop, struct thread *self) {
   if (atomic_load(&loop->state) != LOOP_RUNNING) return false;
   bool busy = loop->mode == MODE_BUSY;
@@ -181,26 +212,8 @@ static bool kloop_run(struct kloop *loop, struct thread *self) {
     if (atomic_load(&loop->event) == 0) return false;
     events = atomic_exchange(&loop->event, 0);
   }
-  u32 free_ = 0;
-  if (!atomic_compare_exchange_strong(&loop->owner, &free_, self->id)) {
-    atomic_fetch_or(&loop->event, events);
-    return false;
-  }
-  u32 result = 0;
-  if (atomic_load(&loop->state) == LOOP_RUNNING) {
-    u32 more = 0;
-    for (u32 i = 0; i < loop->ntx + loop->nrx; i++) {
-      u32 bit = ring_event(i);
-      if ((events & bit) == 0) continue;
-      u32 r = run_ring(loop, i, self);
-      if (r & MORE) more |= bit;
-      result |= r;
-    }
-    if (more) atomic_fetch_or(&loop->event, more);
-    loop->passes++;
-  }
-  atomic_store(&loop->owner, 0);
-  return busy ? (result & (MORE | MOVED)) != 0 : true;
+  u32 result = activate(loop, events, self);
+  return busy ? (result & (MORE | MOVED)) != 0 : result != BUSY;
 }
 
 /** Odd in a pass: for the control thread, which waits for passes that may have seen a loop that is no more. */
@@ -212,6 +225,7 @@ static void count_pass(struct thread *self) {
 static u32 kloop_pass(struct thread *self) {
   u32 n = atomic_load(&self->nloops), worked = 0;
   if (n == 0) return 0;
+  self->due = false; // this pass looks at all of them
   count_pass(self);
   for (u32 i = 0; i < n; i++) {
     struct kloop *loop = atomic_load(&self->loops[i]);
@@ -243,13 +257,42 @@ static void thread_service(struct thread *self) {
   if (rounds == MAX_ROUNDS) thread_wake(self);
 }
 
-/** The guest writes a doorbell register: the loop runs here and now. */
+static struct kring *ring_of(struct kloop *loop, u32 i) {
+  if (i < loop->ntx) return loop->tx + i;
+  i -= loop->ntx;
+  return i < loop->nrx ? loop->rx + i : NULL;
+}
+
 static void kick(struct kloop *loop, u32 i, struct thread *self) {
-  if (i >= loop->ntx + loop->nrx) return;
-  struct kring *kr = i < loop->ntx ? loop->tx + i : loop->rx + (i - loop->ntx);
+  struct kring *kr = ring_of(loop, i);
+  if (!kr) return;
   stat_add_shared(kr, STAT_KICKS, 1);
   atomic_fetch_or(&loop->event, ring_event(i));
-  if (loop->thread && loop->thread != self) thread_wake(loop->thread);
+  if (loop->thread == self) self->due = true;
+  else if (loop->thread) thread_wake(loop->thread);
+}
+
+/** Activates the ring at once if its loop runs in this thread; an event that others have set stays. True: that was all. */
+static bool activate_kicked(struct kloop *loop, u32 i, struct thread *self) {
+  if (loop->mode != MODE_DIRECT || loop->thread != self) {
+    kick(loop, i, self);
+    return false;
+  }
+  struct kring *kr = ring_of(loop, i);
+  if (!kr) return true;
+  stat_add_shared(kr, STAT_KICKS, 1);
+  activate(loop, ring_event(i), self);
+  return !self->due;
+}
+
+/** The guest writes a doorbell register: the loop runs here and now, and what others left to the thread not every time. */
+static void doorbell(struct kloop *loop, u32 i, struct thread *self) {
+  if (++self->doorbells % DOORBELLS != 0) {
+    bool done = activate_kicked(loop, i, self);
+    if (done && atomic_load_explicit(&self->attention, memory_order_relaxed) == 0) return;
+  } else {
+    kick(loop, i, self);
+  }
   thread_service(self);
 }
 
@@ -305,7 +348,7 @@ static void ptnet_txsync(struct gkring *gk, u32 flags, struct kloop *loop, struc
   bool full = cur == gk->hwtail, reclaim = (flags & NAF_FORCE_RECLAIM) != 0;
   if (((head != hwcur || full) && atomic_load(&ktoa->kern_need_kick)) || reclaim) {
     atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
-    kick(loop, 0, self);
+    doorbell(loop, 0, self);
     guest_kicked(gk);
     return;
   }
@@ -325,7 +368,7 @@ static void ptnet_rxsync(struct gkring *gk, u32 flags, struct kloop *loop, struc
   if (release) appl_publish(atok, cur, head);
   if ((release || cur == gk->hwtail) && atomic_load(&ktoa->kern_need_kick)) {
     atomic_store_explicit(&atok->sync_flags, flags, memory_order_relaxed);
-    kick(loop, 1, self);
+    doorbell(loop, 1, self);
     guest_kicked(gk);
     return;
   }

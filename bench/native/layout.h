@@ -31,8 +31,9 @@ struct slot {
 #define SLOT_FLAGS(w) ((u32)((w) >> 48))
 
 static inline u64 slot_word(const struct slot *s) { return atomic_load_explicit(&s->word, memory_order_relaxed); }
-// A slot's index alone: after a store to len and flags, a load of the whole word would wait for that store to retire.
+// A slot's index or flags alone: after a store to len and flags, a load of the whole word would wait for that store to retire.
 static inline u32 slot_idx(const struct slot *s) { return *(const volatile u32 *)s; }
+static inline u32 slot_flags(const struct slot *s) { return ((const volatile u16 *)s)[3]; }
 static inline void slot_set_len_flags(struct slot *s, u32 v) { ((volatile u32 *)s)[1] = v; }
 static inline void slot_set_flags(struct slot *s, u16 v) { ((volatile u16 *)s)[3] = v; }
 
@@ -163,18 +164,22 @@ enum { EVENT_REST = 31 };
 #define EVENT_ALL 0xffffffffu
 
 struct kloop {
+  // read-mostly, but for the events, which notifiers look at before they set them
   LINE _Atomic u32 state;
   _Atomic u32 event;
-  u32 mode, ntx, nrx;
+  u32 budget;
+  u8 mode, ntx, nrx, irqs_on;
   struct atok *atok;
   struct ktoa *ktoa;
   struct thread *thread, *guest;
-  _Atomic u32 owner;
-  u32 budget, irqs_on, passes;
   struct kring *tx, *rx;
-  LINE _Atomic u32 irq_pending;
+  // written by the thread that runs the loop
+  _Atomic u32 irq_pending;
+  _Atomic u32 owner;
+  u32 passes;
   u64 interrupts; // delivered to the guest
 };
+_Static_assert(offsetof(struct kloop, irq_pending) == 64, "two lines, as in assembly/abi");
 
 enum { MAX_LOOPS = 512 };
 struct thread {
@@ -185,6 +190,8 @@ struct thread {
   struct scratch *scratch;
   struct thread *threads;
   _Atomic u32 attention, nloops, passes;
+  u32 doorbells;
+  bool due; // it has itself set an event of a loop that it runs
   _Atomic(struct kloop *) loops[MAX_LOOPS];
   u32 ndevices;
   struct kloop *devices[2]; // those of the guests that run here

@@ -72,16 +72,42 @@ static inline u32 copy_run(struct slot *slot, const struct slot *end, struct slo
   return copy_plain(slot, end, to, limit, plain, bytes);
 }
 
+/** The first slot from `slot` to `end` that differs from the one at `to`. Mostly none does. */
+static inline struct slot *skip_same(struct slot *slot, const struct slot *end, const struct slot *to) {
+  const slot_vector *s = (const slot_vector *)slot, *last = (const slot_vector *)end, *d = (const slot_vector *)to;
+  for (; last - s >= 4; s += 4, d += 4) {
+    slot_vector other = (s[0] ^ d[0]) | (s[1] ^ d[1]) | (s[2] ^ d[2]) | (s[3] ^ d[3]);
+    if (other[0] | other[1]) break;
+  }
+  for (; s != last; s++, d++) {
+    slot_vector other = *s ^ *d;
+    if (other[0] | other[1]) break;
+  }
+  return (struct slot *)s;
+}
+
+/** Sender: shows the peer the complete packets up to rhead. */
 static void pipe_txsync(struct kring *kr, struct thread *self) {
   kr->hwtail = atomic_load(&kr->mailtail);
-  u32 n = kr->nslots, head = kr->rhead, k = kr->hwcur;
-  u32 m = ring_distance(k, head, n);
-  if (m == 0) return;
-  struct kring *peer = kr->peer;
-  u32 limit = kr->nbufs - 2, bufsize = kr->bufsize, plain = min_u32(bufsize, 0xffff);
-  struct slot *txs = kr->ring->slot, *rxs = peer->ring->slot;
-  u32 published = n;
-  u64 packets = 0, bytes = 0, bad = 0;
+  u32 n = kr->nslots, head = kr->rhead, k = kr->hwcur, end = head;
+  if (k == head) return;
+  do {
+    u32 last = ring_prev(end, n);
+    if ((slot_flags(&kr->ring->slot[last]) & NS_MOREFRAG) == 0) break;
+    end = last;
+  } while (end != k);
+  atomic_store_explicit(&kr->hwcur, head, memory_order_relaxed);
+  if (end == k) return;
+  atomic_store(&kr->peer->mailtail, end);
+  kring_notify(kr->peer, self);
+}
+
+/** Copies `m` slots from slot `k` on of the sender's ring, and shows the application what ends with a packet's end. */
+static void take_slots(struct kring *kr, struct kring *peer, u32 k, u32 m) {
+  u32 n = kr->nslots, limit = kr->nbufs - 2, bufsize = kr->bufsize, plain = min_u32(bufsize, 0xffff);
+  struct slot *txs = peer->ring->slot, *rxs = kr->ring->slot;
+  u32 hwtail = n;
+  u64 packets = 0, bytes = 0, bytes_before = 0, bad = 0, bad_before = 0;
   while (m != 0) {
     u32 run = min_u32(m, n - k);
     struct slot *tx = txs + k, *rx = rxs + k, *end = tx + run, *last_end = NULL;
@@ -91,60 +117,57 @@ static void pipe_txsync(struct kring *kr, struct thread *self) {
         packets += taken;
         tx += taken;
         rx += taken;
-        last_end = tx;
-        continue;
-      }
-      u64 w = slot_word(tx);
-      u32 len = SLOT_LEN(w), flags = SLOT_FLAGS(w);
-      if (SLOT_IDX(w) - 2 < limit && len <= bufsize) {
-        atomic_store_explicit(&rx->word, w, memory_order_relaxed);
-        rx->ptr = tx->ptr;
-        if (flags & NS_BUF_CHANGED) slot_set_flags(tx, flags & ~NS_BUF_CHANGED);
-        bytes += len;
       } else {
-        slot_set_len_flags(rx, (flags & NS_MOREFRAG) << 16);
-        bad++;
+        u64 w = slot_word(tx);
+        u32 len = SLOT_LEN(w), flags = SLOT_FLAGS(w);
+        if (SLOT_IDX(w) - 2 < limit && len <= bufsize) {
+          atomic_store_explicit(&rx->word, w, memory_order_relaxed);
+          rx->ptr = tx->ptr;
+          if (flags & NS_BUF_CHANGED) slot_set_flags(tx, flags & ~NS_BUF_CHANGED);
+          bytes_before += len;
+        } else {
+          slot_set_len_flags(rx, (flags & NS_MOREFRAG) << 16);
+          bad_before++;
+        }
+        tx++;
+        rx++;
+        if (flags & NS_MOREFRAG) continue;
+        packets++;
       }
-      tx++;
-      rx++;
-      bool last = (flags & NS_MOREFRAG) == 0;
-      packets += last;
-      last_end = last ? tx : last_end;
+      bytes += bytes_before;
+      bad += bad_before;
+      bytes_before = bad_before = 0;
+      last_end = tx;
     }
     m -= run;
     k = k + run == n ? 0 : k + run;
     if (last_end) {
-      published = (u32)(last_end - txs);
-      if (published == n) published = 0;
+      hwtail = (u32)(last_end - txs);
+      if (hwtail == n) hwtail = 0;
     }
   }
-  atomic_store_explicit(&kr->hwcur, head, memory_order_relaxed);
+  if (hwtail == n) return;
+  kr->hwtail = hwtail;
   stat_add(kr, STAT_PACKETS, packets);
   stat_add(kr, STAT_BYTES, bytes);
-  if (bad) stat_add(kr, STAT_BAD_SLOT, bad);
-  if (published != n) {
-    atomic_store(&peer->mailtail, published);
-    kring_notify(peer, self);
-  }
+  if (bad) stat_add(kr, STAT_DROP_BAD_SLOT, bad);
 }
 
-static void pipe_rxsync(struct kring *kr, struct thread *self) {
-  kr->hwtail = atomic_load(&kr->mailtail);
-  u32 n = kr->nslots, head = kr->rhead, k = kr->hwcur;
-  u32 m = ring_distance(k, head, n);
-  if (m == 0) return;
-  struct kring *peer = kr->peer;
-  u32 limit = kr->nbufs - 2, bufsize = kr->bufsize, plain = min_u32(bufsize, 0xffff);
+/** Copies `m` released slots from slot `k` on to the sender's ring, those that are not the same there. */
+static void give_back(struct kring *kr, struct kring *peer, u32 k, u32 m) {
+  u32 n = kr->nslots, limit = kr->nbufs - 2, bufsize = kr->bufsize, plain = min_u32(bufsize, 0xffff);
   struct slot *rxs = kr->ring->slot, *txs = peer->ring->slot;
   u64 bytes = 0, bad = 0;
   while (m != 0) {
     u32 run = min_u32(m, n - k);
-    struct slot *rx = rxs + k, *tx = txs + k, *end = rx + run;
+    struct slot *rx = rxs + k, *end = rx + run;
     while (rx < end) {
+      rx = skip_same(rx, end, txs + (rx - rxs));
+      if (rx == end) break;
+      struct slot *tx = txs + (rx - rxs);
       u32 taken = copy_run(rx, end, tx, limit, plain, &bytes);
       if (taken) {
         rx += taken;
-        tx += taken;
         continue;
       }
       u64 w = slot_word(rx);
@@ -157,13 +180,22 @@ static void pipe_rxsync(struct kring *kr, struct thread *self) {
         bad++;
       }
       rx++;
-      tx++;
     }
     m -= run;
     k = k + run == n ? 0 : k + run;
   }
-  atomic_store_explicit(&kr->hwcur, head, memory_order_relaxed);
   if (bad) stat_add(kr, STAT_BAD_SLOT, bad);
+}
+
+/** Receiver: takes what the sender shows, and gives it back what the application has released. */
+static void pipe_rxsync(struct kring *kr, struct thread *self) {
+  struct kring *peer = kr->peer;
+  u32 n = kr->nslots, tail = atomic_load(&kr->mailtail), hwtail = kr->hwtail;
+  if (tail != hwtail) take_slots(kr, peer, hwtail, ring_distance(hwtail, tail, n));
+  u32 head = kr->rhead, k = kr->hwcur;
+  if (head == k) return;
+  give_back(kr, peer, k, ring_distance(k, head, n));
+  atomic_store_explicit(&kr->hwcur, head, memory_order_relaxed);
   atomic_store(&peer->mailtail, ring_prev(head, n));
   kring_notify(peer, self);
 }

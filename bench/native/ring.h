@@ -38,8 +38,16 @@ static void thread_wake(struct thread *t) {
 
 static void kring_notify(struct kring *kr, struct thread *self) {
   struct kloop *loop = atomic_load(&kr->loop);
-  if (loop) atomic_fetch_or(&loop->event, kr->event);
-  u64 waiters = atomic_load(&kr->waiters) | atomic_load(&kr->watchers);
+  u64 waiters = atomic_load(&kr->watchers);
+  if (loop) {
+    if ((atomic_load(&loop->event) & kr->event) == 0) {
+      atomic_fetch_or(&loop->event, kr->event);
+      waiters |= atomic_load(&kr->waiters);
+    }
+    if (loop->thread == self) self->due = true;
+  } else {
+    waiters |= atomic_load(&kr->waiters);
+  }
   while (waiters != 0) {
     thread_wake(&self->threads[__builtin_ctzll(waiters)]);
     waiters &= waiters - 1;
