@@ -4,72 +4,51 @@
 
 // A slot as one vector: checked and stored from the register that it was loaded into.
 typedef u64 slot_vector __attribute__((vector_size(16), may_alias));
+typedef u32 words_vector __attribute__((vector_size(16)));
 
-static inline bool is_plain(slot_vector v, u32 limit, u32 plain) {
-  return SLOT_IDX(v[0]) - 2 < limit && (u32)(v[0] >> 32) <= plain;
-}
+static inline bool is_any(slot_vector v) { return (v[0] | v[1]) != 0; }
 
 /**
- * Copies the usual slots, a packet each and no flags, from `slot` to `end` to the slots at `to`. Returns how many, and
- * adds their bytes. Four a turn, as in the Wasm.
+ * Copies the usual slots, a packet each and no flags but `allowed`, from `slot` to `end` to the slots at `to`. Returns how
+ * many, and adds their bytes. Four a turn, checked as in the Wasm: their first words, two to a vector, against the largest
+ * that are in range. Flags that are allowed go along, and are cleared where they came from.
  */
-static inline u32 copy_plain(const struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain,
-                             u64 *bytes) {
-  const slot_vector *s = (const slot_vector *)slot, *last = (const slot_vector *)end;
-  slot_vector *d = (slot_vector *)to;
-  u64 sum = 0;
+static inline u32 copy_slots(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain, u64 *bytes,
+                             u16 allowed) {
+  slot_vector *s = (slot_vector *)slot, *last = (slot_vector *)end, *d = (slot_vector *)to;
+  const u64 rest = ~((u64)allowed << 48);
+  const words_vector two = {2, 0, 2, 0}, most = {limit - 1, plain, limit - 1, plain};
+  words_vector sums = {0};
   for (; last - s >= 4; s += 4, d += 4) {
     slot_vector v0 = s[0], v1 = s[1], v2 = s[2], v3 = s[3];
-    if (!is_plain(v0, limit, plain) || !is_plain(v1, limit, plain)) break;
-    if (!is_plain(v2, limit, plain) || !is_plain(v3, limit, plain)) break;
+    words_vector a = (words_vector)((slot_vector){v0[0], v1[0]} & rest) - two;
+    words_vector b = (words_vector)((slot_vector){v2[0], v3[0]} & rest) - two;
+    if (is_any((slot_vector)((a > most) | (b > most)))) break;
     d[0] = v0;
     d[1] = v1;
     d[2] = v2;
     d[3] = v3;
-    sum += (v0[0] >> 32) + (v1[0] >> 32) + (v2[0] >> 32) + (v3[0] >> 32);
+    if (allowed)
+      for (int i = 0; i < 4; i++) slot_set_flags((struct slot *)&s[i], 0);
+    sums += a + b;
   }
+  u64 sum = (u64)sums[1] + sums[3];
   for (; s != last; s++, d++) {
     slot_vector v = *s;
-    if (!is_plain(v, limit, plain)) break;
+    u64 w = v[0] & rest;
+    if (SLOT_IDX(w) - 2 >= limit || (u32)(w >> 32) > plain) break;
     *d = v;
-    sum += v[0] >> 32;
-  }
-  *bytes += sum;
-  return (u32)(s - (const slot_vector *)slot);
-}
-
-/** The same for slots that may also have NS_BUF_CHANGED: the flag goes along, and is cleared where it came from. */
-static inline u32 copy_changed(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain,
-                               u64 *bytes) {
-  slot_vector *s = (slot_vector *)slot, *last = (slot_vector *)end, *d = (slot_vector *)to;
-  const slot_vector rest = {~((u64)NS_BUF_CHANGED << 48), ~0ull};
-  u64 sum = 0;
-  for (; last - s >= 4; s += 4, d += 4) {
-    slot_vector v0 = s[0], v1 = s[1], v2 = s[2], v3 = s[3];
-    slot_vector p0 = v0 & rest, p1 = v1 & rest, p2 = v2 & rest, p3 = v3 & rest;
-    if (!is_plain(p0, limit, plain) || !is_plain(p1, limit, plain)) break;
-    if (!is_plain(p2, limit, plain) || !is_plain(p3, limit, plain)) break;
-    d[0] = v0;
-    d[1] = v1;
-    d[2] = v2;
-    d[3] = v3;
-    for (int i = 0; i < 4; i++) slot_set_flags((struct slot *)&s[i], 0);
-    sum += (p0[0] >> 32) + (p1[0] >> 32) + (p2[0] >> 32) + (p3[0] >> 32);
-  }
-  for (; s != last; s++, d++) {
-    slot_vector v = *s, p = v & rest;
-    if (!is_plain(p, limit, plain)) break;
-    *d = v;
-    slot_set_flags((struct slot *)s, 0);
-    sum += p[0] >> 32;
+    if (allowed) slot_set_flags((struct slot *)s, 0);
+    sum += w >> 32;
   }
   *bytes += sum;
   return (u32)(s - (slot_vector *)slot);
 }
 
 static inline u32 copy_run(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain, u64 *bytes) {
-  if (SLOT_FLAGS(slot_word(slot)) & NS_BUF_CHANGED) return copy_changed(slot, end, to, limit, plain, bytes);
-  return copy_plain(slot, end, to, limit, plain, bytes);
+  // The flag tells only which loop to try: each reads and checks for itself.
+  if (slot_flags(slot) & NS_BUF_CHANGED) return copy_slots(slot, end, to, limit, plain, bytes, NS_BUF_CHANGED);
+  return copy_slots(slot, end, to, limit, plain, bytes, 0);
 }
 
 /** The first slot from `slot` to `end` that differs from the one at `to`. Mostly none does. */
@@ -77,11 +56,11 @@ static inline struct slot *skip_same(struct slot *slot, const struct slot *end, 
   const slot_vector *s = (const slot_vector *)slot, *last = (const slot_vector *)end, *d = (const slot_vector *)to;
   for (; last - s >= 4; s += 4, d += 4) {
     slot_vector other = (s[0] ^ d[0]) | (s[1] ^ d[1]) | (s[2] ^ d[2]) | (s[3] ^ d[3]);
-    if (other[0] | other[1]) break;
+    if (is_any(other)) break;
   }
   for (; s != last; s++, d++) {
     slot_vector other = *s ^ *d;
-    if (other[0] | other[1]) break;
+    if (is_any(other)) break;
   }
   return (struct slot *)s;
 }
