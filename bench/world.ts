@@ -2,7 +2,7 @@
 // JavaScript twin gets a world of its own, laid out by ptnet too, and replaces the syncs.
 import { abi, type DriverOptions, Netmap, type NetmapPort, type NetmapRing, PtnetDriver } from 'ptnet';
 import { macOf } from './program.js';
-import { kick } from './twins/kloop.js';
+import { doorbell } from './twins/kloop.js';
 import { type Memory, memoryOf } from './twins/memory.js';
 import { ptnetRxsync, ptnetTxsync, ringSync } from './twins/sync.js';
 import { RING_SLOTS } from './types.js';
@@ -125,8 +125,8 @@ export function twinDrivers(netmap: Netmap, drivers: readonly PtnetDriver[]): Tw
     // Where the driver puts its krings: behind the two arrays of the CSB, of two entries each (src/ptnet/driver.ts).
     const tx = machine.ram.base + 4 * abi.CSB_ENTRY_SIZE;
     const loop = mem.i32[(self + abi.THREAD_LOOPS + 4 * i) >>> 2];
-    const kickTx = (): void => kick(mem, loop, 0, self, handler);
-    const kickRx = (): void => kick(mem, loop, 1, self, handler);
+    const kickTx = (): void => doorbell(mem, loop, 0, self, handler);
+    const kickRx = (): void => doorbell(mem, loop, 1, self, handler);
     return { mem, tx, rx: tx + abi.GKRING_SIZE, kickTx, kickRx };
   });
 }

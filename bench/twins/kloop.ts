@@ -1,6 +1,15 @@
 // assembly/kloop in JavaScript, with the hypervisor's part of direct mode (src/threads/thread.ts, src/control/window.ts).
 import { abi } from 'ptnet';
-import { type Memory, notInTheBench, ringDistance, ringPrev, statAdd, statAddShared, threadWake } from './memory.js';
+import {
+  loopDue,
+  type Memory,
+  notInTheBench,
+  ringDistance,
+  ringPrev,
+  statAdd,
+  statAddShared,
+  threadWake,
+} from './memory.js';
 import { kringAcquire, kringRelease, rxPrologue, txPrologue } from './ring.js';
 import { kringSync } from './sync.js';
 
@@ -18,11 +27,14 @@ const { KLOOP_IRQS_ON, KLOOP_IRQ_PENDING, KLOOP_KTOA, KLOOP_MODE, KLOOP_MODE_BUS
 const { KLOOP_MODE_NOTIFY, KLOOP_NRX, KLOOP_NTX, KLOOP_OWNER, KLOOP_PASSES, KLOOP_RUNNING, KLOOP_RX } = abi;
 const { KLOOP_STATE, KLOOP_THREAD, KLOOP_TX, KRING_HWCUR, KRING_HWTAIL, KRING_NSLOTS, KRING_RHEAD } = abi;
 const { KRING_RTAIL, KRING_SIZE, STAT_INTERRUPTS, STAT_KICKS, THREAD_ATTENTION, THREAD_ID } = abi;
-const { THREAD_LOOPS, THREAD_NLOOPS, THREAD_PASSES } = abi;
+const { THREAD_DUE, THREAD_LOOPS, THREAD_NLOOPS, THREAD_PASSES } = abi;
 
 const MORE = 1;
 const MOVED = 2;
+/** Not a result of an activation: there was none. */
+const BUSY = 4;
 const MAX_ROUNDS = 64;
+const DOORBELLS = 32;
 
 function publish({ i32 }: Memory, kr: number, ktoa: number): void {
   i32[(ktoa + CSB_KTOA_HWCUR) >>> 2] = i32[(kr + KRING_HWCUR) >>> 2];
@@ -152,19 +164,19 @@ function runRing(mem: Memory, loop: number, vector: number, ntx: number, self: n
 /** The bit of ring `i` of a loop in its event word. */
 const ringEvent = (i: number): number => 1 << Math.min(i, KLOOP_EVENT_REST);
 
-function kloopRun(mem: Memory, loop: number, self: number): boolean {
+/** The next pass has these events of the loop. */
+function again(mem: Memory, loop: number, events: number, self: number): void {
+  Atomics.or(mem.i32, (loop + KLOOP_EVENT) >>> 2, events);
+  loopDue(mem, loop, self);
+}
+
+/** Activates the rings of a loop that `events` names, tx first. */
+function activate(mem: Memory, loop: number, events: number, self: number): number {
   const { i32 } = mem;
-  if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) !== KLOOP_RUNNING) return false;
-  const busy = i32[(loop + KLOOP_MODE) >>> 2] === KLOOP_MODE_BUSY;
-  let events = -1;
-  if (!busy) {
-    if (Atomics.load(i32, (loop + KLOOP_EVENT) >>> 2) === 0) return false;
-    events = Atomics.exchange(i32, (loop + KLOOP_EVENT) >>> 2, 0);
-  }
   const owner = (loop + KLOOP_OWNER) >>> 2;
   if (Atomics.compareExchange(i32, owner, 0, i32[(self + THREAD_ID) >>> 2]) !== 0) {
-    Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, events);
-    return false;
+    again(mem, loop, events, self);
+    return BUSY;
   }
   let result = 0;
   if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) === KLOOP_RUNNING) {
@@ -178,11 +190,24 @@ function kloopRun(mem: Memory, loop: number, self: number): boolean {
       if (r & MORE) more |= bit;
       result |= r;
     }
-    if (more !== 0) Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, more);
+    if (more !== 0) again(mem, loop, more, self);
     i32[(loop + KLOOP_PASSES) >>> 2]++;
   }
   Atomics.store(i32, owner, 0);
-  return busy ? (result & (MORE | MOVED)) !== 0 : true;
+  return result;
+}
+
+function kloopRun(mem: Memory, loop: number, self: number): boolean {
+  const { i32 } = mem;
+  if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) !== KLOOP_RUNNING) return false;
+  const busy = i32[(loop + KLOOP_MODE) >>> 2] === KLOOP_MODE_BUSY;
+  let events = -1;
+  if (!busy) {
+    if (Atomics.load(i32, (loop + KLOOP_EVENT) >>> 2) === 0) return false;
+    events = Atomics.exchange(i32, (loop + KLOOP_EVENT) >>> 2, 0);
+  }
+  const result = activate(mem, loop, events, self);
+  return busy ? (result & (MORE | MOVED)) !== 0 : result !== BUSY;
 }
 
 function kloopPass(mem: Memory, self: number): number {
@@ -190,6 +215,7 @@ function kloopPass(mem: Memory, self: number): number {
   const n = Atomics.load(i32, (self + THREAD_NLOOPS) >>> 2);
   const passes = (self + THREAD_PASSES) >>> 2; // odd in a pass
   let worked = 0;
+  i32[(self + THREAD_DUE) >>> 2] = 0; // this pass looks at all of them
   Atomics.store(i32, passes, i32[passes] + 1);
   for (let i = 0; i < n; i++) {
     const loop = Atomics.load(i32, (self + THREAD_LOOPS + 4 * i) >>> 2);
@@ -223,15 +249,48 @@ function service(mem: Memory, self: number, handler: (vector: number) => void): 
   if (rounds === MAX_ROUNDS) threadWake(mem, self);
 }
 
-/** The guest writes a doorbell register: the loop runs here and now. */
-export function kick(mem: Memory, loop: number, i: number, self: number, handler: (vector: number) => void): void {
-  const { i32 } = mem;
+/** The kring of ring `i` of a loop, 0 = there is none. */
+function ringOf({ i32 }: Memory, loop: number, i: number): number {
   const ntx = i32[(loop + KLOOP_NTX) >>> 2];
-  if (i >= ntx + i32[(loop + KLOOP_NRX) >>> 2]) return;
-  const kr = i32[(loop + (i < ntx ? KLOOP_TX : KLOOP_RX)) >>> 2] + (i < ntx ? i : i - ntx) * KRING_SIZE;
+  if (i < ntx) return i32[(loop + KLOOP_TX) >>> 2] + i * KRING_SIZE;
+  return i - ntx < i32[(loop + KLOOP_NRX) >>> 2] ? i32[(loop + KLOOP_RX) >>> 2] + (i - ntx) * KRING_SIZE : 0;
+}
+
+function kick(mem: Memory, loop: number, i: number, self: number): void {
+  const { i32 } = mem;
+  const kr = ringOf(mem, loop, i);
+  if (kr === 0) return;
   statAddShared(mem, kr, STAT_KICKS, 1);
   Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, ringEvent(i));
-  const thread = i32[(loop + KLOOP_THREAD) >>> 2];
-  if (thread !== 0 && thread !== self) threadWake(mem, thread);
+  const thread = Atomics.load(i32, (loop + KLOOP_THREAD) >>> 2);
+  if (thread === self) loopDue(mem, loop, self);
+  else if (thread !== 0) threadWake(mem, thread);
+}
+
+/** Activates the ring at once if its loop runs in this thread; an event that others have set stays. True: that was all. */
+function activateKicked(mem: Memory, loop: number, i: number, self: number): boolean {
+  const { i32 } = mem;
+  const direct = i32[(loop + KLOOP_MODE) >>> 2] === KLOOP_MODE_DIRECT;
+  if (!direct || Atomics.load(i32, (loop + KLOOP_THREAD) >>> 2) !== self) {
+    kick(mem, loop, i, self);
+    return false;
+  }
+  const kr = ringOf(mem, loop, i);
+  if (kr === 0) return true;
+  statAddShared(mem, kr, STAT_KICKS, 1);
+  activate(mem, loop, ringEvent(i), self);
+  return i32[(self + THREAD_DUE) >>> 2] === 0;
+}
+
+let doorbells = 0;
+
+/** The guest writes a doorbell register: the loop runs here and now, and what others left to the thread not every time. */
+export function doorbell(mem: Memory, loop: number, i: number, self: number, handler: (vector: number) => void): void {
+  if (++doorbells % DOORBELLS !== 0) {
+    const done = activateKicked(mem, loop, i, self);
+    if (done && mem.i32[(self + THREAD_ATTENTION) >>> 2] === 0) return;
+  } else {
+    kick(mem, loop, i, self);
+  }
   service(mem, self, handler);
 }

@@ -2,8 +2,9 @@
 // with atomics where the Wasm has them. Paths that no bench takes end in notInTheBench(), behind the same tests.
 import { abi } from 'ptnet';
 
-const { ARENA_THREADS, KRING_LOOP, KRING_STATS, KRING_WAITERS, KRING_WATCHERS, KLOOP_EVENT, KRING_EVENT } = abi;
-const { THREAD_ARENA, THREAD_SEQ, THREAD_SIZE, THREAD_SLEEPERS } = abi;
+const { ARENA_THREADS, KLOOP_EVENT, KLOOP_PLACE, KLOOP_THREAD, KRING_EVENT, KRING_LOOP, KRING_STATS, KRING_WAITERS } =
+  abi;
+const { KRING_WATCHERS, THREAD_ARENA, THREAD_DUE, THREAD_SEQ, THREAD_SIZE, THREAD_SLEEPERS } = abi;
 
 /** Typed arrays over the arena's memory. */
 export interface Memory {
@@ -64,12 +65,26 @@ export function threadWake({ i32 }: Memory, thread: number): void {
   Atomics.notify(i32, (thread + THREAD_SEQ) >>> 2);
 }
 
+/** Has thread `self`, which serves the loop, look at it in its next pass: a bit by its place, of the first 32. */
+export function loopDue({ i32 }: Memory, loop: number, self: number): void {
+  i32[(self + THREAD_DUE) >>> 2] |= 1 << i32[(loop + KLOOP_PLACE) >>> 2];
+}
+
 export function kringNotify(mem: Memory, kr: number, self: number): void {
   const { i32 } = mem;
   const loop = Atomics.load(i32, (kr + KRING_LOOP) >>> 2);
-  if (loop !== 0) Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, i32[(kr + KRING_EVENT) >>> 2]);
   // Two halves of a 64-bit word: the benches have one thread, whose bit is in the first.
-  let waiters = Atomics.load(i32, (kr + KRING_WAITERS) >>> 2) | Atomics.load(i32, (kr + KRING_WATCHERS) >>> 2);
+  let waiters = Atomics.load(i32, (kr + KRING_WATCHERS) >>> 2);
+  if (loop !== 0) {
+    const event = i32[(kr + KRING_EVENT) >>> 2];
+    if ((Atomics.load(i32, (loop + KLOOP_EVENT) >>> 2) & event) === 0) {
+      Atomics.or(i32, (loop + KLOOP_EVENT) >>> 2, event);
+      waiters |= Atomics.load(i32, (kr + KRING_WAITERS) >>> 2);
+    }
+    if (Atomics.load(i32, (loop + KLOOP_THREAD) >>> 2) === self) loopDue(mem, loop, self);
+  } else {
+    waiters |= Atomics.load(i32, (kr + KRING_WAITERS) >>> 2);
+  }
   if (waiters === 0) return;
   const threads = i32[(i32[(self + THREAD_ARENA) >>> 2] + ARENA_THREADS) >>> 2];
   while (waiters !== 0) {
