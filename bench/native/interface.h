@@ -2,7 +2,7 @@
 // memory at addresses that differ modulo 8) is copied directly here.
 #pragma once
 #include "coalesce.h"
-#include "kloop.h"
+#include "ptnet.h"
 
 enum { MAX_PACKET = 65536, QUEUE_LIMIT = 4096, BUDGET = 512, TX_BATCH = 64, RX_MEMORY = 4 * (MAX_PACKET + VNET_LEN) };
 enum { CAP_TXCSUM = 1, CAP_TXCSUM6 = 2, CAP_TSO4 = 4, CAP_TSO6 = 8 };

@@ -4,7 +4,7 @@
 #pragma once
 #include <sys/mman.h>
 
-#include "kloop.h"
+#include "ptnet.h"
 
 #ifdef NETMAP_TABLE
 enum { STRIDE = 2048 };
