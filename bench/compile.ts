@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { threadId } from 'node:worker_threads';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const COMPILER = join(ROOT, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
@@ -25,7 +26,7 @@ export function wasmProgram(name: string, imports: readonly string[], memory: We
   if (!existsSync(binary) || changed > statSync(binary).mtimeMs) {
     mkdirSync(dirname(binary), { recursive: true });
     // Under another name first: who else runs the benches now keeps a whole module.
-    const fresh = `${binary}.${process.pid}`;
+    const fresh = `${binary}.${process.pid}.${threadId}`;
     const args = [COMPILER, source, ...FLAGS, '--outFile', fresh];
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: ROOT });
     if (status !== 0) throw new Error(`asc failed:\n${stderr}`);

@@ -19,6 +19,7 @@ export interface DeliveryCase extends Delivery {
   readonly name: string;
   readonly task: string;
   readonly netmapTable?: boolean;
+  readonly slotVectors?: boolean;
   /** Whether ours also runs with an application in Wasm. */
   readonly wasmProgram?: boolean;
   open(engine: Engine): Promise<World>;
@@ -29,7 +30,7 @@ async function ownProgram(): Promise<typeof import('./contender.js')> {
 }
 
 export function deliveryCase(spec: DeliveryCase): Case {
-  const { suite, name, task, size, netmapTable } = spec;
+  const { suite, name, task, size, netmapTable, slotVectors } = spec;
   const open = async (): Promise<OpenCase> => {
     const worlds: World[] = [];
     const start = async (name: string, engine: Engine): Promise<Contender> => {
@@ -45,5 +46,14 @@ export function deliveryCase(spec: DeliveryCase): Case {
     return { contenders, close };
   };
   const unit = spec.fragments === undefined ? 'ns/packet' : 'ns/slot';
-  return { suite, name, task, size, unit, ...(netmapTable && { netmapTable }), open };
+  return {
+    suite,
+    name,
+    task,
+    size,
+    unit,
+    ...(netmapTable && { netmapTable }),
+    ...(slotVectors && { slotVectors }),
+    open,
+  };
 }

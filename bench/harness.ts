@@ -18,6 +18,7 @@ export interface Timing {
 const NATIVE_WARMUP = 40;
 const NATIVE = 'c';
 const NETMAP_TABLE = 'c, netmap table';
+const SLOT_VECTORS = 'c, slot vectors';
 /**
  * Seconds of one sample. Short, and the fastest of a round counts: on a machine that does other things too, longer ones
  * would all contain somebody else's time slice. The native twin does the same.
@@ -61,6 +62,7 @@ function twinsOf(work: Case, native: NativeTwin | undefined): readonly (readonly
   return [
     [NATIVE, native.run],
     ...(work.netmapTable ? [[NETMAP_TABLE, native.runTable] as const] : []),
+    ...(work.slotVectors ? [[SLOT_VECTORS, native.runSlotVectors] as const] : []),
     ...(work.widths ? Object.entries(native.runWidths) : []),
   ];
 }

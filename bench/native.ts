@@ -41,6 +41,8 @@ export interface NativeTwin {
   readonly run: RunTwin;
   /** The same with netmap's forwarding table and buffer stride. */
   readonly runTable: RunTwin;
+  /** The same with slots of a pipe checked by vectors, as in the Wasm. */
+  readonly runSlotVectors: RunTwin;
   /** Two programs at a switch of the machine: `path` says how they get there (bench/native/switched.c). */
   readonly runSwitched: (path: readonly string[], size: number, warmup: number, ms: number) => NativeRun;
   /** Starts two guests that send a frame to and fro; `rest` ms before each, or none: they poll. */
@@ -158,13 +160,15 @@ export function buildNative(): NativeTwin | undefined {
   const cc = { program, version };
   const twin = compile(cc, 'twin.c', 'twin', []);
   const table = compile(cc, 'twin.c', 'twin-netmap-table', ['-DNETMAP_TABLE']);
+  const slotVectors = compile(cc, 'twin.c', 'twin-slot-vectors', ['-DSLOT_VECTORS']);
   const futex = compile(cc, 'futex.c', 'futex', []);
   const switched = compile(cc, 'switched.c', 'switched', []);
-  if (!twin || !table || !futex || !switched) return undefined;
+  if (!twin || !table || !slotVectors || !futex || !switched) return undefined;
   return {
     compiler: version,
     run: runner(twin),
     runTable: runner(table),
+    runSlotVectors: runner(slotVectors),
     runWidths: compileWidths(cc),
     runSwitched: (path, size, warmup, ms) => JSON.parse(start(switched, [...path, size, warmup, ms], ms)) as NativeRun,
     pings: (rest, form) => startPinger(twin, [form ? `ping, ${form}` : 'ping', 60, 1, rest, 0]),

@@ -6,7 +6,7 @@ import { byteRingMemory } from './threads/byte-ring.js';
 import type { Packing } from './threads/messages.js';
 import { openPair } from './threads/pair.js';
 import { slotRingBytes } from './threads/slot-ring.js';
-import { Absent, HOST_PORTS, RING_SLOTS, type TimedContender } from './types.js';
+import { Absent, HOST_PORTS, HOST_PORTS_WASM, RING_SLOTS, type TimedContender, WASM_PROGRAM } from './types.js';
 import { PIPE } from './world.js';
 
 const MEMORY = 1 << 28;
@@ -16,6 +16,8 @@ export interface PairShape {
   readonly size: number;
   readonly frames: boolean;
   readonly loop: LoopMode;
+  /** Whether the programs, which do not touch the frames, are in Wasm. */
+  readonly inWasm?: boolean;
 }
 
 /** Kicks and interrupts since it was called, for a million packets. */
@@ -39,7 +41,7 @@ function countEvents(netmap: Netmap) {
   };
 }
 
-export async function ptnetPair({ names, size, frames, loop }: PairShape): Promise<TimedContender> {
+export async function ptnetPair({ names, size, frames, loop, inWasm = false }: PairShape): Promise<TimedContender> {
   const netmap = await Netmap.create({ memorySize: MEMORY, threads: loop === 'direct' ? 0 : 1 });
   const handles = [];
   for (const name of names) {
@@ -50,11 +52,12 @@ export async function ptnetPair({ names, size, frames, loop }: PairShape): Promi
   const [sender, receiver] = handles.map((guest) => ({
     guest,
     frames,
+    inWasm,
     sleeps: loop !== 'direct',
     introduces: names !== PIPE,
   }));
   return openPair({
-    name: 'ptnet',
+    name: inWasm ? WASM_PROGRAM : 'ptnet',
     transport: 'ptnet',
     size,
     lossy: names !== PIPE,
@@ -65,15 +68,15 @@ export async function ptnetPair({ names, size, frames, loop }: PairShape): Promi
 }
 
 /** Two workers that have the ends of a pipe open themselves, without guests, CSB and kernel loops. */
-export async function hostPair(size: number, frames: boolean): Promise<TimedContender> {
+export async function hostPair(size: number, frames: boolean, inWasm = false): Promise<TimedContender> {
   const netmap = await Netmap.create({ memorySize: MEMORY });
   const end = (name: string) => {
     const host = { netmap: netmap.handle(), name };
-    return { host, frames, sleeps: false, introduces: false };
+    return { host, frames, inWasm, sleeps: false, introduces: false };
   };
   const [sender, receiver] = PIPE.map(end);
   return openPair({
-    name: HOST_PORTS,
+    name: inWasm ? HOST_PORTS_WASM : HOST_PORTS,
     transport: 'ptnet',
     size,
     data: { sender, receiver },

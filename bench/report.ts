@@ -9,6 +9,7 @@ const NAMES: Readonly<Record<string, string>> = {
   js: 'plain JavaScript',
   c: 'C',
   'c, netmap table': "C, netmap's table",
+  'c, slot vectors': 'C, slot vectors',
   'c, 256-bit vectors': 'C, 256-bit vectors',
   'c, 128-bit vectors': 'C, 128-bit vectors',
   'c, loop thread': 'C, loop thread',

@@ -13,6 +13,7 @@ export const WASM_PROGRAM = 'ptnet, Wasm program';
 export const SMALL_BATCHES = 'ptnet, batch 32';
 export const LOOP_THREAD = 'ptnet, loop thread';
 export const HOST_PORTS = 'ptnet, host ports';
+export const HOST_PORTS_WASM = 'ptnet, host ports, Wasm program';
 export const MMIO = 'ptnet, MMIO';
 export const RAM_WINDOW = 'ptnet, RAM window';
 
@@ -60,6 +61,8 @@ export interface Case extends CaseBase {
   readonly size: number;
   /** Whether the twin with netmap's table, hash and strides runs too. */
   readonly netmapTable?: boolean;
+  /** Whether the twin that checks a pipe's slots by vectors runs too. */
+  readonly slotVectors?: boolean;
   /** Whether the twins with narrower vectors run too. */
   readonly widths?: boolean;
   open(): Promise<OpenCase>;

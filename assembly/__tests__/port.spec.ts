@@ -277,7 +277,7 @@ describe('pipe, what has been published and not been taken', () => {
 });
 
 describe('pipe, released slots', () => {
-  test('one that differs in its last word only reaches the sender, at every place of a run', () => {
+  test('one whose length alone is another reaches the sender, at every place of a run', () => {
     for (let at: u32 = 0; at < 16; at++) {
       for (let changed: u32 = 0; changed < 11; changed++) {
         const label = at * 100 + changed; // of 10, none is
@@ -288,12 +288,13 @@ describe('pipe, released slots', () => {
         turnTo(rx, at);
         for (let k: u32 = 0; k < 10; k++) put(tx, 50 + k, 0, k);
         check(sync(tx) == 0 && sync(rx) == 0 && avail(rx) == 10, label);
-        if (changed < 10) store<u64>(slotAt(rx, (at + changed) % 16), 77, NETMAP_SLOT_PTR); // its last word
+        const i = (at + changed) % 16;
+        if (changed < 10) setSlot(rx, i, slotIdx(rx, i), 77, 0);
         advance(rx, 10);
         check(sync(rx) == 0 && sync(tx) == 0 && avail(tx) == 15, label);
         for (let k: u32 = 0; k < 10; k++) {
           const i = (at + k) % 16;
-          check(numberOf(tx, i) == (k == changed ? 77 : k) && slotLen(tx, i) == 50 + k, label);
+          check(numberOf(tx, i) == k && slotLen(tx, i) == (k == changed ? 77 : 50 + k), label);
           check(slotIdx(tx, i) == slotIdx(rx, i), label);
         }
       }

@@ -144,7 +144,10 @@ function take(kr: usize, peer: usize, k: u32, m: u32): void {
   if (bad != 0) statAdd(kr, STAT_DROP_BAD_SLOT, bad);
 }
 
-/** Copies `m` released slots from slot `k` on to the sender's ring `peer`. DIFF: only those that are not the same there. */
+/**
+ * Copies `m` released slots from slot `k` on to the sender's ring `peer`. DIFF: without packet offsets, only those whose buffer,
+ * length or flags are not the same there.
+ */
 function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
   const bufLimit = load<u32>(kr, KRING_NBUFS) - 2;
@@ -160,7 +163,7 @@ function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
     const end = rx + <usize>run * NETMAP_SLOT_SIZE;
     const delta = txSlots - rxSlots;
     while (rx < end) {
-      rx = skipSame(rx, end, delta);
+      if (plain) rx = skipSame(rx, end, delta);
       if (rx == end) break;
       const after = plain ? <usize>(<u32>copyRun(rx, end, delta, bufLimit, plainLimit)) : rx;
       if (after != rx) {
@@ -185,20 +188,19 @@ function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
 }
 
 /**
- * The first slot from `slot` to `end` that differs from the one `delta` behind it. Mostly none does, and the sender's slots
- * stay in the cache of the sender.
+ * The first slot from `slot` to `end` whose first word (buf_idx, len, flags) is not that of the slot `delta` behind it. Mostly
+ * there is none, and the sender's slots stay in the cache of the sender.
  */
 function skipSame(slot: usize, end: usize, delta: usize): usize {
   const end4 = slot + ((end - slot) & ~63);
   while (slot != end4) {
-    const a = v128.xor(v128.load(slot), v128.load(slot + delta));
-    const b = v128.xor(v128.load(slot, 16), v128.load(slot + delta, 16));
-    const c = v128.xor(v128.load(slot, 32), v128.load(slot + delta, 32));
-    const d = v128.xor(v128.load(slot, 48), v128.load(slot + delta, 48));
-    if (v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) break;
+    if (load<u64>(slot) != load<u64>(slot + delta)) break;
+    if (load<u64>(slot, 16) != load<u64>(slot + delta, 16)) break;
+    if (load<u64>(slot, 32) != load<u64>(slot + delta, 32)) break;
+    if (load<u64>(slot, 48) != load<u64>(slot + delta, 48)) break;
     slot += 4 * NETMAP_SLOT_SIZE;
   }
-  while (slot != end && !v128.any_true(v128.xor(v128.load(slot), v128.load(slot + delta)))) slot += NETMAP_SLOT_SIZE;
+  while (slot != end && load<u64>(slot) == load<u64>(slot + delta)) slot += NETMAP_SLOT_SIZE;
   return slot;
 }
 

@@ -4,39 +4,52 @@
 
 // A slot as one vector: checked and stored from the register that it was loaded into.
 typedef u64 slot_vector __attribute__((vector_size(16), may_alias));
+
+/** Of the first word of a slot, without the flags that may be there. */
+static inline bool is_plain(u64 w, u32 limit, u32 plain) { return SLOT_IDX(w) - 2 < limit && (u32)(w >> 32) <= plain; }
+
+#ifdef SLOT_VECTORS
 typedef u32 words_vector __attribute__((vector_size(16)));
 
-static inline bool is_any(slot_vector v) { return (v[0] | v[1]) != 0; }
+/** Whether all four are in range, by vectors as in the Wasm: their first words, two to a vector, against the largest. */
+static inline bool are_plain(u64 a, u64 b, u64 c, u64 d, u32 limit, u32 plain) {
+  const words_vector two = {2, 0, 2, 0}, most = {limit - 1, plain, limit - 1, plain};
+  slot_vector over = (slot_vector)((((words_vector)(slot_vector){a, b} - two) > most) |
+                                   (((words_vector)(slot_vector){c, d} - two) > most));
+  return (over[0] | over[1]) == 0;
+}
+#else
+static inline bool are_plain(u64 a, u64 b, u64 c, u64 d, u32 limit, u32 plain) {
+  return is_plain(a, limit, plain) && is_plain(b, limit, plain) && is_plain(c, limit, plain) && is_plain(d, limit, plain);
+}
+#endif
 
 /**
  * Copies the usual slots, a packet each and no flags but `allowed`, from `slot` to `end` to the slots at `to`. Returns how
- * many, and adds their bytes. Four a turn, checked as in the Wasm: their first words, two to a vector, against the largest
- * that are in range. Flags that are allowed go along, and are cleared where they came from.
+ * many, and adds their bytes. Four a turn, as in the Wasm. Flags that are allowed go along, and are cleared where they came
+ * from.
  */
 static inline u32 copy_slots(struct slot *slot, const struct slot *end, struct slot *to, u32 limit, u32 plain, u64 *bytes,
                              u16 allowed) {
   slot_vector *s = (slot_vector *)slot, *last = (slot_vector *)end, *d = (slot_vector *)to;
   const u64 rest = ~((u64)allowed << 48);
-  const words_vector two = {2, 0, 2, 0}, most = {limit - 1, plain, limit - 1, plain};
-  words_vector sums = {0};
+  u64 sum = 0;
   for (; last - s >= 4; s += 4, d += 4) {
     slot_vector v0 = s[0], v1 = s[1], v2 = s[2], v3 = s[3];
-    words_vector a = (words_vector)((slot_vector){v0[0], v1[0]} & rest) - two;
-    words_vector b = (words_vector)((slot_vector){v2[0], v3[0]} & rest) - two;
-    if (is_any((slot_vector)((a > most) | (b > most)))) break;
+    u64 w0 = v0[0] & rest, w1 = v1[0] & rest, w2 = v2[0] & rest, w3 = v3[0] & rest;
+    if (!are_plain(w0, w1, w2, w3, limit, plain)) break;
     d[0] = v0;
     d[1] = v1;
     d[2] = v2;
     d[3] = v3;
     if (allowed)
       for (int i = 0; i < 4; i++) slot_set_flags((struct slot *)&s[i], 0);
-    sums += a + b;
+    sum += (w0 >> 32) + (w1 >> 32) + (w2 >> 32) + (w3 >> 32);
   }
-  u64 sum = (u64)sums[1] + sums[3];
   for (; s != last; s++, d++) {
     slot_vector v = *s;
     u64 w = v[0] & rest;
-    if (SLOT_IDX(w) - 2 >= limit || (u32)(w >> 32) > plain) break;
+    if (!is_plain(w, limit, plain)) break;
     *d = v;
     if (allowed) slot_set_flags((struct slot *)s, 0);
     sum += w >> 32;
@@ -51,18 +64,15 @@ static inline u32 copy_run(struct slot *slot, const struct slot *end, struct slo
   return copy_slots(slot, end, to, limit, plain, bytes, 0);
 }
 
-/** The first slot from `slot` to `end` that differs from the one at `to`. Mostly none does. */
+/** The first slot from `slot` to `end` whose first word is not that of the one at `to`. Mostly there is none. */
 static inline struct slot *skip_same(struct slot *slot, const struct slot *end, const struct slot *to) {
-  const slot_vector *s = (const slot_vector *)slot, *last = (const slot_vector *)end, *d = (const slot_vector *)to;
-  for (; last - s >= 4; s += 4, d += 4) {
-    slot_vector other = (s[0] ^ d[0]) | (s[1] ^ d[1]) | (s[2] ^ d[2]) | (s[3] ^ d[3]);
-    if (is_any(other)) break;
+  for (; end - slot >= 4; slot += 4, to += 4) {
+    u64 other = (slot_word(slot) ^ slot_word(to)) | (slot_word(slot + 1) ^ slot_word(to + 1));
+    other |= (slot_word(slot + 2) ^ slot_word(to + 2)) | (slot_word(slot + 3) ^ slot_word(to + 3));
+    if (other) break;
   }
-  for (; s != last; s++, d++) {
-    slot_vector other = *s ^ *d;
-    if (is_any(other)) break;
-  }
-  return (struct slot *)s;
+  while (slot != end && slot_word(slot) == slot_word(to)) slot++, to++;
+  return slot;
 }
 
 /** Sender: shows the peer the complete packets up to rhead. */

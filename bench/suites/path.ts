@@ -10,6 +10,7 @@ export function pathSuite({ sizes }: SuiteOptions): Case[] {
     ...common,
     name: 'pipe',
     task: 'path-pipe',
+    slotVectors: true,
     size: sizes[0],
     open: (engine) => openGuests(PIPE, engine),
   });

@@ -5,7 +5,12 @@ import type { Case } from '../types.js';
 import { openHost, PIPE } from '../world.js';
 
 export function pipeSuite(): Case[] {
-  const common = { suite: 'pipe', size: 60, open: (engine: 'ptnet' | 'js') => openHost(PIPE, engine) };
+  const common = {
+    suite: 'pipe',
+    size: 60,
+    slotVectors: true,
+    open: (engine: 'ptnet' | 'js') => openHost(PIPE, engine),
+  };
   return [
     deliveryCase({ ...common, name: 'transfer', task: 'pipe-transfer', application: 'moves' }),
     deliveryCase({

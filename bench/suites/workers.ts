@@ -38,7 +38,9 @@ export function workersSuite({ native, sizes, quick }: SuiteOptions): TimedCase[
       unit: UNIT,
       entrants: [
         () => ptnetPair({ ...pipe, frames: false }),
+        () => ptnetPair({ ...pipe, frames: false, inWasm: true }),
         () => hostPair(size, false),
+        () => hostPair(size, false, true),
         () => nativePair(native, 'threads-slots', size),
         () => slotRing(size, false),
       ],

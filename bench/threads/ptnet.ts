@@ -1,6 +1,7 @@
 // Two guests, each with a program and its kernel loop in a worker of its own, or two workers with a port of the host each: ptnet
 // as a transport between two workers.
 import { abi, type GuestHandle, Netmap, type NetmapHandle, type NetmapPort, PtnetDriver } from 'ptnet';
+import { type GuestProgram, guestProgram } from '../guest-program.js';
 import { digestRing, drain, FNV_PRIME, fill, makeFrames } from '../program.js';
 import { RING_SLOTS } from '../types.js';
 import { introduction } from '../world.js';
@@ -14,6 +15,8 @@ export interface PtnetData {
   readonly host?: { readonly netmap: NetmapHandle; readonly name: string };
   /** Whether the programs touch the frames; otherwise slots only. */
   readonly frames: boolean;
+  /** Whether programs that do not touch the frames are in Wasm. */
+  readonly inWasm?: boolean;
   /** Whether the receiver says where it is: to a switch. */
   readonly introduces: boolean;
   /** Whether they sleep while there is nothing to do. */
@@ -36,21 +39,34 @@ async function attach({ guest, host }: PtnetData): Promise<{ netmap: Netmap; por
   return { netmap, port: driver.open({ flags: FLAGS }) };
 }
 
-async function openPort(task: WorkerTask<PtnetData>): Promise<{ port: NetmapPort; close: () => Promise<void> }> {
+interface Side {
+  readonly port: NetmapPort;
+  readonly write: GuestProgram['fill'];
+  readonly read: GuestProgram['drain'];
+  readonly close: () => Promise<void>;
+}
+
+function programOf({ frames, inWasm }: PtnetData, memory: WebAssembly.Memory): Pick<Side, 'write' | 'read'> {
+  if (frames) return { write: fill, read: drain };
+  if (!inWasm) return { write: fillSlots, read: drainSlots };
+  const program = guestProgram(memory, 'slots');
+  return { write: program.fill, read: program.drain };
+}
+
+async function openPort(task: WorkerTask<PtnetData>): Promise<Side> {
   const { netmap, port } = await attach(task.data);
   const close = async (): Promise<void> => {
     await port.close();
     await netmap.close();
   };
-  return { port, close };
+  return { port, ...programOf(task.data, netmap.memory), close };
 }
 
 export async function openSender(task: WorkerTask<PtnetData>): Promise<PolledSender> {
-  const { port, close } = await openPort(task);
+  const { port, write, close } = await openPort(task);
   const { size, data } = task;
   const [ring] = port.txRings;
   makeFrames(ring, size, 1);
-  const write = data.frames ? fill : fillSlots;
   const send = (seq: number, count: number, vary: number): number => {
     const n = Math.min(count, ring.space);
     write(ring, n, seq, size, vary);
@@ -63,11 +79,10 @@ export async function openSender(task: WorkerTask<PtnetData>): Promise<PolledSen
 }
 
 export async function openReceiver(task: WorkerTask<PtnetData>): Promise<PolledReceiver> {
-  const { port, close } = await openPort(task);
+  const { port, read, close } = await openPort(task);
   const [ring] = port.rxRings;
   if (task.data.introduces) await port.send(introduction(2));
   const { sleeps } = task.data;
-  const read = task.data.frames ? drain : drainSlots;
   return {
     sleeps,
     take: (into, waits) => {

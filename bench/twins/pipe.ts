@@ -122,14 +122,12 @@ function giveBack(mem: Memory, kr: number, peer: number, k: number, m: number): 
     for (; rx < end; rx += 4, tx += 4) {
       const idx = i32[rx];
       const w = i32[rx + 1];
-      const low = i32[rx + 2];
-      const high = i32[rx + 3];
-      if (((idx ^ i32[tx]) | (w ^ i32[tx + 1]) | (low ^ i32[tx + 2]) | (high ^ i32[tx + 3])) === 0) continue;
+      if (((idx ^ i32[tx]) | (w ^ i32[tx + 1])) === 0) continue;
       if ((idx - 2) >>> 0 < bufLimit && (w & 0xffff) <= bufSize) {
         i32[tx] = idx;
         i32[tx + 1] = w;
-        i32[tx + 2] = low;
-        i32[tx + 3] = high;
+        i32[tx + 2] = i32[rx + 2];
+        i32[tx + 3] = i32[rx + 3];
         if ((w >>> 16) & NS_BUF_CHANGED) i32[rx + 1] = w & ~(NS_BUF_CHANGED << 16);
       } else {
         bad++;

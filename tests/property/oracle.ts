@@ -348,8 +348,9 @@ function giveBack(kr: Kring, peer: Kring): void {
   for (const k of kr.range(kr.hwcur, kr.rhead)) {
     const from = kr.shown.slots[k];
     const to = peer.shown.slots[k];
-    const same = from.bufIdx === to.bufIdx && from.len === to.len && from.flags === to.flags && from.ptr === to.ptr;
-    if (same) continue; // DIFF: netmap clears NS_BUF_CHANGED, and a bad slot is counted
+    // DIFF: netmap writes each
+    const same = from.bufIdx === to.bufIdx && from.len === to.len && from.flags === to.flags;
+    if (same && kr.mask === 0n) continue;
     if (kr.sound(from)) {
       Object.assign(to, from);
       from.flags &= ~NS_BUF_CHANGED;
