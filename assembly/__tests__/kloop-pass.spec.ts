@@ -1,5 +1,7 @@
 // assembly/kloop: a thread's pass over its loops, and kicks.
 import {
+  KLOOP_MODE_DIRECT,
+  KLOOP_BUDGET,
   KLOOP_EVENT,
   KLOOP_IDLE,
   KLOOP_MODE_BUSY,
@@ -22,7 +24,8 @@ import {
   THREAD_NLOOPS,
   THREAD_SLEEPERS,
 } from '../abi/arena';
-import { kloopKick, kloopPass } from '../kloop/pass';
+import { kloopDoorbell, kloopKick, kloopPass } from '../kloop/pass';
+import { loopDue } from '../ring/notify';
 import { kloopRxRing, kloopTxRing } from '../kloop/ring';
 import { threadWake, threadWakeBy } from '../ring/notify';
 import { check, digest, eq, expectTable, guardsIntact } from './include/check';
@@ -327,6 +330,79 @@ describe('a kick', () => {
     for (let k = 0; k < bad.length; k++) kloopKick(loop, bad[k], self);
     eq(digest(loop, KLOOP_SIZE), before);
     eq(seq(worker), woken);
+    eq(guardsIntact(), 1);
+  });
+});
+
+describe('a doorbell', () => {
+  test('of a direct loop in the thread that rings runs its ring at once, and leaves what others have set', () => {
+    for (let others: u32 = 0; others < 4; others++) {
+      piped(KLOOP_MODE_DIRECT);
+      kloopPass(worker); // nothing else is left to do
+      hostSends(3);
+      publish(loop, TX, 2);
+      setWord(loop, KLOOP_EVENT, others);
+      const woken = seq(worker);
+      eq(kloopDoorbell(loop, TX, worker), 1);
+      check(hwcur(loop, TX) == 2 && hwtail(loop, RX) == 0 && stat(ringOf(loop, TX), STAT_KICKS) == 1, others);
+      eq(kloopDoorbell(loop, RX, worker), 1);
+      check(hwtail(loop, RX) == 3 && stat(ringOf(loop, RX), STAT_KICKS) == 1, others);
+      check(word(loop, KLOOP_EVENT) == others && seq(worker) == woken && word(loop, KLOOP_OWNER) == 0, others);
+    }
+    expectTable();
+    eq(guardsIntact(), 1);
+  });
+
+  test('says so when the next pass has something to do: the rest of a budget, a loop that is taken, another loop', () => {
+    piped(KLOOP_MODE_DIRECT);
+    setWord(loop, KLOOP_BUDGET, 1);
+    publish(loop, TX, 3);
+    eq(kloopDoorbell(loop, TX, worker), 0, 'the rest of a budget');
+    eq(word(loop, KLOOP_EVENT), 1);
+    while (kloopPass(worker)) {}
+    eq(hwcur(loop, TX), 3);
+
+    piped(KLOOP_MODE_DIRECT);
+    publish(loop, TX, 3);
+    setWord(loop, KLOOP_OWNER, 33);
+    eq(kloopDoorbell(loop, TX, worker), 0, 'a loop that is taken');
+    check(hwcur(loop, TX) == 0 && word(loop, KLOOP_EVENT) == 1, 0);
+    setWord(loop, KLOOP_OWNER, 0);
+    eq(kloopPass(worker), 1);
+    eq(hwcur(loop, TX), 3);
+
+    piped(KLOOP_MODE_DIRECT);
+    loopDue(loop, worker);
+    eq(kloopDoorbell(loop, TX, worker), 0, 'a loop that is due');
+    kloopPass(worker);
+    eq(kloopDoorbell(loop, TX, worker), 1);
+    expectTable();
+  });
+
+  test('of a loop of another mode, or of another thread, is a kick; of a ring that does not exist, or a loop that has stopped, nothing', () => {
+    for (let m = 0; m < 3; m++) {
+      for (let mine: u32 = 0; mine < 2; mine++) {
+        piped(MODES[m]);
+        if (mine && MODES[m] == KLOOP_MODE_DIRECT) continue;
+        publish(loop, TX, 2);
+        const woken = seq(worker);
+        eq(kloopDoorbell(loop, TX, mine ? worker : self), 0);
+        const label = m * 10 + mine;
+        check(hwcur(loop, TX) == 0 && word(loop, KLOOP_EVENT) == 1, label);
+        check(seq(worker) == woken + (mine ? 0 : 1), label);
+        while (kloopPass(worker)) {}
+        check(hwcur(loop, TX) == 2, label);
+      }
+    }
+    piped(KLOOP_MODE_DIRECT);
+    kloopPass(worker);
+    publish(loop, TX, 2);
+    eq(kloopDoorbell(loop, 2, worker), 1);
+    eq(kloopDoorbell(loop, 0xffffffff, worker), 1);
+    setWord(loop, KLOOP_STATE, KLOOP_IDLE);
+    eq(kloopDoorbell(loop, TX, worker), 1);
+    check(hwcur(loop, TX) == 0 && word(loop, KLOOP_OWNER) == 0, 0);
+    expectTable();
     eq(guardsIntact(), 1);
   });
 });
