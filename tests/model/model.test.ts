@@ -82,11 +82,16 @@ for (const mistake of [
   'MARK_TAKEN_LATE',
   'EVENT_TOO_LATE',
   'THREAD_TOO_EARLY',
+  'LOOK_TOO_EARLY',
+  'TAKE_TOO_EARLY',
+  'DOORBELL_CLEARS',
+  'FOUND_IS_LOOKED',
 ]) {
   expect('pass', 'TSO', mistake, 'lost wake');
   expect('pass', 'SC', mistake, 'lost wake');
 }
 expect('pass', 'TSO', 'RELAXED_SEQ', 'lost wake');
+expect('pass', 'TSO', 'RELAXED_DATA', 'lost wake');
 
 function repositoryRoot(): string {
   let dir = dirname(fileURLToPath(import.meta.url));
