@@ -62,22 +62,21 @@ export function loopDue(loop: usize, self: usize): void {
  */
 export function kringNotify(kr: usize, self: usize): void {
   const loop = atomic.load<u32>(kr, KRING_LOOP);
-  let waiters = atomic.load<u64>(kr, KRING_WATCHERS);
+  const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
+  let told: u64 = 0; // the loop's thread, if it has been told already
   if (loop != 0) {
     // Who has set an event wakes the loop's thread, and whoever takes it looks at the ring afterwards: while it is there,
     // what has been published before is not missed (tests/model/pass.pml).
     const event = load<u32>(kr, KRING_EVENT);
-    if ((atomic.load<u32>(loop, KLOOP_EVENT) & event) == 0) {
-      atomic.or<u32>(loop, event, KLOOP_EVENT);
-      waiters |= atomic.load<u64>(kr, KRING_WAITERS);
-    }
+    const isSet = (atomic.load<u32>(loop, KLOOP_EVENT) & event) != 0;
+    if (!isSet) atomic.or<u32>(loop, event, KLOOP_EVENT);
     // Read after the store: a loop that has just come to this thread, or leaves it, will be due in its new one after that.
-    if (<usize>atomic.load<u32>(loop, KLOOP_THREAD) == self) loopDue(loop, self);
-  } else {
-    waiters |= atomic.load<u64>(kr, KRING_WAITERS);
+    const thread: usize = atomic.load<u32>(loop, KLOOP_THREAD);
+    if (thread == self) loopDue(loop, self);
+    if (isSet && thread != 0) told = (<u64>1) << (<u64>(thread - threads) / THREAD_SIZE);
   }
-  if (waiters == 0) return;
-  const threads: usize = load<u32>(load<u32>(self, THREAD_ARENA), ARENA_THREADS);
+  // Others wait for the ring, too: monitors that are open on the host. The event is not theirs.
+  let waiters = (atomic.load<u64>(kr, KRING_WAITERS) & ~told) | atomic.load<u64>(kr, KRING_WATCHERS);
   while (waiters != 0) {
     threadWakeBy(threads + <usize>ctz<u64>(waiters) * THREAD_SIZE, self);
     waiters &= waiters - 1;
