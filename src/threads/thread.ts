@@ -5,6 +5,8 @@
 
 import {
   ATTENTION_ALL,
+  KLOOP_THREAD,
+  KRING_LOOP,
   KRING_WAITERS,
   THREAD_ARENA,
   THREAD_ATTENTION,
@@ -231,7 +233,18 @@ export class Thread {
     const bit = 1n << BigInt(this.id);
     const word = (kring + KRING_WAITERS) >>> 3;
     if (on && waits === 1) Atomics.or(this.arena.u64, word, bit);
-    else if (waits === 0) Atomics.and(this.arena.u64, word, ~bit);
+    if (waits !== 0) return;
+    Atomics.and(this.arena.u64, word, ~bit);
+    if (!this.#runsLoopOf(kring)) return;
+    // The loop waits by the same bit: the next pass sees what has come meanwhile.
+    Atomics.or(this.arena.u64, word, bit);
+    this.arena.wasm.threadWake(this.ptr);
+  }
+
+  /** Whether a kernel loop of this thread has the ring: a monitor of it is open in the same thread. */
+  #runsLoopOf(kring: number): boolean {
+    const loop = this.arena.load(kring + KRING_LOOP);
+    return loop !== 0 && this.arena.load(loop + KLOOP_THREAD) === this.ptr;
   }
 
   /** Unshared memory: nobody else can wake this thread, so calls that may have moved a ring end with this. */
