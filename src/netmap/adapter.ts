@@ -3,6 +3,8 @@
 import {
   KLOOP_GUEST,
   KLOOP_PORT_GONE,
+  KRING_HWCUR,
+  KRING_HWTAIL,
   KRING_KIND,
   KRING_LEASES,
   KRING_LOOP,
@@ -259,11 +261,19 @@ export class Adapter {
     }
   }
 
-  /** Writes an offset into every slot of a ring, and leaves the other bits of ptr alone. */
+  /**
+   * Writes an offset into the slots of a ring, and leaves the other bits of ptr alone. Packets that the peer of a pipe has
+   * still to take, or that nobody has read yet, stay where they are in their buffers.
+   */
   writeOffsets(kring: Kring, offset: bigint): void {
     const { mask } = this.offsets(kring);
+    const { dir, nslots: n, ptr, peer } = kring;
+    const sent = dir === NR_TX;
+    const from = this.#arena.load(sent && peer ? peer.ptr + KRING_HWTAIL : ptr + KRING_HWCUR);
+    const packets = (this.#arena.load(ptr + (sent ? KRING_HWCUR : KRING_HWTAIL)) - from + n) % n;
     const slots = (kring.ring + NETMAP_RING_SLOT + NETMAP_SLOT_PTR) >>> 3;
-    for (let i = 0; i < kring.nslots; i++) {
+    for (let i = 0; i < n; i++) {
+      if ((i - from + n) % n < packets) continue;
       const at = slots + 2 * i;
       this.#arena.u64[at] = (this.#arena.u64[at] & ~mask) | offset;
     }

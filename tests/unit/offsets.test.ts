@@ -64,6 +64,34 @@ describe('packet offsets', () => {
       ));
   }
 
+  test('a pipe: packets on their way stay where they are when an end is opened again with another offset', () =>
+    use(
+      [
+        ['vale0:p', {}],
+        ['vale0:p}1', { offsets: { max: 64 } }],
+      ],
+      async (_, receiver) => {
+        const open = (end: string, initial: number): Promise<HostPort> =>
+          netmap.open(`vale0:p${end}1`, { ...small, offsets: { max: 64, initial } });
+        const sender = await open('{', 16);
+        await sender.send(frame(40, 1));
+        receiver.rxsync();
+        await sender.send(frame(40, 2));
+        await sender.close();
+        const tx = await open('{', 32);
+        await receiver.close();
+        const rx = await open('}', 48);
+        rx.rxsync();
+        assert.deepEqual(rx.recv(), [frame(40, 1), frame(40, 2)]);
+        await tx.send(frame(40, 3));
+        assert.equal(tx.txRings[0].offset(2), 32);
+        rx.rxsync();
+        assert.deepEqual(rx.recv(), [frame(40, 3)]);
+        await tx.close();
+        await rx.close();
+      },
+    ));
+
   test('a fragment has room behind its offset; what does not fit is refused', () =>
     use(
       [
