@@ -210,6 +210,7 @@ export function kloopKick(loop: usize, i: u32, self: usize): void {
   statAddShared(kr, STAT_KICKS, 1);
   atomic.or<u32>(loop, ringEvent(i), KLOOP_EVENT);
   const thread: usize = atomic.load<u32>(loop, KLOOP_THREAD); // after the store, as in kringNotify
+  if (thread == 0) return; // START looks at all rings
   if (thread == self) loopDue(loop, self);
-  else if (thread != 0) threadWake(thread);
+  else threadWake(thread);
 }
