@@ -38,8 +38,6 @@ import { statAddShared } from '../stats/counters';
 import { pollRing } from '../sync/poll';
 import { ACTIVATION_MORE, ACTIVATION_MOVED, kloopRxRing, kloopTxRing } from './ring';
 
-/** Not a result of an activation: there was none. */
-const BUSY: u32 = 0x80000000;
 /** A place behind all those that a bit of THREAD_DUE can be for. */
 const NONE: u32 = 64;
 
@@ -118,14 +116,17 @@ export function kloopRun(loop: usize, self: usize): bool {
     }
   }
   const result = activate(loop, mode, events, self);
-  return busy ? (result & (ACTIVATION_MORE | ACTIVATION_MOVED)) != 0 : result != BUSY;
+  return busy ? result != 0 : true;
 }
 
-/** Activates the rings of a loop that `events` names, tx first. BUSY: another thread is at it, the next pass has them. */
+/**
+ * Activates the rings of a loop that `events` names, tx first. If another thread is at it, the next pass has them; who leaves
+ * the loop wakes nobody, so that counts as more to do, and the thread does not sleep meanwhile.
+ */
 function activate(loop: usize, mode: u32, events: u32, self: usize): u32 {
   if (atomic.cmpxchg<u32>(loop, 0, load<u32>(self, THREAD_ID), KLOOP_OWNER) != 0) {
     again(loop, events, self);
-    return BUSY;
+    return ACTIVATION_MORE;
   }
   let result: u32 = 0;
   // Pairs with STOP, which changes the state and then waits for the owner to leave.

@@ -25,7 +25,7 @@ import {
   NS_MOREFRAG,
 } from '../abi/netmap';
 import { kringNotify } from '../ring/notify';
-import { hasOffsets, slotOffset } from '../ring/offset';
+import { hasOffsets, offsetIn } from '../ring/offset';
 import { ringDistance, ringPrev } from '../ring/wrap';
 import { statAdd } from '../stats/counters';
 
@@ -107,11 +107,12 @@ function take(kr: usize, peer: usize, k: u32, m: u32): void {
         continue;
       }
       const w = load<u64>(tx); // buf_idx, len and flags: read once
+      const ptr = load<u64>(tx, NETMAP_SLOT_PTR);
       const len = (w >> 32) & 0xffff;
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && len <= bufSize - slotOffset(peer, tx)) {
+      if (<u32>w - 2 < bufLimit && len <= bufSize - offsetIn(peer, ptr)) {
         store<u64>(rx, w);
-        store<u64>(rx, load<u64>(tx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        store<u64>(rx, ptr, NETMAP_SLOT_PTR);
         // DIFF: netmap leaves the receiver a larger offset that it had, though the packet is not there.
         if (flags & NS_BUF_CHANGED) store<u16>(tx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
         bytesBefore += len;
@@ -171,10 +172,11 @@ function giveBack(kr: usize, peer: usize, k: u32, m: u32): void {
         continue;
       }
       const w = load<u64>(rx);
+      const ptr = load<u64>(rx, NETMAP_SLOT_PTR);
       const flags = <u32>(w >> 48);
-      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize - slotOffset(kr, rx)) {
+      if (<u32>w - 2 < bufLimit && ((w >> 32) & 0xffff) <= bufSize - offsetIn(kr, ptr)) {
         store<u64>(rx + delta, w);
-        store<u64>(rx + delta, load<u64>(rx, NETMAP_SLOT_PTR), NETMAP_SLOT_PTR);
+        store<u64>(rx + delta, ptr, NETMAP_SLOT_PTR);
         if (flags & NS_BUF_CHANGED) store<u16>(rx, flags & ~NS_BUF_CHANGED, NETMAP_SLOT_FLAGS);
       } else {
         bad++; // the sender keeps the buffer it has

@@ -9,7 +9,10 @@ export function hasOffsets(kr: usize): bool {
 
 /** Offset of the packet in the slot's buffer, at most the ring's maximum. The slot's owner may change it at any time. */
 export function slotOffset(kr: usize, slot: usize): u32 {
-  const mask = load<u64>(kr, KRING_OFS_MASK);
-  if (mask == 0) return 0;
-  return <u32>min<u64>(load<u64>(slot, NETMAP_SLOT_PTR) & mask, load<u32>(kr, KRING_OFS_MAX));
+  return hasOffsets(kr) ? offsetIn(kr, load<u64>(slot, NETMAP_SLOT_PTR)) : 0;
+}
+
+/** The same of a slot whose `ptr` has been read; 0 where slots have none. */
+export function offsetIn(kr: usize, ptr: u64): u32 {
+  return <u32>min<u64>(ptr & load<u64>(kr, KRING_OFS_MASK), load<u32>(kr, KRING_OFS_MAX));
 }

@@ -298,14 +298,15 @@ export class Thread {
    */
   doorbell(loop: number, ring: number): void {
     const { arena, ptr } = this;
-    const isFree =
-      arena.shared && !this.#serving && this.#copies.size === 0 && arena.u32[(ptr + THREAD_LOOKING) >>> 2] === 0;
+    const isLooking = arena.u32[(ptr + THREAD_LOOKING) >>> 2] !== 0;
+    const isFree = arena.shared && !this.#serving && !isLooking && this.#copies.size === 0;
     if (isFree && ++this.#doorbells % DOORBELLS !== 0) {
       const done = arena.wasm.kloopDoorbell(loop, ring, ptr) !== 0;
       if (done && arena.u32[(ptr + THREAD_ATTENTION) >>> 2] === 0) return;
     } else {
       arena.wasm.kloopKick(loop, ring, ptr);
     }
+    if (isLooking) arena.wasm.threadWake(ptr); // from a lookup of the user's: what it has left is for later
     this.service();
   }
 
@@ -331,6 +332,7 @@ export class Thread {
     const attention = (ptr + THREAD_ATTENTION) >>> 2;
     const loops = (ptr + THREAD_NLOOPS) >>> 2;
     let rounds = 0;
+    let isDone = false;
     try {
       for (; rounds < MAX_ROUNDS; rounds++) {
         const worked = arena.u32[loops] === 0 ? 0 : this.#pass();
@@ -340,10 +342,12 @@ export class Thread {
           break;
         }
       }
+      isDone = rounds < MAX_ROUNDS;
     } finally {
       this.#serving = false;
+      // There is more, or something has thrown: the caller must not sleep, and nobody else wakes it for what is there already.
+      if (!isDone) arena.wasm.threadWake(ptr);
     }
-    if (rounds === MAX_ROUNDS) arena.wasm.threadWake(ptr); // there is more: the caller must not sleep
     if (!arena.shared) this.serveLocalWaits();
   }
 
