@@ -1,6 +1,6 @@
 // What the project wants to reach: ratios to named contenders, in one run. The last table of a report.
 import { OURS, type Result } from './results.js';
-import { HOST_PORTS, LOOP_THREAD, MMIO, RAM_WINDOW, SMALL_BATCHES, WASM_PROGRAM } from './types.js';
+import { HOST_PORTS, HOST_PORTS_WASM, LOOP_THREAD, MMIO, RAM_WINDOW, SMALL_BATCHES, WASM_PROGRAM } from './types.js';
 
 interface Target {
   readonly path: string;
@@ -76,8 +76,8 @@ export const TARGETS: readonly Target[] = [
     required: 1.5,
     aim: 2.5,
   },
-  ...[undefined, HOST_PORTS].map((ours): Target => {
-    const path = `two workers, pipe, slots only${ours ? ', host ports' : ''}`;
+  ...[undefined, WASM_PROGRAM, HOST_PORTS, HOST_PORTS_WASM].map((ours): Target => {
+    const path = `two workers, pipe, slots only${ours?.slice(OURS.length) ?? ''}`;
     return { path, suite: WORKERS, case: 'pipe, slots only', ours, against: 'slot ring', required: 0.8, aim: 1.2 };
   }),
   {
