@@ -68,8 +68,8 @@ export function pipeRxsync(kr: usize, self: usize): void {
 
 /**
  * Copies `m` slots from slot `k` on of the sender's ring `peer`. DIFF: netmap has the sender copy them, so that each line of
- * either ring goes to and fro between two cores. The sender may write to them meanwhile: each is read once,
- * and what is shown to the application ends with a packet's end as it was read.
+ * either ring goes to and fro between two cores. The sender may write to them meanwhile: each is read once, and what is shown to
+ * the application ends with a packet's end as it was read.
  */
 function take(kr: usize, peer: usize, k: u32, m: u32): void {
   const n = load<u32>(kr, KRING_NSLOTS);
