@@ -1,5 +1,7 @@
 // assembly/kloop: a thread's pass over its loops, and kicks.
 import {
+  KLOOP_THREAD,
+  THREAD_DUE,
   KLOOP_MODE_DIRECT,
   KLOOP_BUDGET,
   KLOOP_EVENT,
@@ -320,6 +322,17 @@ describe('a kick', () => {
     kloopKick(loop, 0, worker);
     check(seq(worker) == woken && word(loop, KLOOP_EVENT) == 17, 100); // it is awake
     expectTable();
+  });
+
+  test('of a loop that no thread serves is only noted, by whoever', () => {
+    const loop = newLoop(newPort(PORT_KIND_NULL, 2, 3, N, regionFor(5, N)), KLOOP_MODE_NOTIFY);
+    setWord(loop, KLOOP_THREAD, 0);
+    const at0 = load<u64>(0, THREAD_DUE);
+    kloopKick(loop, 1, 0); // by the device model, which is no thread of the arena
+    eq(word(loop, KLOOP_EVENT), 2);
+    check(load<u64>(0, THREAD_DUE) == at0, 0);
+    expectTable();
+    eq(guardsIntact(), 1);
   });
 
   test('of a ring that does not exist is ignored', () => {

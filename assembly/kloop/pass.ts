@@ -189,8 +189,8 @@ function pollRings(loop: usize, ntx: u32, self: usize): u32 {
  * A doorbell write by thread `self` for ring `i` (tx rings first) of a loop that runs in the thread that rings: activates the
  * ring at once. True: that was all. False: the loop is another thread's, or the thread's next pass has something to do.
  *
- * An event that others have set stays for that pass: as long as it is set, they need not set it again (kringNotify), and two
- * threads that poll have no cache line in common but those of the ring.
+ * An event that others have set stays for that pass: as long as it is set, they need not set it again (kringNotify), and what
+ * two threads that poll both write to is the lines of the ring.
  */
 export function kloopDoorbell(loop: usize, i: u32, self: usize): bool {
   if (load<u32>(loop, KLOOP_MODE) != KLOOP_MODE_DIRECT || <usize>atomic.load<u32>(loop, KLOOP_THREAD) != self) {

@@ -41,8 +41,8 @@ static int ring_sync(struct kring *kr, struct thread *self) {
   return 0;
 }
 
-/** Result bits of an activation; BUSY: there was none. */
-enum { MORE = 1, MOVED = 2, BUSY = 4 };
+/** Result bits of an activation. */
+enum { MORE = 1, MOVED = 2 };
 enum { MAX_ROUNDS = 64, DOORBELLS = 32 };
 
 static void kern_publish(struct ktoa *ktoa, u32 hwcur, u32 hwtail) {
@@ -185,7 +185,7 @@ static u32 activate(struct kloop *loop, u32 events, struct thread *self) {
   u32 free_ = 0;
   if (!atomic_compare_exchange_strong(&loop->owner, &free_, self->id)) {
     again(loop, events, self);
-    return BUSY;
+    return MORE;
   }
   u32 result = 0;
   if (atomic_load(&loop->state) == LOOP_RUNNING) {
@@ -213,7 +213,7 @@ static bool kloop_run(struct kloop *loop, struct thread *self) {
     events = atomic_exchange(&loop->event, 0);
   }
   u32 result = activate(loop, events, self);
-  return busy ? (result & (MORE | MOVED)) != 0 : result != BUSY;
+  return busy ? result != 0 : true;
 }
 
 /** Odd in a pass: for the control thread, which waits for passes that may have seen a loop that is no more. */

@@ -32,7 +32,6 @@ const { THREAD_DUE, THREAD_LOOPS, THREAD_NLOOPS, THREAD_PASSES } = abi;
 const MORE = 1;
 const MOVED = 2;
 /** Not a result of an activation: there was none. */
-const BUSY = 4;
 const MAX_ROUNDS = 64;
 const DOORBELLS = 32;
 
@@ -176,7 +175,7 @@ function activate(mem: Memory, loop: number, events: number, self: number): numb
   const owner = (loop + KLOOP_OWNER) >>> 2;
   if (Atomics.compareExchange(i32, owner, 0, i32[(self + THREAD_ID) >>> 2]) !== 0) {
     again(mem, loop, events, self);
-    return BUSY;
+    return MORE;
   }
   let result = 0;
   if (Atomics.load(i32, (loop + KLOOP_STATE) >>> 2) === KLOOP_RUNNING) {
@@ -207,7 +206,7 @@ function kloopRun(mem: Memory, loop: number, self: number): boolean {
     events = Atomics.exchange(i32, (loop + KLOOP_EVENT) >>> 2, 0);
   }
   const result = activate(mem, loop, events, self);
-  return busy ? (result & (MORE | MOVED)) !== 0 : result !== BUSY;
+  return busy ? result !== 0 : true;
 }
 
 function kloopPass(mem: Memory, self: number): number {

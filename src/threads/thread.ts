@@ -294,7 +294,7 @@ export class Thread {
 
   /**
    * Rings the doorbell of a ring of a kernel loop. If the loop runs in this thread, the ring is looked at, and other events
-   * of this thread not every time.
+   * of this thread not every time; but where a pass has copies to make, or waits of unshared memory to end, always.
    */
   doorbell(loop: number, ring: number): void {
     const { arena, ptr } = this;

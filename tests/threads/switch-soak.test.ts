@@ -70,8 +70,8 @@ function framesOf(file: string): number {
 const HEAP_GROWTH = 2 * MIB;
 /**
  * The workers of the runtime take a while to settle: 9 to 16 MiB were seen within two minutes. What stayed of each change,
- * some 28 of them between the samples that are compared, would be several MiB a worker. A run of seconds ends before that,
- * and before another runtime has compiled what it will: Deno grew by 64 MiB in 5 s, once.
+ * some 28 of them between the samples that are compared, would be several MiB a worker. A run of seconds ends before that:
+ * in Deno the growth within 5 s was more than 64 MiB, once.
  */
 const RSS_GROWTH = 40 * MIB;
 const RSS_SECONDS = 60;

@@ -7,9 +7,11 @@ import {
   KLOOP_ATTENTION,
   KLOOP_EVENT,
   KLOOP_IRQ_PENDING,
+  KLOOP_PASSES,
   KLOOP_RUNNING,
   KLOOP_STATE,
   THREAD_ATTENTION,
+  THREAD_LOOKING,
 } from '../../src/abi.js';
 import { runLoop } from '../../src/ioctl/run-loop.js';
 import { KernelLoop } from '../../src/kloop/loop.js';
@@ -89,7 +91,9 @@ describe('a service', () => {
     });
     add('same bit', 4, 2);
     add('later bit', 8, 0);
+    const seen = world.thread.seq();
     assert.throws(() => attend(0), /a handler/);
+    assert.notEqual(world.thread.seq(), seen, 'the thread does not sleep on it');
     assert.deepEqual(ran, ['a', 'throws']);
     assert.deepEqual(attend(0), ['same bit', 'later bit']);
     assert.deepEqual(attend(0), []);
@@ -126,6 +130,43 @@ describe('a kernel loop', () => {
     assert.equal(arena.load(loop.ptr + KLOOP_IRQ_PENDING), 2);
     assert.equal(arena.load(guest + THREAD_ATTENTION), ATTENTION_ALL);
     assert.notEqual(arena.load(guest), seen);
+  });
+
+  test('of the thread that rings is run by each doorbell, and what others have set by one of 32', async () => {
+    const { arena, thread } = world;
+    const loop = await makeLoop('vale0:a');
+    assert.equal(loop.start({ mode: 'direct', thread: thread.ptr, guest: 0 }), 0);
+    thread.service();
+    let taken = 0;
+    for (let i = 1; i <= 96; i++) {
+      arena.store(loop.ptr + KLOOP_EVENT, 2);
+      arena.wasm.threadWake(thread.ptr);
+      const passes = arena.load(loop.ptr + KLOOP_PASSES);
+      thread.doorbell(loop.ptr, 0);
+      assert.ok(arena.load(loop.ptr + KLOOP_PASSES) > passes, `doorbell ${i}`);
+      if (arena.load(loop.ptr + KLOOP_EVENT) === 0) taken++;
+    }
+    assert.equal(taken, 3);
+    loop.halt();
+  });
+
+  test('whose doorbell is rung in a lookup of the user’s has its turn later, and the thread does not sleep before', async () => {
+    const { arena, thread } = world;
+    const loop = await makeLoop('vale0:a');
+    assert.equal(loop.start({ mode: 'direct', thread: thread.ptr, guest: 0 }), 0);
+    thread.service();
+    const passes = arena.load(loop.ptr + KLOOP_PASSES);
+    const seen = thread.seq();
+    arena.store(thread.ptr + THREAD_LOOKING, 1);
+    thread.doorbell(loop.ptr, 1);
+    assert.equal(arena.load(loop.ptr + KLOOP_PASSES), passes, 'the scratch is in use');
+    assert.equal(arena.load(loop.ptr + KLOOP_EVENT), 2);
+    assert.notEqual(thread.seq(), seen);
+    arena.store(thread.ptr + THREAD_LOOKING, 0);
+    thread.service();
+    assert.equal(arena.load(loop.ptr + KLOOP_EVENT), 0);
+    assert.equal(arena.load(loop.ptr + KLOOP_PASSES), passes + 1);
+    loop.halt();
   });
 
   test('that a program runs is looked at when its safety time has passed, even if nobody has woken the thread', async () => {
